@@ -1,0 +1,79 @@
+"""The graph distillation unit (GD-Unit), Eqs. (7) to (9)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dmdlite.config import MODALITIES, DMDConfig
+
+Edges = Float[Tensor, "batch source target"]
+
+
+class GraphDistillationUnit(nn.Module):
+    """A directed graph whose nodes are the modalities; its learned edge w_{i→j} is how strongly i teaches j.
+
+    Eq. (8): w_{i→j} = g([f(X_i), X_i], [f(X_j), X_j]), softmax-normalised over the six edges.
+    The published code departs from the paper in five config fields: the inputs are projected first (`graph_inputs`), scores
+    are sharpened by 1/8, a hand-set prior is added to the edges and pulls them (`graph_priors`, `graph_prior_penalty`),
+    and representations are distilled beside logits (`graph_representations`).
+    """
+
+    prior: Float[Tensor, "3 3"]
+
+    def __init__(self, config: DMDConfig, space: str, node_width: int):
+        super().__init__()
+        self.config, self.representation = config, config.graph_representations[space]
+        graph_width = config.graph_widths[space]
+        if config.graph_inputs == "projected":
+            self.project_logit, self.project_node = nn.Linear(1, graph_width), nn.Linear(node_width, graph_width)
+        else:
+            self.project_logit, self.project_node, graph_width = nn.Identity(), nn.Identity(), (1 + node_width) / 2
+        self.edge = nn.Linear(int(4 * graph_width), 1)  # g
+        prior = config.graph_priors[space]
+        self.has_prior = prior is not None
+        self.register_buffer("prior", torch.tensor(prior or [[0.0] * 3] * 3))
+
+    def forward(self, nodes: Float[Tensor, "batch modality width"], logits: Float[Tensor, "batch modality"]) -> Edges:
+        """The learned edges w[b, i, j], without the prior: positive, zero on the diagonal, summing to 1 for each clip."""
+        z = torch.cat([self.project_logit(logits[..., None]), self.project_node(nodes)], dim=-1)
+        source, target = z[:, :, None, :], z[:, None, :, :]
+        pairs = torch.cat(torch.broadcast_tensors(source, target), dim=-1)  # (batch, i, j, [z_i, z_j])
+        scores = self.config.graph_sharpness * self.edge(pairs).squeeze(-1)
+        loops = torch.eye(len(MODALITIES), dtype=torch.bool, device=scores.device)
+        return scores.masked_fill(loops, -torch.inf).flatten(1).softmax(dim=1).view_as(scores)
+
+    def losses(
+        self,
+        edges: Edges,
+        nodes: Float[Tensor, "batch modality width"],
+        logits: Float[Tensor, "batch modality"],
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Eq. (9) as `logit`; with it the published code's `representation` and `prior_penalty`, each not yet weighted."""
+        strength = edges + self.prior
+        distance = representation_distance(nodes, self.representation)
+        penalty = (edges.mean(dim=0) - self.prior).square().sum() if self.has_prior else logits.new_zeros(())
+        return {
+            "logit": torch.einsum("bij,bij->b", strength, logit_difference(logits)).mean(),
+            "representation": self.config.graph_representation_scale * torch.einsum("bij,bij->b", strength, distance).mean(),
+            "prior_penalty": self.config.graph_prior_penalty * penalty,
+        }
+
+
+def logit_difference(logits: Float[Tensor, "batch modality"]) -> Edges:
+    """ε_{i→j} = |logit_j − logit_i|, the teacher i held fixed: distillation moves the student j alone."""
+    teacher, student = logits.detach()[:, :, None], logits[:, None, :]
+    return (student - teacher).abs()
+
+
+def representation_distance(nodes: Float[Tensor, "batch modality width"], kind: str) -> Edges:
+    """What the published code adds for representations, the teacher held fixed.
+
+    "attract": the L1 distance of student and teacher. "repel": max(0, cos) averaged over the batch, which pushes the
+    representations of different modalities apart; each edge then acts only through its mean over the batch.
+    """
+    teacher, student = nodes.detach()[:, :, None, :], nodes[:, None, :, :]
+    if kind == "attract":
+        return (student - teacher).abs().sum(dim=-1)
+    cosine = F.cosine_similarity(student, teacher, dim=-1).clamp_min(0)
+    return cosine.mean(dim=0, keepdim=True).expand_as(cosine)

@@ -1,0 +1,52 @@
+"""From features to a sentiment: the residual head, and the adaptive fusion that ends in one."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dmdlite.config import MODALITIES
+
+
+class HeadOutput(NamedTuple):
+    prediction: Float[Tensor, " batch"]
+    hidden: Float[Tensor, "batch hidden"]  # after the ReLU
+    features: Float[Tensor, "batch width"]  # after the residual connection
+
+
+class ResidualHead(nn.Module):
+    """x + W₂ ReLU(W₁ x), then a linear regression. All eight predictions of DMD come from such a head."""
+
+    def __init__(self, width: int, hidden: int, dropout: float):
+        super().__init__()
+        self.contract, self.expand = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+        self.regress = nn.Linear(width, 1)
+
+    def forward(self, x: Float[Tensor, "batch width"]) -> HeadOutput:
+        hidden = F.relu(self.contract(x))
+        features = x + self.expand(self.dropout(hidden))
+        return HeadOutput(self.regress(features).squeeze(-1), hidden, features)
+
+
+class AdaptiveFusion(nn.Module):
+    """Weighs the three reinforced private vectors and the common one, and predicts from all four (paper, Fig. 2).
+
+    gate: "replaces", the published σ(W h) in place of h; "scales", an adaptive weight on h: σ(W h) ⊙ h.
+    """
+
+    def __init__(self, private_width: int, common_width: int, dropout: float, gate: str):
+        super().__init__()
+        widths = {m: private_width for m in MODALITIES} | {"common": common_width}
+        self.gates = nn.ModuleDict({name: nn.Linear(width, width) for name, width in widths.items()})
+        self.head = ResidualHead(total := sum(widths.values()), total, dropout)
+        self.scales = gate == "scales"
+
+    def forward(
+        self, private: dict[str, Float[Tensor, "batch private"]], common: Float[Tensor, "batch common"]
+    ) -> HeadOutput:
+        parts = {name: (private | {"common": common})[name] for name in self.gates}
+        gates = {name: self.gates[name](x).sigmoid() for name, x in parts.items()}
+        return self.head(torch.cat([gates[name] * x if self.scales else gates[name] for name, x in parts.items()], dim=1))

@@ -1,0 +1,47 @@
+"""The language encoder: a pretrained transformer from token ids to one vector for each token."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class LanguageEncoder(nn.Module):
+    """Any encoder that transformers' AutoModel knows, fine-tuned or frozen (published: bert-base-uncased, fine-tuned).
+
+    model: a name on the Hub or a local folder, whose weights are then loaded; or the fields of a transformers config
+    with its "model_type", for an untrained model of any size that needs no download.
+    """
+
+    def __init__(self, model: str | dict[str, Any], trainable: bool):
+        super().__init__()
+        from transformers import AutoConfig, AutoModel  # 4 s of import, spared to whoever brings features
+
+        if isinstance(model, str):
+            self.model = AutoModel.from_pretrained(model)
+        else:
+            self.model = AutoModel.from_config(AutoConfig.for_model(**model))
+        self.trainable = trainable
+        self.model.requires_grad_(trainable)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The config fields that build this architecture again without a download."""
+        return self.model.config.to_diff_dict()
+
+    @property
+    def width(self) -> int:
+        return self.model.config.hidden_size
+
+    def train(self, mode: bool = True) -> "LanguageEncoder":
+        """A frozen encoder stays in evaluation mode, so that its dropout is off."""
+        return super().train(mode and self.trainable)
+
+    def forward(self, tokens: Int[Tensor, "batch 3 time"]) -> Float[Tensor, "batch time feature"]:
+        """tokens[:, 0] are ids, [:, 1] the attention mask, [:, 2] segment ids (MMSA's `text_bert`)."""
+        ids, attention_mask, segments = tokens.unbind(dim=1)
+        knows_segments = getattr(self.model.config, "type_vocab_size", 0) > 1
+        extra = {"token_type_ids": segments} if knows_segments else {}
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trainable):
+            return self.model(input_ids=ids, attention_mask=attention_mask, **extra).last_hidden_state

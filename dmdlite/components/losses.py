@@ -1,0 +1,82 @@
+"""The decoupling losses, Eqs. (2) to (5)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dmdlite.components.streams import Streams
+from dmdlite.config import DMDConfig
+
+
+def reconstruction_loss(streams: Streams, reconstruction: Streams, norm: str) -> Float[Tensor, ""]:
+    """Eq. (2), and Eq. (3) when given private features and their self-regression: Σ_m ‖X_m − X̂_m‖².
+
+    norm: "mean_square", the mean over all entries (published code), or "frobenius", the sum over time and
+    channel, averaged over the batch (paper).
+    """
+    reduce = {"mean_square": lambda square: square.mean(), "frobenius": lambda square: square.sum(dim=(1, 2)).mean()}[norm]
+    return sum(reduce((streams[m] - reconstruction[m]).square()) for m in streams)
+
+
+def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bool) -> Float[Tensor, ""]:
+    """Eq. (5): Σ_m cos(X^com_m, X^prt_m), clamped at zero in the published code.
+
+    over: what one cosine runs over. "per_sample": all entries of a clip. "over_channels": one time step of one clip.
+    "over_batch": one entry of all clips, which is what the published call computed on PyTorch 1.9; it fails today.
+    """
+    total = 0.0
+    for m in common:
+        pair = common[m], private[m]
+        if over == "per_sample":
+            cosine = F.cosine_similarity(*(x.flatten(1) for x in pair), dim=1)
+        else:
+            cosine = F.cosine_similarity(*pair, dim={"over_channels": 2, "over_batch": 0}[over])
+        total = total + (cosine.clamp_min(0) if clamped else cosine).mean()
+    return total
+
+
+def margin_contrastive_loss(
+    features: dict[str, Float[Tensor, "batch width"]], labels: Float[Tensor, " batch"], config: DMDConfig
+) -> Float[Tensor, ""]:
+    """Eq. (4): max(0, margin − cos(x_i, x_j) + cos(x_i, x_k)) over triplets of anchor i, positive j and negative k.
+
+    A *sample* is one modality of one clip, so B clips give 3B samples. The `margin_…` fields of the config say which
+    triplets count, what the margin is (published: 0.15 |y_i − y_k|; paper: a constant α) and how it is averaged.
+    Memory: a few tensors of samples³ entries. A batch without any triplet gives zero.
+    """
+    modality = torch.arange(len(features), device=labels.device).repeat_interleave(len(labels))
+    labels = labels.repeat(len(features))
+    cosine = _cosines(torch.cat(list(features.values())))
+    classes = labels if config.margin_classes == "label" else labels.clamp(-3, 3).round()
+    pairs = _pairs(classes, modality, config.margin_triplets)
+    positive, negative = (mask.to(cosine.dtype) for mask in pairs)
+    margin = config.margin_constant + config.margin_per_label_distance * (labels[:, None] - labels[None, :]).abs()
+    hinge = F.relu((margin + cosine)[:, None, :] - cosine[:, :, None])  # (anchor i, positive j, negative k)
+    total = torch.einsum("ijk,ij,ik->i", hinge, positive, negative)
+    count = positive.sum(dim=1) * negative.sum(dim=1)
+    if config.margin_average == "triplets":
+        return total.sum() / count.sum().clamp_min(1)
+    return (total / count.clamp_min(1)).sum() / (count > 0).sum().clamp_min(1)
+
+
+def _cosines(x: Float[Tensor, "sample width"]) -> Float[Tensor, "sample sample"]:
+    unit = x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt()
+    return unit @ unit.T
+
+
+def _pairs(
+    classes: Float[Tensor, " sample"], modality: Int[Tensor, " sample"], triplets: str
+) -> tuple[Bool[Tensor, "anchor sample"], Bool[Tensor, "anchor sample"]]:
+    """Where j is a positive, and where k is a negative, of anchor i.
+
+    "across_modalities" (paper): positives are of the same class and another modality, negatives of another class and
+    the same modality. "any_modality" (published code): the modality does not matter.
+    """
+    same_class = classes[:, None] == classes[None, :]
+    same_modality = modality[:, None] == modality[None, :]
+    positive, negative = same_class, ~same_class
+    if triplets == "across_modalities":
+        positive, negative = positive & ~same_modality, negative & same_modality
+    itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
+    return positive & ~itself, negative

@@ -1,0 +1,60 @@
+"""Reading the three streams: the language encoder, the check against the config, padding, temporal convolutions."""
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from dmdlite.components.language import LanguageEncoder
+from dmdlite.config import DMDConfig
+
+Streams = dict[str, Float[Tensor, "batch _ width"]]  # modality -> (batch, its own time, width)
+Masks = dict[str, Bool[Tensor, "batch _"]]  # modality -> (batch, its own time), True at real steps
+
+
+class StreamReader(nn.Module):
+    """The streams as the model wants them. With a language model, language comes as token ids and leaves as features.
+
+    `config` is the given one, with the language model described in full: a saved model loads without a download.
+    """
+
+    def __init__(self, config: DMDConfig):
+        super().__init__()
+        self.language_encoder = None
+        if config.language_model is not None:
+            self.language_encoder = encoder = LanguageEncoder(config.language_model, config.language_model_trainable)
+            config = config.replace(language_model=encoder.description, feature_widths={"language": encoder.width})
+        self.config = config
+        self.language_dropout = nn.Dropout(config.language_dropout)
+
+    def forward(self, streams: dict[str, Tensor], mask: Masks | None) -> Streams:
+        """Zero at padding if there is a mask. Raises ValueError where a stream does not fit the config."""
+        if self.language_encoder is not None:
+            streams = streams | {"language": self.language_encoder(streams["language"])}
+        for m, x in streams.items():
+            expected = (self.config.lengths[m], self.config.feature_widths[m])
+            if tuple(x.shape[1:]) != expected:
+                raise ValueError(f"{m} has (time, width) {tuple(x.shape[1:])}, the model was made for {expected}")
+        if mask is not None:
+            streams = {m: x * mask[m][..., None] for m, x in streams.items()}
+        return streams | {"language": self.language_dropout(streams["language"])}
+
+
+class TemporalConvolution(nn.Conv1d):
+    """A bias-free 1-D convolution over time that brings each modality to the common width d (X̃_m of the paper)."""
+
+    def __init__(self, feature_width: int, width: int, kernel_size: int, padding: str):
+        super().__init__(feature_width, width, kernel_size, padding=padding, bias=False)
+
+    @classmethod
+    def from_config(cls, config: DMDConfig, modality: str) -> "TemporalConvolution":
+        sizes = config.feature_widths[modality], config.width, config.kernel_sizes[modality]
+        return cls(*sizes, padding=config.convolution_padding)
+
+    def forward(self, x: Float[Tensor, "batch time feature"]) -> Float[Tensor, "batch kept width"]:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+    def kept_mask(self, mask: Bool[Tensor, "batch time"]) -> Bool[Tensor, "batch kept"]:
+        """An output step is real when its window touches a real input step."""
+        left, right = self._reversed_padding_repeated_twice if self.padding == "same" else (0, 0)
+        padded = F.pad(mask.float(), (left, right))
+        return F.max_pool1d(padded[:, None], self.kernel_size[0], stride=1)[:, 0] > 0

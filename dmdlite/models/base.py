@@ -1,0 +1,90 @@
+"""What every model has in common: its output, and checkpoints that are read strictly and without trust."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub.constants import CONFIG_NAME
+from safetensors import SafetensorError
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dmdlite.config import DMDConfig
+
+
+@dataclass
+class ModelOutput:
+    """What every model returns."""
+
+    prediction: Float[Tensor, " batch"]
+    loss: Float[Tensor, ""] | None = None  # None without labels
+    losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)  # every term by name, before its weight
+    edges: dict[str, Float[Tensor, "batch 3 3"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
+
+
+class SavedModel(nn.Module, PyTorchModelHubMixin):
+    """`save_pretrained`, `from_pretrained` and `push_to_hub` for a model that keeps its DMDConfig as `config`."""
+
+    config: DMDConfig
+
+    def saved_fields(self) -> dict:
+        """What config.json holds: the fields of the config and further arguments of the constructor, if any."""
+        return self.config.to_dict()
+
+    def save_pretrained(self, save_directory: str | Path, **options) -> str | None:
+        return super().save_pretrained(save_directory, config=self.saved_fields(), **options)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options):
+        """The saved model in evaluation mode, from a folder or from the Hub.
+
+        Raises ValueError in one sentence for a config that cannot be read, or weights that do not fit it.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if folder.is_dir():
+            for name in (CONFIG_NAME, "model.safetensors"):
+                if not (folder / name).is_file():
+                    raise ValueError(f"{folder} holds no saved model: {name} is missing")
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, **options)
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+            raise ValueError(f"{folder / CONFIG_NAME} is not a readable config: {error}") from error
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **options):
+        # The mixin's own would print, and would leave absent weights at random without a word (strict=False).
+        hub_options = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+        hub = {name: options.pop(name) for name in hub_options if name in options}
+        device = options.pop("map_location", "cpu")
+        if Path(model_id).is_dir():
+            file = Path(model_id) / "model.safetensors"
+        else:
+            from huggingface_hub import hf_hub_download
+
+            file = hf_hub_download(model_id, "model.safetensors", **hub)
+        model = cls(**options)
+        load_weights(model, read_safetensors(file, device), str(file))
+        return model.to(device).eval()
+
+
+def read_safetensors(file: str | Path, device: str = "cpu") -> dict[str, Tensor]:
+    try:
+        return load_file(file, device=device)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file} is not a readable safetensors file: {error}") from error
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    """Copies every weight; a missing, unknown or differently shaped one is a ValueError that names it."""
+    own = model.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        if name not in weights:
+            raise ValueError(f"{source} has no weight {name!r}, which the model needs")
+        if name not in own:
+            raise ValueError(f"{source} has the weight {name!r}, which the model does not know")
+        if weights[name].shape != own[name].shape:
+            shapes = f"{tuple(weights[name].shape)}, the model needs {tuple(own[name].shape)}"
+            raise ValueError(f"{source} was made for another shape: {name!r} is {shapes}")
+    model.load_state_dict(weights)

@@ -1,0 +1,134 @@
+"""DMD: Decoupled Multimodal Distilling for emotion recognition (Li, Wang and Cui, CVPR 2023), Fig. 2 from left to right."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
+from dmdlite.components.graph_distillation import GraphDistillationUnit
+from dmdlite.components.heads import AdaptiveFusion, HeadOutput, ResidualHead
+from dmdlite.components.losses import margin_contrastive_loss, orthogonality_loss, reconstruction_loss
+from dmdlite.components.pooling import FlattenedProjections, SelfAttentionReaders, TimeMeans, Vectors
+from dmdlite.components.reinforcement import CrossModalReinforcement
+from dmdlite.components.streams import Masks, StreamReader, TemporalConvolution
+from dmdlite.config import MODALITIES, SPACES, DMDConfig
+from dmdlite.models.base import ModelOutput, SavedModel
+
+
+@dataclass
+class Graph:
+    """What one GD-Unit saw and made of it."""
+
+    nodes: Float[Tensor, "batch 3 width"]
+    logits: Float[Tensor, "batch 3"]
+    edges: Float[Tensor, "batch 3 3"]
+
+
+@dataclass
+class DMDOutput(ModelOutput):
+    """The prediction, and everything that led to it."""
+
+    predictions: dict[str, Float[Tensor, " batch"]] = field(default_factory=dict)  # of all eight heads
+    decoupled: Decoupled | None = None
+    compared: Vectors = field(default_factory=dict)  # what the margin loss compares
+    common: Vectors = field(default_factory=dict)  # X^com_m as one vector each
+    reinforced: Vectors = field(default_factory=dict)  # Z^prt_{→m} as one vector each
+    graphs: dict[str, Graph] = field(default_factory=dict)
+
+
+class DMD(SavedModel, library_name="dmdlite", license="mit", paper_url="https://arxiv.org/abs/2303.13802"):
+    """The whole model; each attribute is one box of Fig. 2, and `config` says where it follows the paper or the code."""
+
+    def __init__(self, config: DMDConfig):
+        super().__init__()
+        self.read = StreamReader(config)
+        self.config = config = self.read.config
+        width, rate = config.width, config.output_dropout
+        flat = {m: kept * width for m, kept in config.kept_lengths.items()}
+        private, common = 2 * width, 3 * width
+        self.temporal = nn.ModuleDict({m: TemporalConvolution.from_config(config, m) for m in MODALITIES})
+        self.decouple = FeatureDecoupler(width)
+        self.align = FlattenedProjections(config) if config.margin_features == "aligned" else TimeMeans()
+        self.read_common = SelfAttentionReaders(config) if config.common_branch == "transformer" else TimeMeans()
+        self.reinforce = CrossModalReinforcement(config)
+        self.homogeneous_heads = nn.ModuleDict({m: ResidualHead(flat[m], width, rate) for m in MODALITIES})
+        self.heterogeneous_heads = nn.ModuleDict({m: ResidualHead(private, private, rate) for m in MODALITIES})
+        self.common_head = ResidualHead(common, common, rate)
+        self.fusion = AdaptiveFusion(private, common, rate, config.fusion_gate)
+        node_widths = {"homogeneous": width, "heterogeneous": private}
+        self.units = nn.ModuleDict({space: GraphDistillationUnit(config, space, node_widths[space]) for space in SPACES})
+
+    @classmethod
+    def from_official(cls, weights, config: DMDConfig, homogeneous=None, heterogeneous=None) -> "DMD":
+        """A model with published weights: state dicts, or paths of .pth files, of the model and of its two GD-Units.
+
+        Raises ValueError naming the first weight that is missing, unknown or of another shape.
+        """
+        from dmdlite.models.official import load_official
+
+        return load_official(cls(config), weights, homogeneous, heterogeneous)
+
+    def forward(
+        self,
+        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
+        vision: Float[Tensor, "batch _ _"],
+        audio: Float[Tensor, "batch _ _"],
+        labels: Float[Tensor, " batch"] | None = None,
+        mask: Masks | None = None,
+    ) -> DMDOutput:
+        """Streams are (batch, time, feature); with a language model `language` is (batch, 3, time): token ids, mask, segments.
+
+        mask[m] is True at the real time steps of modality m. Without it padding counts as signal, as published.
+        """
+        streams = self.read({"language": language, "vision": vision, "audio": audio}, mask)
+        masks = mask and {m: self.temporal[m].kept_mask(mask[m]) for m in MODALITIES}
+        decoupled = self.decouple({m: self.temporal[m](x) for m, x in streams.items()})  # Eq. (1)
+
+        common = self.read_common(decoupled.common, masks)
+        reinforced = self.reinforce(decoupled.private, masks)  # Eq. (10)
+        joined = torch.cat([common[m] for m in MODALITIES], dim=1)
+        prediction = self.fusion(reinforced, joined).prediction
+
+        homogeneous = {m: self.homogeneous_heads[m](x.flatten(1)) for m, x in decoupled.common.items()}
+        heterogeneous = {m: self.heterogeneous_heads[m](x) for m, x in reinforced.items()}
+        graphs = {
+            "homogeneous": self.graph("homogeneous", homogeneous, TimeMeans()(decoupled.common, masks)),
+            "heterogeneous": self.graph("heterogeneous", heterogeneous, reinforced),
+        }
+        out = DMDOutput(prediction, decoupled=decoupled, common=common, reinforced=reinforced, graphs=graphs)
+        out.compared = self.align(decoupled.common, masks)
+        out.edges = {space: graph.edges for space, graph in graphs.items()}
+        out.predictions = {"final": prediction, "common": self.common_head(joined).prediction}
+        out.predictions |= {f"homogeneous_{m}": head.prediction for m, head in homogeneous.items()}
+        out.predictions |= {f"heterogeneous_{m}": head.prediction for m, head in heterogeneous.items()}
+        return out if labels is None else self.add_losses(out, labels)
+
+    def graph(self, space: str, heads: dict[str, HeadOutput], features: Vectors) -> Graph:
+        """Eq. (8) in one space. Published nodes are layers of the heads: the hidden one, or the one after the residual."""
+        if self.config.graph_nodes == "head":
+            layer = {"homogeneous": "hidden", "heterogeneous": "features"}[space]
+            features = {m: getattr(head, layer) for m, head in heads.items()}
+        nodes = torch.stack([features[m] for m in MODALITIES], dim=1)
+        logits = torch.stack([heads[m].prediction for m in MODALITIES], dim=1)
+        return Graph(nodes, logits, self.units[space](nodes, logits))
+
+    def add_losses(self, out: DMDOutput, labels: Float[Tensor, " batch"]) -> DMDOutput:
+        """Every term by name, and their weighted sum, Eq. (11)."""
+        if labels.shape != out.prediction.shape:
+            raise ValueError(f"labels have shape {tuple(labels.shape)}, expected {tuple(out.prediction.shape)}")
+        config, parts = self.config, out.decoupled
+        out.losses = {f"task_{head}": F.l1_loss(prediction, labels) for head, prediction in out.predictions.items()}
+        norm = config.reconstruction_norm
+        out.losses["reconstruction"] = reconstruction_loss(parts.projected, parts.reconstruction, norm)
+        out.losses["cycle"] = reconstruction_loss(parts.private, parts.private_again, norm)
+        over, clamped = config.orthogonality_over, config.orthogonality_clamped
+        out.losses["orthogonality"] = orthogonality_loss(parts.common, parts.private, over, clamped)
+        out.losses["margin"] = margin_contrastive_loss(out.compared, labels, config)
+        for space, graph in out.graphs.items():
+            terms = self.units[space].losses(graph.edges, graph.nodes, graph.logits)
+            out.losses |= {f"gd_{space}_{name}": term for name, term in terms.items()}
+        out.loss = sum(weight * out.losses[name] for name, weight in config.loss_weights.items() if weight)
+        return out

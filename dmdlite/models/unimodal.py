@@ -1,0 +1,52 @@
+"""One modality on its own: the baseline that every multimodal model has to beat."""
+
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dmdlite.components.attention import Transformer
+from dmdlite.components.heads import ResidualHead
+from dmdlite.components.pooling import last_step
+from dmdlite.components.streams import Masks, StreamReader, TemporalConvolution
+from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.models.base import ModelOutput, SavedModel
+
+
+class Unimodal(SavedModel, library_name="dmdlite", license="mit"):
+    """A temporal convolution, a self-attention encoder, its last step, a residual head: DMD's own pieces, for one stream.
+
+    It is called like DMD and ignores the other two streams. Its widths, depths and rates are those of the config.
+    """
+
+    def __init__(self, config: DMDConfig, modality: str):
+        super().__init__()
+        if modality not in MODALITIES:
+            raise ValueError(f"modality must be one of {', '.join(MODALITIES)}, got {modality!r}")
+        self.modality = modality
+        self.read = StreamReader(config if modality == "language" else config.replace(language_model=None))
+        self.config = config = self.read.config
+        self.temporal = TemporalConvolution.from_config(config, modality)
+        rate = getattr(config, f"{modality}_attention_dropout")
+        self.encoder = Transformer.from_config(config, config.width, config.layers, rate)
+        self.head = ResidualHead(config.width, config.width, config.output_dropout)
+
+    def saved_fields(self) -> dict:
+        return super().saved_fields() | {"modality": self.modality}
+
+    def forward(
+        self,
+        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
+        vision: Float[Tensor, "batch _ _"],
+        audio: Float[Tensor, "batch _ _"],
+        labels: Float[Tensor, " batch"] | None = None,
+        mask: Masks | None = None,
+    ) -> ModelOutput:
+        m = self.modality
+        stream = self.read({"language": language, "vision": vision, "audio": audio}, mask)[m]
+        kept = None if mask is None else self.temporal.kept_mask(mask[m])
+        encoded = self.encoder(self.temporal(stream), target_mask=kept)
+        out = ModelOutput(self.head(last_step(encoded, kept)).prediction)
+        if labels is not None:
+            out.loss = F.l1_loss(out.prediction, labels)
+            out.losses = {"task_final": out.loss}
+        return out
