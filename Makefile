@@ -1,0 +1,36 @@
+# Everything starts from a machine with Python 3.11 or newer and make; .venv is made on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: help lab train test notebooks samples clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dmdlite needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[lab,test]"
+	@touch $(READY)
+
+lab: $(READY)  ## open the course in JupyterLab
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+train: $(READY)  ## train the full DMD on the sample data; prints and saves its scores
+	$(BIN)/python -m dmdlite train
+
+test: $(READY)  ## run every test, and every notebook strictly
+	$(BIN)/python -m pytest --nbval tests notebooks
+
+notebooks: $(READY)  ## execute the notebooks again and store their outputs
+	$(BIN)/python tests/notebooks.py
+
+samples: $(READY)  ## draw data_samples again from the toy world
+	$(BIN)/python -m dmdlite.data.toy data_samples
+
+clean:  ## remove .venv and caches; runs/ stays
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

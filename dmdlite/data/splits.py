@@ -1,0 +1,148 @@
+"""One split of a data set in memory (or mapped from disk), and what has to hold between splits and a model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dmdlite.config import DMDConfig
+from dmdlite.data.pickles import DataError
+
+SPLITS = ("train", "valid", "test")
+Indices = slice | Sequence[int] | np.ndarray | Tensor
+FINGERPRINT_CLIPS = 16
+
+
+@dataclass(frozen=True)
+class FeatureSplit:
+    """One split of a data set: N clips, three streams of features, one sentiment each.
+
+    A split made with token ids alone has no "language" in `features`; its language lengths count tokens.
+    """
+
+    features: dict[str, Float[np.ndarray, "clip _time _width"]]  # by modality, zero at padding; may be mapped from disk
+    lengths: dict[str, Int[np.ndarray, "clip"]]  # by modality: true time steps before the padding, at least 1
+    labels: Float[np.ndarray, "clip"]  # sentiment in [-3, 3]
+    ids: list[str]
+    raw_text: list[str]
+    classes: Int[np.ndarray, "clip"] | None = None  # 0 negative, 1 neutral, 2 positive
+    tokens: Int[np.ndarray, "clip 3 _time"] | None = None  # token ids, attention mask, segment ids
+    source: str = "these features"  # the file or folder it came from, for messages
+    name: str = "unnamed"  # "train", "valid" or "test"
+    replaced: int = 0  # values of -inf in audio that were set to 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """Time steps of each modality, padding included; those of the tokens where there are no language features."""
+        steps = {modality: x.shape[1] for modality, x in self.features.items()}
+        return steps if "language" in steps else {"language": self.tokens.shape[2]} | steps
+
+    def batch(self, indices: Indices, *, tokens: bool = False, mask: bool = False) -> dict[str, Any]:
+        """Tensors of some clips under the names of the model's inputs.
+
+        language, vision, audio: (B, T_m, D_m) float32; with `tokens`, language is (B, 3, T) int64: token ids, attention
+        mask, segment ids. labels: (B,) float32. With `mask`, mask: a dict of (B, T_m) bool, true at the real steps.
+        Only the clips asked for are read from a mapped file. Raises DataError if the split lacks what is asked for.
+        """
+        rows = _rows(indices, len(self))
+        if tokens:
+            language = torch.from_numpy(self._need("text_bert", self.tokens)[rows].astype(np.int64))
+        else:
+            language = _floats(self._need("text", self.features.get("language")), rows)
+        batch = {"language": language, "vision": _floats(self.features["vision"], rows)}
+        batch |= {"audio": _floats(self.features["audio"], rows), "labels": _floats(self.labels, rows)}
+        if mask:
+            real = {m: np.arange(steps) < self.lengths[m][rows, None] for m, steps in self.steps.items()}
+            batch["mask"] = {m: torch.from_numpy(steps) for m, steps in real.items()}
+        return batch
+
+    def _need(self, key: str, array: np.ndarray | None) -> np.ndarray:
+        if array is None:
+            what = {"text": "language features", "text_bert": "token ids"}[key]
+            raise DataError(f"{self.source}, split {self.name!r} has no {what} (key {key!r}), which the model reads.")
+        return array
+
+    def subset(self, indices: Indices) -> FeatureSplit:
+        """Some of the clips as a split of their own; read into memory at once, except for a slice of a mapped file."""
+        rows = indices if isinstance(indices, slice) else _rows(indices, len(self))
+        places = np.arange(len(self))[rows]
+        return replace(
+            self,
+            features={m: x[rows] for m, x in self.features.items()},
+            lengths={m: x[rows] for m, x in self.lengths.items()},
+            labels=self.labels[rows],
+            ids=[self.ids[i] for i in places],
+            raw_text=[self.raw_text[i] for i in places],
+            classes=None if self.classes is None else self.classes[rows],
+            tokens=None if self.tokens is None else self.tokens[rows],
+        )
+
+
+def _rows(indices: Indices, count: int) -> Int[np.ndarray, "batch"]:
+    if isinstance(indices, slice):
+        return np.arange(count)[indices]
+    rows = np.asarray(indices)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64).reshape(-1)
+
+
+def _floats(array: Float[np.ndarray, "clip *rest"], rows: Int[np.ndarray, "batch"]) -> Float[Tensor, "batch *rest"]:
+    return torch.from_numpy(np.asarray(array[rows], dtype=np.float32))
+
+
+def feature_shapes(splits: Mapping[str, FeatureSplit]) -> dict[str, dict[str, int]]:
+    """What a config needs to know of the data: `config.replace(**feature_shapes(splits))`.
+
+    The widths have no language where the data holds token ids only.
+    """
+    train = splits["train"]
+    return {"feature_widths": {m: x.shape[2] for m, x in train.features.items()}, "lengths": train.steps}
+
+
+def check_fits(splits: Mapping[str, FeatureSplit], config: DMDConfig) -> None:
+    """Raises DataError with one sentence if a model made for `config` cannot read the splits."""
+    for split in splits.values():
+        if config.language_model is None:
+            split._need("text", split.features.get("language"))
+            widths = config.feature_widths
+        else:
+            split._need("text_bert", split.tokens)
+            widths = {m: w for m, w in config.feature_widths.items() if m != "language"}
+        for modality, width in widths.items():
+            _check_size(split, modality, "width", split.features[modality].shape[2], width)
+        for modality, steps in split.steps.items():
+            _check_size(split, modality, "length", steps, config.lengths[modality])
+
+
+def _check_size(split: FeatureSplit, modality: str, size: str, found: int, expected: int) -> None:
+    if found != expected:
+        where = f"{split.source}, split {split.name!r}"
+        raise DataError(f"{where} has {modality} {size} {found}, the model was made for {expected}.")
+
+
+def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
+    """16 hex digits that tell data sets apart: ids, labels, lengths, shapes and the features of a few clips.
+
+    The same for a pickle and the folder converted from it, and quick on a mapped folder.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(splits):
+        split = splits[name]
+        clips = np.unique(np.linspace(0, len(split) - 1, FINGERPRINT_CLIPS).astype(np.int64))
+        digest.update(repr((name, split.ids, [(m, x.shape) for m, x in sorted(split.features.items())])).encode())
+        parts = [split.labels, *(x for _, x in sorted(split.lengths.items()))]
+        parts += [x[clips] for _, x in sorted(split.features.items())]
+        if split.tokens is not None:
+            parts.append(split.tokens[clips])
+        for part in parts:
+            digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,470 @@
+"""Feature files: what is read, what is refused and how, and the converted folder."""
+
+import json
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from safetensors.numpy import load_file, save_file
+
+from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.data import features as data
+from dmdlite.data.features import DataError, FeatureSplit, load_features, write_folder, write_mmsa
+
+COUNTS = {"train": 6, "valid": 3, "test": 4}
+LENGTHS = np.array([3, 1, 5, 2, 4, 5])
+SHAPES = {"aligned": {"text": (5, 4), "vision": (5, 3), "audio": (5, 2)}}
+SHAPES["unaligned"] = SHAPES["aligned"] | {"vision": (9, 3), "audio": (7, 2)}
+
+
+def layout(kind="aligned", dtype=np.float32):
+    """What an MMSA pickle holds, small; aligned files have no lengths of audio and vision."""
+    rng = np.random.default_rng(0)
+    content = {}
+    for name, count in COUNTS.items():
+        lengths = LENGTHS[:count]
+        true = {key: lengths + (kind == "unaligned" and key != "text") for key in SHAPES[kind]}
+        split = {}
+        for key, (time, width) in SHAPES[kind].items():
+            split[key] = rng.uniform(0.5, 2, (count, time, width)).astype(dtype)
+            split[key][np.arange(time) >= true[key][:, None]] = 0
+            if kind == "unaligned" and key != "text":
+                split[f"{key}_lengths"] = [int(x) for x in true[key]]
+        mask = np.arange(5) < lengths[:, None]
+        split["text_bert"] = np.stack([mask * 101, mask, mask * 0], axis=1).astype(np.float32)
+        split["regression_labels"] = np.linspace(-3, 3, count)
+        split["classification_labels"] = np.sign(split["regression_labels"]) + 1
+        split["raw_text"] = np.array([f"clip {i}, “said”" for i in range(count)])
+        split["id"] = [f"video$_${i}" for i in range(count)]
+        split["annotations"] = np.array(["Positive"] * count, dtype=object)
+        content[name] = split
+    return content
+
+
+def dump(content, path):
+    path.write_bytes(pickle.dumps(content, 4))
+    return path
+
+
+@pytest.fixture
+def splits(tmp_path):
+    return load_features(dump(layout(), tmp_path / "data.pkl"))
+
+
+def assert_equal(found, expected):
+    assert list(found) == list(expected) == ["train", "valid", "test"]
+    for name, split in expected.items():
+        other = found[name]
+        assert (other.ids, other.raw_text, other.replaced) == (split.ids, split.raw_text, split.replaced)
+        assert sorted(other.features) == sorted(split.features)
+        pairs = [(other.features[m], x) for m, x in split.features.items()]
+        pairs += [(other.lengths[m], x) for m, x in split.lengths.items()]
+        pairs += [(getattr(other, f), getattr(split, f)) for f in ("labels", "classes", "tokens")]
+        for a, b in pairs:
+            assert (a is None) == (b is None)
+            if b is not None:
+                np.testing.assert_array_equal(a, b, strict=True)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_mmsa_pickle(tmp_path, kind):
+    content = layout(kind)
+    splits = load_features(dump(content, tmp_path / "data.pkl"))
+    train, raw = splits["train"], content["train"]
+    assert {name: len(split) for name, split in splits.items()} == COUNTS
+    np.testing.assert_array_equal(train.features["language"], raw["text"], strict=True)
+    np.testing.assert_array_equal(train.lengths["language"], LENGTHS)
+    for modality in ("vision", "audio"):
+        np.testing.assert_array_equal(train.lengths[modality], raw.get(f"{modality}_lengths", LENGTHS))
+    assert train.labels.dtype == np.float32 and train.labels[0] == -3
+    assert train.classes.tolist() == [0, 0, 0, 2, 2, 2]
+    assert train.tokens.dtype == np.int64 and train.tokens.shape == (6, 3, 5)
+    assert train.ids[1] == "video$_$1" and train.raw_text[1] == "clip 1, “said”"
+    assert (train.source, train.name, train.replaced) == ("data.pkl", "train", 0)
+
+
+def test_only_the_needed_keys(tmp_path):
+    """Without token mask or lengths, each ends at its last non-zero step; ids and texts get defaults."""
+    content = layout("unaligned")
+    kept = ("text", "vision", "audio", "regression_labels")
+    bare = {name: {key: split[key] for key in kept} for name, split in content.items()}
+    bare["train"]["audio"][1] = 0
+    train = load_features(dump(bare, tmp_path / "data.pkl"))["train"]
+    np.testing.assert_array_equal(train.lengths["language"], LENGTHS)
+    np.testing.assert_array_equal(train.lengths["vision"], content["train"]["vision_lengths"])
+    assert train.lengths["audio"].tolist() == [4, 1, 6, 3, 5, 6]  # a silent clip keeps one step
+    assert train.ids[:2] == ["train_0", "train_1"] and train.raw_text == [""] * 6
+    assert train.classes is None and train.tokens is None
+
+
+def test_aligned_without_a_mask_follows_the_words(tmp_path):
+    content = layout()
+    for split in content.values():
+        del split["text_bert"]
+        split["vision"][:] = 0  # no face found: the words still say how long the clip is
+    train = load_features(dump(content, tmp_path / "data.pkl"))["train"]
+    np.testing.assert_array_equal(train.lengths["vision"], LENGTHS)
+
+
+@pytest.mark.parametrize(("dtype", "kept"), [("f2", "f2"), ("f4", "f4"), ("f8", "f4"), ("i8", "f4"), (">f4", "f4")])
+def test_number_types(tmp_path, dtype, kept):
+    splits = load_features(dump(layout(dtype=dtype), tmp_path / "data.pkl"))
+    assert all(x.dtype == kept for x in splits["train"].features.values())
+    assert splits["train"].batch([0])["audio"].dtype == torch.float32
+    write_folder(splits, tmp_path / "folder")
+    assert_equal(load_features(tmp_path / "folder"), splits)
+
+
+def test_odd_but_sound_content(tmp_path):
+    content = layout("unaligned")
+    content["train"]["regression_labels"] = content["train"]["regression_labels"][:, None]
+    content["train"]["audio_lengths"] = np.array([[0], [1], [7], [2], [3], [4]])
+    content["train"]["id"] = [1, 1, b"two", "3", 4.0, None]
+    train = load_features(dump(content, tmp_path / "data.pkl"))["train"]
+    assert train.labels.shape == (6,)
+    assert train.lengths["audio"].tolist() == [1, 1, 7, 2, 3, 4]
+    assert train.ids == ["1", "1", "two", "3", "4.0", "None"]
+
+
+def test_minus_infinity_in_audio_is_replaced_and_counted(tmp_path):
+    content = layout()
+    content["valid"]["audio"][0, :2, 0] = -np.inf
+    message = r"data\.pkl, split 'valid', key 'audio': 2 values of -inf were set to 0"
+    with pytest.warns(UserWarning, match=message):
+        splits = load_features(dump(content, tmp_path / "data.pkl"))
+    assert [splits[name].replaced for name in COUNTS] == [0, 2, 0]
+    assert splits["valid"].features["audio"][0, :2, 0].tolist() == [0, 0]
+    write_folder(splits, tmp_path / "folder")
+    assert load_features(tmp_path / "folder")["valid"].replaced == 2
+
+
+def put(split, key, value):
+    return lambda content: content[split].__setitem__(key, value)
+
+
+def change(split, key, function):
+    return lambda content: content[split].__setitem__(key, function(np.array(content[split][key])))
+
+
+def with_value(place, value):
+    def function(array):
+        array[place] = value
+        return array
+
+    return function
+
+
+def drop(split, key):
+    return lambda content: content[split].pop(key)
+
+
+def clear(split):
+    return lambda content: content[split].update({k: np.asarray(v)[:0] for k, v in content[split].items()})
+
+
+ONE, INF, NAN = (1, 0, 0), np.inf, np.nan
+MALFORMED = {
+    "no split": (lambda c: c.pop("test"), "'test'", "it has train, valid"),
+    "split of another type": (lambda c: c.__setitem__("test", [1]), "'test'", "a dict of arrays"),
+    "no vision": (drop("valid", "vision"), "'valid'", "'vision'", "missing"),
+    "no text": (lambda c: [c["train"].pop(k) for k in ("text", "text_bert")], "'train'", "'text'", "missing"),
+    "no labels": (drop("train", "regression_labels"), "'train'", "'regression_labels'", "classification_labels"),
+    "rank": (change("test", "audio", lambda x: x[0]), "'test'", "'audio'", "rank 2"),
+    "no width": (change("test", "audio", lambda x: x[..., :0]), "'test'", "'audio'", "no width"),
+    "clips": (change("test", "vision", lambda x: x[:-1]), "'test'", "'vision'", "3 clips", "has 4"),
+    "clips of ids": (put("test", "id", ["a"]), "'test'", "'id'", "1 clips"),
+    "clips of classes": (put("test", "classification_labels", [1]), "'test'", "'classification_labels'", "(1,)"),
+    "time": (change("valid", "vision", lambda x: x[:, :4]), "'valid'", "'vision'", "4 time steps", "has 5"),
+    "width": (change("valid", "vision", lambda x: x[..., :2]), "'valid'", "'vision'", "width 2", "has 3"),
+    "text in one split": (drop("valid", "text"), "'valid'", "'text'", "missing in the other"),
+    "nan": (change("train", "vision", with_value(ONE, NAN)), "'train'", "'vision'", "1 values are NaN"),
+    "-inf outside audio": (change("train", "text", with_value(ONE, -INF)), "'train'", "'text'", "NaN or infinite"),
+    "+inf in audio": (change("train", "audio", with_value(ONE, INF)), "'train'", "'audio'", "NaN or infinite"),
+    "too large": (change("train", "text", lambda x: x.astype("f8") * 1e300), "'train'", "'text'", "infinite"),
+    "words": (put("train", "vision", ["a"] * 6), "'train'", "'vision'", "not numbers"),
+    "ragged": (put("train", "vision", [[1], [1, 2]]), "'train'", "'vision'", "different lengths"),
+    "nan label": (change("test", "regression_labels", with_value(1, NAN)), "'test'", "'regression_labels'", "NaN"),
+    "large label": (change("test", "regression_labels", with_value(1, 3.5)), "'test'", "'regression_labels'", "3.5"),
+    "rank of labels": (put("test", "regression_labels", np.zeros((4, 2))), "'test'", "'regression_labels'", "(4, 2)"),
+    "one label": (put("test", "regression_labels", 1.0), "'test'", "'regression_labels'", "()"),
+    "no clips": (clear("valid"), "'valid'", "'regression_labels'", "empty"),
+    "long": (put("train", "audio_lengths", [9] * 6), "'train'", "'audio_lengths'", "9, longer than the 5"),
+    "long mask": (change("train", "text_bert", lambda x: x + 2), "'train'", "'text_bert'", "longer than the 5"),
+    "negative length": (put("train", "vision_lengths", [-1] * 6), "'train'", "'vision_lengths'", "-1"),
+    "half a length": (put("train", "vision_lengths", [1.5] * 6), "'train'", "'vision_lengths'", "whole"),
+    "nan length": (put("train", "vision_lengths", [NAN] * 6), "'train'", "'vision_lengths'", "whole"),
+    "clips of lengths": (put("train", "vision_lengths", [1] * 5), "'train'", "'vision_lengths'", "(5,)"),
+    "shape of tokens": (change("train", "text_bert", lambda x: x[:, :2]), "'train'", "'text_bert'", "(6, 2, 5)"),
+    "time of tokens": (change("train", "text_bert", lambda x: x[..., :4]), "'train'", "'text_bert'", "4 time steps"),
+    "negative token": (change("train", "text_bert", with_value(ONE, -1)), "'train'", "'text_bert'", "negative"),
+    "nan token": (change("train", "text_bert", with_value(ONE, NAN)), "'train'", "'text_bert'", "whole"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_content_is_named(tmp_path, case):
+    spoil, *words = MALFORMED[case]
+    content = layout()
+    spoil(content)
+    with pytest.raises(DataError) as problem:
+        load_features(dump(content, tmp_path / "data.pkl"))
+    message = str(problem.value)
+    assert message.startswith("data.pkl") and message.endswith(".") and "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_other_paths_and_content(tmp_path):
+    with pytest.raises(DataError, match="holds list, not a dict"):
+        load_features(dump([1], tmp_path / "data.pkl"))
+    with pytest.raises(DataError, match="does not exist"):
+        load_features(tmp_path / "none")
+    with pytest.raises(DataError, match="a folder without features.json"):
+        load_features(tmp_path)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_round_trip(tmp_path, kind):
+    """MMSA pickle -> splits -> our pickle -> folder -> our pickle: equal splits, equal bytes, one fingerprint."""
+    splits = load_features(dump(layout(kind), tmp_path / "data.pkl"))
+    write_mmsa(splits, tmp_path / "ours.pkl")
+    assert_equal(load_features(tmp_path / "ours.pkl"), splits)
+    data.convert_features(tmp_path / "ours.pkl", tmp_path / "new" / "folder")
+    mapped = load_features(tmp_path / "new" / "folder")
+    assert_equal(mapped, splits)
+    assert data.fingerprint(mapped) == data.fingerprint(splits)
+    write_mmsa(mapped, tmp_path / "again.pkl")
+    assert (tmp_path / "again.pkl").read_bytes() == (tmp_path / "ours.pkl").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["again.pkl", "data.pkl", "new", "ours.pkl"]
+
+
+def small_splits(numbers, labels, text):
+    count = len(labels)
+    features = dict.fromkeys(MODALITIES, numbers)
+    lengths = dict.fromkeys(MODALITIES, np.full(count, numbers.shape[1]))
+    return {
+        name: FeatureSplit(features, lengths, labels, [text] * count, [text] * count, name=name) for name in COUNTS
+    }
+
+
+@settings(max_examples=30, deadline=None)
+@given(content=st.data(), text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_any_splits_survive_both_layouts(tmp_path_factory, content, text):
+    folder = tmp_path_factory.mktemp("any")
+    shape = content.draw(hnp.array_shapes(min_dims=3, max_dims=3, max_side=4))
+    finite = dict(allow_nan=False, allow_infinity=False)
+    numbers = content.draw(hnp.arrays(content.draw(st.sampled_from(["f2", "f4"])), shape, elements=dict(**finite)))
+    labels = content.draw(hnp.arrays("f4", shape[:1], elements=dict(min_value=-3, max_value=3)))
+    splits = small_splits(numbers, labels, text)
+    write_mmsa(splits, folder / "data.pkl")
+    write_folder(splits, folder / "folder")
+    assert_equal(load_features(folder / "data.pkl"), splits)
+    assert_equal(load_features(folder / "folder"), splits)
+
+
+def test_what_others_read_of_our_files(tmp_path, splits):
+    """A plain unpickler sees numpy and nothing of ours; safetensors reads the folder."""
+    write_mmsa(splits, tmp_path / "ours.pkl")
+    train = pickle.loads((tmp_path / "ours.pkl").read_bytes())["train"]
+    assert all(type(value) is np.ndarray for value in train.values())
+    assert train["annotations"].tolist() == ["Negative"] * 3 + ["Positive"] * 3
+    assert b"dmdlite" not in (tmp_path / "ours.pkl").read_bytes()
+    write_folder(splits, tmp_path / "folder")
+    tensors = load_file(tmp_path / "folder" / "train.safetensors")
+    np.testing.assert_array_equal(tensors["vision"], splits["train"].features["vision"], strict=True)
+    assert json.loads((tmp_path / "folder" / "features.json").read_text())["source"] == "data.pkl"
+
+
+def test_features_of_a_folder_stay_on_disk(tmp_path, splits):
+    write_folder(splits, tmp_path / "folder")
+    train = load_features(tmp_path / "folder")["train"]
+    assert all(isinstance(x.base, np.memmap) and not x.flags.owndata for x in train.features.values())
+
+
+def test_nothing_is_overwritten(tmp_path, splits):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="full exists and is not an empty folder; nothing was written"):
+        write_folder(splits, tmp_path / "full")
+    with pytest.raises(DataError, match="is not an empty folder"):
+        data.convert_features(tmp_path / "data.pkl", tmp_path / "data.pkl")
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+    write_folder(splits, tmp_path / "empty")
+    assert_equal(load_features(tmp_path / "empty"), splits)
+
+
+def test_no_half_written_folder(tmp_path, splits, monkeypatch):
+    def full_disk(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("dmdlite.data.folder.json.dumps", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_folder(splits, tmp_path / "folder")
+    assert [p.name for p in tmp_path.iterdir()] == ["data.pkl"]
+
+
+def test_bad_splits_are_not_written(tmp_path, splits):
+    splits["train"].features["vision"][0, 0, 0] = np.nan
+    for write, target in ((write_mmsa, "x.pkl"), (write_folder, "x")):
+        with pytest.raises(DataError, match=f"{target}, split 'train', key 'vision': 1 values are NaN"):
+            write(splits, tmp_path / target)
+        assert not (tmp_path / target).exists()
+
+
+def spoil_tensors(change):
+    def spoil(folder):
+        tensors = load_file(folder / "valid.safetensors")
+        change(tensors)
+        save_file(tensors, folder / "valid.safetensors")
+
+    return spoil
+
+
+def spoil_index(change):
+    def spoil(folder):
+        index = json.loads((folder / "features.json").read_text())
+        change(index)
+        (folder / "features.json").write_text(json.dumps(index))
+
+    return spoil
+
+
+def truncate(name, size):
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+
+BROKEN_FOLDERS = {
+    "truncated tensors": (truncate("valid.safetensors", -9), "folder/valid.safetensors", "truncated"),
+    "truncated header": (truncate("valid.safetensors", 40), "folder/valid.safetensors", "truncated"),
+    "no tensors": (lambda f: (f / "test.safetensors").unlink(), "folder/test.safetensors", "missing"),
+    "truncated index": (truncate("features.json", 50), "folder/features.json", "truncated"),
+    "empty index": (truncate("features.json", 0), "folder/features.json", "truncated"),
+    "other version": (spoil_index(lambda i: i.update(format="9")), "folder/features.json", "another version"),
+    "no split": (spoil_index(lambda i: i["splits"].pop("valid")), "folder/features.json", "'valid'"),
+    "no ids": (spoil_index(lambda i: i["splits"]["valid"].pop("id")), "folder/features.json", "'valid'"),
+    "few ids": (spoil_index(lambda i: i["splits"]["valid"]["id"].pop()), "'valid'", "'id'", "2 clips"),
+    "shape": (spoil_tensors(lambda t: t.update(vision=t["vision"][:, :2])), "folder/valid.safetensors", "'vision'"),
+    "no key": (spoil_tensors(lambda t: t.pop("audio")), "folder/valid.safetensors", "'audio'"),
+    "dtype": (spoil_tensors(lambda t: t.update(audio=t["audio"].astype("f8"))), "'audio'", "F64"),
+    "label": (spoil_tensors(lambda t: t["regression_labels"].fill(4)), "'valid'", "'regression_labels'", "outside"),
+    "nan label": (spoil_tensors(lambda t: t["regression_labels"].fill(NAN)), "'valid'", "'regression_labels'", "NaN"),
+    "length": (spoil_tensors(lambda t: t["vision_lengths"].fill(6)), "'valid'", "'vision_lengths'", "longer than"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_FOLDERS)
+def test_broken_folders_are_named(tmp_path, splits, case):
+    spoil, *words = BROKEN_FOLDERS[case]
+    write_folder(splits, tmp_path / "folder")
+    spoil(tmp_path / "folder")
+    with pytest.raises(DataError) as problem:
+        load_features(tmp_path / "folder")
+    assert str(problem.value).startswith("folder") and all(word in str(problem.value) for word in words), problem.value
+
+
+def test_a_dtype_we_do_not_write(tmp_path, splits):
+    write_folder(splits, tmp_path / "folder")
+    spoil_tensors(lambda t: t.update(audio=t["audio"].astype("f8")))(tmp_path / "folder")
+    spoil_index(lambda i: i["splits"]["valid"]["arrays"]["audio"].update(dtype="F64"))(tmp_path / "folder")
+    with pytest.raises(DataError, match="valid.safetensors, key 'audio': holds F64"):
+        load_features(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_batch(tmp_path, splits, mapped):
+    if mapped:
+        write_folder(splits, tmp_path / "folder")
+        splits = load_features(tmp_path / "folder")
+    train = splits["train"]
+    batch = train.batch([4, 0, 0], mask=True)
+    assert list(batch) == ["language", "vision", "audio", "labels", "mask"]
+    for modality in MODALITIES:
+        assert batch[modality].dtype == torch.float32
+        np.testing.assert_array_equal(batch[modality], train.features[modality][[4, 0, 0]])
+        assert batch["mask"][modality].dtype == torch.bool
+        assert batch["mask"][modality].sum(dim=1).tolist() == [4, 3, 3]
+        assert not batch[modality][~batch["mask"][modality]].any()
+    assert batch["labels"].dtype == torch.float32 and batch["labels"].shape == (3,)
+    tokens = train.batch([4, 0], tokens=True)["language"]
+    assert tokens.dtype == torch.int64 and tokens.shape == (2, 3, 5) and tokens[0, 1].sum() == 4
+    batch["vision"].zero_()
+    assert train.features["vision"][4, 0].all()  # a batch is a copy
+
+
+@pytest.mark.parametrize(
+    "indices", [slice(1, 4), [1, 2, 3], (1, 2, 3), np.array([1, 2, 3]), torch.tensor([1, 2, 3]), range(1, 4)]
+)
+def test_kinds_of_indices(splits, indices):
+    train = splits["train"]
+    np.testing.assert_array_equal(train.batch(indices)["audio"], train.features["audio"][1:4])
+    part = train.subset(indices)
+    assert len(part) == 3 and part.ids == train.ids[1:4] and part.lengths["audio"].tolist() == [1, 5, 2]
+    np.testing.assert_array_equal(part.tokens, train.tokens[1:4])
+    assert len(train.batch([])["labels"]) == 0
+
+
+def test_token_ids_alone(tmp_path):
+    content = layout()
+    for split in content.values():
+        del split["text"]
+    splits = load_features(dump(content, tmp_path / "data.pkl"))
+    write_folder(splits, tmp_path / "folder")
+    assert_equal(load_features(tmp_path / "folder"), splits)
+    shapes = data.feature_shapes(splits)
+    assert shapes == {"feature_widths": {"vision": 3, "audio": 2}, "lengths": dict.fromkeys(MODALITIES, 5)}
+    batch = splits["train"].batch([0, 1], tokens=True, mask=True)
+    assert batch["language"].shape == (2, 3, 5) and batch["mask"]["language"].sum(dim=1).tolist() == [3, 1]
+    with pytest.raises(DataError, match=r"data\.pkl, split 'train' has no language features \(key 'text'\)"):
+        splits["train"].batch([0])
+    with pytest.raises(DataError, match="no language features"):
+        data.check_fits(splits, DMDConfig().replace(**shapes))
+    data.check_fits(splits, DMDConfig().replace(language_model="bert-base-uncased", **shapes))
+
+
+def test_no_token_ids(tmp_path):
+    content = layout()
+    for split in content.values():
+        del split["text_bert"]
+    splits = load_features(dump(content, tmp_path / "data.pkl"))
+    with pytest.raises(DataError, match=r"data\.pkl, split 'train' has no token ids \(key 'text_bert'\)"):
+        splits["train"].batch([0], tokens=True)
+    with pytest.raises(DataError, match="no token ids"):
+        data.check_fits(splits, DMDConfig(language_model="bert-base-uncased"))
+
+
+def test_check_fits(splits):
+    config = DMDConfig().replace(**data.feature_shapes(splits))
+    data.check_fits(splits, config)
+    with pytest.raises(DataError, match=r"data\.pkl, split 'train' has vision width 3, the model was made for 35\."):
+        data.check_fits(splits, config.replace(feature_widths={"vision": 35}))
+    with pytest.raises(DataError, match=r"split 'train' has audio length 5, the model was made for 375\."):
+        data.check_fits(splits, config.replace(lengths={"audio": 375}))
+
+
+def test_fingerprint_tells_data_apart(tmp_path, splits):
+    prints = {data.fingerprint(splits)}
+    for spoil in (
+        change("train", "regression_labels", with_value(0, 1.0)),
+        change("test", "vision", with_value(ONE, 9)),
+        change("test", "text_bert", with_value((1, 0, 0), 9)),
+        put("valid", "id", ["a", "b", "c"]),
+        lambda c: [s.update(vision=s["vision"][..., :2]) for s in c.values()],
+    ):
+        content = layout()
+        spoil(content)
+        prints.add(data.fingerprint(load_features(dump(content, tmp_path / "other.pkl"))))
+    assert len(prints) == 6
+    assert data.fingerprint(load_features(dump(layout(), tmp_path / "renamed.pkl"))) == data.fingerprint(splits)
+
+
+def test_no_warning_on_clean_data(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        splits = load_features(dump(layout(), tmp_path / "data.pkl"))
+        write_folder(splits, tmp_path / "folder")
+        load_features(tmp_path / "folder")["train"].batch(slice(None), mask=True)
