@@ -29,7 +29,8 @@ notebooks: $(READY)  ## execute the notebooks again and store their outputs
 	$(BIN)/python tests/notebooks.py
 
 samples: $(READY)  ## draw data_samples again from the toy world
-	$(BIN)/python -m dmdlite.data.toy data_samples
+	rm -rf data_samples/toy
+	$(BIN)/python -c 'from dmdlite.data.toy import write_samples; write_samples("data_samples")'
 
 clean:  ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis

@@ -1,0 +1,143 @@
+"""What the toy world says: a small grammar of spoken reviews, its vocabulary, and a vector for every word.
+
+One word of each sentence is the *telling word*: it alone carries what the sentence feels.
+Words are lower case and without punctuation, so that splitting at blanks is the whole tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float, Int
+
+# One word for each step of 0.2 from -3 to 3.
+TELLING_WORDS = (
+    "atrocious dreadful horrible awful terrible lousy bad poor disappointing unpleasant annoying weak dull bland"
+    " forgettable ordinary passable acceptable decent fine pleasant nice good enjoyable lovely great terrific"
+    " excellent fantastic brilliant wonderful"
+).split()
+VALENCES = (np.arange(len(TELLING_WORDS)) - 15) / 5
+
+DEGREES = {"": 1.0, "really": 1.2, "truly": 1.2, "rather": 0.8, "somewhat": 0.8}  # times the valence
+TOPICS = {  # topic -> (preposition, what one may talk about)
+    "film": ("in", ("story", "acting", "music", "ending")),
+    "restaurant": ("at", ("food", "service", "menu", "coffee")),
+    "phone": ("on", ("screen", "battery", "camera", "keyboard")),
+    "lecture": ("in", ("opening", "example", "discussion", "summary")),
+    "hotel": ("at", ("room", "breakfast", "pool", "garden")),
+    "concert": ("at", ("band", "singer", "sound", "crowd")),
+    "book": ("in", ("plot", "writing", "dialogue", "language")),
+    "game": ("in", ("design", "puzzle", "map", "soundtrack")),
+}
+OPENERS = ("", "", "um", "well", "so", "okay", "anyway")
+FRAMES = ("", "", "i think", "i guess", "we thought", "they say", "for me")
+DETERMINERS = ("this", "that", "the")
+VERBS = ("was", "is", "felt", "seemed", "looked")
+TAILS = ("", "", "you know", "i must say", "if you ask", "in my opinion", "last night", "this time", "as a whole", "um")
+
+# {say} is the degree and the telling word, {a} is "a" or "an" before them.
+PATTERNS = (
+    "{opener} {frame} {determiner} {topic} {verb} {say} {tail}",
+    "{opener} {frame} the {aspect} {preposition} {determiner} {topic} {verb} {say} {tail}",
+    "{opener} {frame} the {aspect} {verb} {say} {tail}",
+    "{opener} {frame} it was {a} {say} {topic} {tail}",
+    "{opener} what {a} {say} {topic} {tail}",
+    "{opener} {say} {aspect} {preposition} {determiner} {topic} {tail}",
+)
+DRAWS = 9  # choices in one sentence
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+LANGUAGE_STEPS = 16  # [CLS], at most 14 words, [SEP]
+VECTOR_WIDTH = 16
+
+
+@dataclass(frozen=True)
+class Sentence:
+    words: tuple[str, ...]
+    telling_word: int  # index into words
+    topic: int  # index into TOPICS
+    degree: int  # index into DEGREES
+
+
+def make_sentence(view: float, draws: Float[np.ndarray, "choice"]) -> Sentence:
+    """A sentence that says `view` (sentiment units) as nearly as the words can.
+
+    draws: uniform numbers in [0, 1), one for each choice. None of them depends on the view.
+    """
+    chances = iter(draws)
+    topic, degree = pick(list(TOPICS), chances), pick(list(DEGREES), chances)
+    preposition, aspects = TOPICS[topic]
+    telling = TELLING_WORDS[np.abs(VALENCES * DEGREES[degree] - view).argmin()]
+    say = f"{degree} {telling}".strip()
+    text = pick(PATTERNS, chances).format(
+        topic=topic,
+        preposition=preposition,
+        say=say,
+        a="an" if say[0] in "aeiou" else "a",
+        aspect=pick(aspects, chances),
+        opener=pick(OPENERS, chances),
+        frame=pick(FRAMES, chances),
+        determiner=pick(DETERMINERS, chances),
+        verb=pick(VERBS, chances),
+        tail=pick(TAILS, chances),
+    )
+    words = tuple(text.split())
+    return Sentence(words, words.index(telling), list(TOPICS).index(topic), list(DEGREES).index(degree))
+
+
+def pick(options: Sequence[str], chances: Iterator[float]) -> str:
+    """One of the options, all equally likely, decided by the next uniform number."""
+    return options[int(next(chances) * len(options))]
+
+
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """Special tokens first, then every word of the grammar in alphabetical order; a word's id is its place."""
+    aspects = [word for _, words in TOPICS.values() for word in words]
+    prepositions = [preposition for preposition, _ in TOPICS.values()]
+    fixed = [word for pattern in PATTERNS for word in pattern.split() if "{" not in word]
+    parts = (*OPENERS, *FRAMES, *DETERMINERS, *VERBS, *TAILS, *DEGREES, *TOPICS, *TELLING_WORDS, "a", "an")
+    words = " ".join((*parts, *aspects, *prepositions, *fixed)).split()
+    return (*SPECIAL_TOKENS, *sorted(set(words)))
+
+
+@cache
+def word_vectors() -> Float[np.ndarray, "word channel"]:
+    """One vector for each word of the vocabulary, the same in every world.
+
+    Before a fixed rotation mixes them, the 16 numbers are: valence, being a telling word, degree, topic (4),
+    and who this word is (9). [PAD] is zero.
+    """
+    rng = np.random.default_rng(2023)
+    words = vocabulary()
+    meanings = np.zeros((len(words), VECTOR_WIDTH))
+    meanings[:, 7:] = 0.8 * rng.standard_normal((len(words), 9))
+    topic_codes = np.array([[a, b, c, a * b * c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
+    for code, (topic, (_, aspects)) in zip(topic_codes, TOPICS.items(), strict=True):
+        for word in (topic, *aspects):
+            meanings[words.index(word), 3:7] = code
+    for word, valence in zip(TELLING_WORDS, VALENCES, strict=True):
+        meanings[words.index(word), :2] = valence, 2.0
+    for word, factor in list(DEGREES.items())[1:]:
+        meanings[words.index(word), 2] = 10 * (factor - 1)
+    meanings[words.index("[PAD]")] = 0
+    rotation, triangle = np.linalg.qr(rng.standard_normal((VECTOR_WIDTH, VECTOR_WIDTH)))
+    return meanings @ (rotation * np.sign(np.diag(triangle)))
+
+
+def encode(words: Sequence[str]) -> Int[np.ndarray, "3 time"]:
+    """BERT's three rows for one sentence: token ids with [CLS] and [SEP], attention mask, segment ids."""
+    places = {word: place for place, word in enumerate(vocabulary())}
+    ids = [places.get(word, places["[UNK]"]) for word in ("[CLS]", *words, "[SEP]")]
+    tokens = np.zeros((3, LANGUAGE_STEPS), dtype=np.int64)
+    tokens[0, : len(ids)], tokens[1, : len(ids)] = ids, 1
+    return tokens
+
+
+def decode(ids: Int[np.ndarray, "time"]) -> list[str]:
+    """The words behind token ids, without the special tokens."""
+    words = [vocabulary()[i] for i in ids]
+    return [word for word in words if word not in SPECIAL_TOKENS]
