@@ -231,7 +231,7 @@ _TOY: dict[str, Any] = dict(
 class TrainingConfig:
     """How a model is trained. Defaults suit the toy world; `official` is the published recipe."""
 
-    epochs: int = 20  # at most
+    epochs: int = 40  # at most
     batch_size: int = 32  # samples of one forward pass
     gradient_accumulation: int = 1  # forward passes for one optimizer step
     learning_rate: float = 2e-3  # Adam
@@ -280,30 +280,49 @@ class TrainingConfig:
 
 def check_config(config: DMDConfig) -> None:
     """Raises ValueError with one sentence on the first field that cannot be."""
-    hints, defaults = get_type_hints(DMDConfig), _default_dicts()
-    for f in fields(config):
-        value = getattr(config, f.name)
-        if get_origin(hints[f.name]) is Literal:
-            _known(f.name, value, get_args(hints[f.name]))
-        elif f.name in defaults and set(value) != defaults[f.name]:
-            odd = sorted(set(value) ^ defaults[f.name])[0]
-            raise ValueError(f"{f.name} needs exactly the keys {', '.join(sorted(defaults[f.name]))}; {odd!r} is off")
-        elif f.name.endswith("_dropout") and not 0 <= value < 1:
-            raise ValueError(f"{f.name} must be in [0, 1), got {value}")
+    hints, defaults = get_type_hints(DMDConfig), DMDConfig.__dataclass_fields__
+    for name, hint in hints.items():
+        value, make = getattr(config, name), defaults[name].default_factory
+        if make is not MISSING:
+            _check_dict(name, value, set(make()))
+            for key, entry in value.items():
+                _check_value(f"{name}[{key!r}]", entry, get_args(hint)[1])
+        else:
+            _check_value(name, value, hint)
     if config.width % config.heads:
         raise ValueError(f"width must be a multiple of heads, got width {config.width} and {config.heads} heads")
     if config.width < 4:
         raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {config.width}")
-    for modality, kept in config.kept_lengths.items():
+    for m, kept in config.kept_lengths.items():
         if kept < 1:
-            raise ValueError(
-                f"lengths[{modality!r}] is {config.lengths[modality]}, shorter than its kernel of {config.kernel_sizes[modality]}"
-            )
+            raise ValueError(f"lengths[{m!r}] is {config.lengths[m]}, shorter than its kernel of {config.kernel_sizes[m]}")
 
 
-def _default_dicts() -> dict[str, set[str]]:
-    makers = {f.name: f.default_factory for f in fields(DMDConfig) if f.default_factory is not MISSING}
-    return {name: set(make()) for name, make in makers.items()}
+def _check_dict(name: str, value: Any, keys: set[str]) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a dict, got {value!r}")
+    if odd := sorted(set(value) ^ keys):
+        raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off")
+
+
+def _check_value(name: str, value: Any, hint: Any) -> None:
+    if get_origin(hint) is Literal:
+        _known(name, value, get_args(hint))
+    elif hint is int:
+        if type(value) is not int:
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    elif hint is float:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{name} must be a number, got {value!r}")
+        if name.endswith("_dropout") and not 0 <= value < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {value}")
+    elif hint is bool and type(value) is not bool:
+        raise ValueError(f"{name} must be true or false, got {value!r}")
+    elif hint == Matrix | None and value is not None:
+        if not isinstance(value, list) or [len(row) for row in value] != [3, 3, 3]:
+            raise ValueError(f"{name} must be a 3 by 3 matrix, got {value!r}")
 
 
 def _known(what: str, value: Any, choices: Iterable[Any]) -> Any:

@@ -1,0 +1,28 @@
+"""dmdlite: Decoupled Multimodal Distilling for emotion recognition, small enough to read."""
+
+from importlib import import_module
+from typing import Any
+
+from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
+
+__version__ = "0.1.0"
+
+# Imported when first asked for: PyTorch takes seconds, transformers' Trainer four more.
+_HOMES = {
+    "DMD": "dmdlite.models.dmd",
+    "Unimodal": "dmdlite.models.unimodal",
+    "load_features": "dmdlite.data.features",
+    "toy_world": "dmdlite.data.toy",
+    "train": "dmdlite.training.trainer",
+}
+__all__ = ["MODALITIES", "SPACES", "DMDConfig", "TrainingConfig", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dmdlite' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,244 @@
+"""The command line: `python -m dmdlite train|evaluate|compare|convert`, each with --help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+PRESETS = ("toy", "mosi", "mosei", "paper-mosi", "paper-mosei")
+DATA_HELP = "MMSA pickle or converted folder (default: data_samples/toy)"
+SHOWN_SCORES = {"mae": "MAE", "corr": "Corr", "acc2": "ACC2", "f1": "F1", "acc7": "ACC7"}
+
+
+class Parser(argparse.ArgumentParser):
+    """Explains a mistake in one line, without the whole usage."""
+
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Its exit code: 0, 2 after one line about what is wrong with the input, 130 after Ctrl-C."""
+    options = make_parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError) as problem:
+        print(f"dmdlite {options.command}: {one_line(problem)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        resumes = options.command in ("train", "compare")
+        again = " The same command goes on from the last finished epoch." if resumes else ""
+        print(f"\ndmdlite {options.command}: stopped.{again}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog="dmdlite", description="Decoupled Multimodal Distilling (DMD) for emotion recognition.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_compare(commands)
+    _add_convert(commands)
+    return parser
+
+
+def _command(commands: Any, run: Any, summary: str, example: str) -> Parser:
+    name = run.__name__
+    epilog = f"example:\n  python -m dmdlite {example}"
+    parser = commands.add_parser(name, help=summary, description=summary, epilog=epilog)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    example = "train --data mosi.pkl --preset mosi --seed 1 --set width=32 --set 'loss_weights={\"margin\": 0}'"
+    parser = _command(commands, train, "train a model and fill a run folder; a stopped run goes on", example)
+    parser.add_argument("--model", default="dmd", metavar="NAME", help="dmd, language, vision or audio (default: dmd)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of weights, dropout and order (default: 0)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/MODEL-PRESET-seedN)")
+    _add_shared(parser)
+
+
+def _add_compare(commands: Any) -> None:
+    example = "compare --models dmd language late_fusion --seeds 0 1 2"
+    parser = _command(commands, compare, "train models with several seeds and tabulate their test scores", example)
+    default = ["dmd", "language", "vision", "audio", "late_fusion"]
+    text = f"also late_fusion and late_mean of the three unimodal ones (default: {' '.join(default)})"
+    seeds = [0, 1, 2, 3, 4]
+    parser.add_argument("--models", nargs="+", default=default, metavar="NAME", help=text)
+    parser.add_argument("--seeds", nargs="+", type=int, default=seeds, metavar="N", help="(default: 0 1 2 3 4)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")
+    _add_shared(parser)
+
+
+def _add_shared(parser: Parser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", type=Path, metavar="PATH", help=DATA_HELP)
+    data.add_argument("--mask", action="store_true", help="tell the model which time steps are padding (default: no)")
+    text = "What is not given here is the preset's. Sizes of the data come from the data."
+    recipe = parser.add_argument_group("recipe", text)
+    recipe.add_argument("--preset", default="toy", metavar="NAME", help=f"{', '.join(PRESETS)} (default: toy)")
+    recipe.add_argument("--epochs", type=int, metavar="N", help="at most")
+    recipe.add_argument("--batch-size", type=int, metavar="N")
+    recipe.add_argument("--learning-rate", type=float, metavar="X")
+    recipe.add_argument("--bf16", action="store_true", help="train in bfloat16 mixed precision (default: no)")
+    text = "read the tokens with this encoder from the Hugging Face Hub, e.g. bert-base-uncased; none: ready features"
+    recipe.add_argument("--language-model", metavar="NAME", help=text)
+    text = "any field of DMDConfig or TrainingConfig, the value in JSON; may be repeated"
+    recipe.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
+
+
+def _add_evaluate(commands: Any) -> None:
+    example = "evaluate runs/dmd-toy-seed0 --data data_samples/toy --split test"
+    parser = _command(commands, evaluate, "score a finished run again", example)
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that train has filled")
+    parser.add_argument("--data", type=Path, metavar="PATH", help=DATA_HELP)
+    parser.add_argument("--split", default="test", metavar="NAME", help="train, valid or test (default: test)")
+
+
+def _add_convert(commands: Any) -> None:
+    text = "rewrite an MMSA pickle as a folder that opens at once"
+    parser = _command(commands, convert, text, "convert aligned_50.pkl mosi_aligned")
+    parser.add_argument("source", type=Path, metavar="IN.pkl")
+    parser.add_argument("folder", type=Path, metavar="OUT", help="a new or empty folder")
+
+
+def train(options: argparse.Namespace) -> None:
+    from dmdlite.data.features import load_features
+
+    splits = load_features(options.data or sample_data())
+    config, training = recipe(options, splits)
+    output = options.output or Path("runs") / f"{options.model}-{options.preset}-seed{training.seed}"
+    from dmdlite.models import build
+    from dmdlite.training.loop import seed_everything
+
+    seed_everything(training.seed)
+    model = build(options.model, config)
+    from dmdlite.training.callbacks import is_first_process
+    from dmdlite.training.trainer import train as run
+
+    metrics = run(model, splits, output, training).metrics
+    if is_first_process():
+        print(f"\nbest epoch {metrics['best_epoch']} of {metrics['epochs']}\n{score_table(metrics)}")
+        print(f"everything is in {output}")
+
+
+def compare(options: argparse.Namespace) -> None:
+    from dmdlite.data.features import load_features
+
+    splits = load_features(options.data or sample_data())
+    config, training = recipe(options, splits)
+    from dmdlite.training.callbacks import is_first_process
+    from dmdlite.training.compare import compare as run
+    from dmdlite.training.compare import markdown
+
+    output = options.output or Path("runs") / f"compare-{options.preset}"
+    table = run(options.models, splits, config, options.seeds, output, training)
+    if is_first_process():
+        print(f"\n{markdown(table, len(options.seeds))}\nthe table and every run are in {output}")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    from dmdlite.data.features import load_features
+
+    splits = load_features(options.data or sample_data())
+    if options.split not in splits:
+        raise ValueError(f"--split must be one of {', '.join(splits)}, got {options.split!r}")
+    from dmdlite.training.runs import evaluate as run
+
+    scores = run(options.run_folder, {options.split: splits[options.split]})[options.split]
+    print("\n".join(f"{name:16s} {score:.4f}" for name, score in scores.items()))
+
+
+def convert(options: argparse.Namespace) -> None:
+    from dmdlite.data.features import convert_features
+
+    convert_features(options.source, options.folder)
+    print(f"wrote {options.folder}")
+
+
+def sample_data() -> Path:
+    """data_samples/toy of the current folder, or of the copy of the project that is running."""
+    places = [Path("data_samples/toy"), Path(__file__).parents[1] / "data_samples" / "toy"]
+    found = [place for place in places if place.exists()]
+    if not found:
+        raise ValueError("there is no data_samples/toy here; give --data PATH")
+    return found[0]
+
+
+def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The DMDConfig and TrainingConfig that the options ask for, with the sizes of the data."""
+    from dmdlite.config import DMDConfig, TrainingConfig
+    from dmdlite.data.features import feature_shapes
+
+    if options.preset not in PRESETS:
+        raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {options.preset!r}")
+    kind, _, dataset = options.preset.rpartition("-")
+    make = DMDConfig.toy if dataset == "toy" else getattr(DMDConfig, kind or "official")
+    config = make() if dataset == "toy" else make(dataset)
+    training = TrainingConfig() if dataset == "toy" else TrainingConfig.official()
+    training = training.replace(**_given(options, "epochs", "batch_size", "learning_rate", "seed"))
+    training = training.replace(bf16=options.bf16, padding_mask=options.mask)
+    if options.language_model is not None:
+        config = config.replace(language_model=None if options.language_model == "none" else options.language_model)
+    own, others = split_settings(options.set, {f.name for f in fields(TrainingConfig)})
+    check_types(others, vars(config))
+    return config.replace(**feature_shapes(splits)).replace(**others), training.replace(**own)
+
+
+def split_settings(settings: Sequence[str], training: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """FIELD=VALUE settings, those of TrainingConfig apart; what is not JSON is taken as a string."""
+    own, others = {}, {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"--set needs FIELD=VALUE, got {setting!r}")
+        try:
+            content = json.loads(value)
+        except ValueError:
+            content = value
+        (own if name in training else others)[name] = content
+    return own, others
+
+
+def check_types(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raises ValueError for a setting of another type than the number, string, truth value or dict it replaces."""
+    for name, value in settings.items():
+        default = defaults.get(name)
+        if isinstance(default, dict) and isinstance(value, dict):
+            check_types(value, default)
+        elif isinstance(default, bool | int | float | str | dict):
+            if type(value) is not type(default) and not (type(default) is float and type(value) is int):
+                raise ValueError(f"--set: {name} must be of type {type(default).__name__}, got {value!r}")
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: vars(options)[name] for name in names if vars(options).get(name) is not None}
+
+
+def score_table(metrics: Mapping[str, Any]) -> str:
+    """Test and validation scores beside those of always predicting the training split's median."""
+    constant = metrics["constant"]
+    rows = {split: metrics[split] for split in ("test", "valid")}
+    rows |= {f"{split}, constant {constant['prediction']:.1f}": constant[split] for split in ("test", "valid")}
+    lines = [f"{'':22s}" + "".join(f"{title:>8s}" for title in SHOWN_SCORES.values())]
+    for name in sorted(rows):
+        lines.append(f"{name:22s}" + "".join(f"{rows[name][score]:8.3f}" for score in SHOWN_SCORES))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

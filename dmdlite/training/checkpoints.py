@@ -1,0 +1,94 @@
+"""What an unfinished run needs to go on: folders `checkpoint-STEP`, each sealed once all of its files are there.
+
+`transformers.Trainer` writes the files of a checkpoint one after the other into their final place. A process that is
+killed in between leaves a folder that looks like a checkpoint, so only one whose seal names every file and its digest
+is used. The weights are safetensors; Trainer reads the rest with `torch.load(weights_only=True)`, which runs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from dmdlite.config import SPACES
+
+SEAL = "complete.json"
+STATE = "trainer_state.json"
+WEIGHTS = "model.safetensors"
+
+
+def step_of(checkpoint: Path) -> int:
+    """Optimizer steps that were done when the checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def seal(checkpoint: Path) -> None:
+    """Declares a checkpoint whole, once every process has written its files."""
+    draft = checkpoint / f".{SEAL}"
+    draft.write_text(json.dumps(_digests(checkpoint)), encoding="utf-8")
+    draft.replace(checkpoint / SEAL)
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether the seal is there and every file is as it was when the checkpoint was sealed."""
+    try:
+        return json.loads((checkpoint / SEAL).read_text(encoding="utf-8")) == _digests(checkpoint)
+    except (OSError, ValueError):
+        return False
+
+
+def _digests(checkpoint: Path) -> dict[str, str]:
+    digests = {}
+    for file in sorted(checkpoint.iterdir()):
+        if file.is_file() and file.name not in (SEAL, f".{SEAL}"):
+            with file.open("rb") as content:
+                digests[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
+    return digests
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest whole checkpoint whose best epoch is whole, too."""
+    whole = {step_of(path): path for path in folder.glob("checkpoint-*") if is_whole(path)}
+    usable = [step for step, path in whole.items() if read_state(path)["best_global_step"] in whole]
+    return whole[max(usable)] if usable else None
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """Trainer's state: `log_history`, `best_global_step`, `epoch`, ..."""
+    return json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+
+
+def best_weights(checkpoint: Path) -> Path:
+    """The weights of the best epoch up to this checkpoint."""
+    return checkpoint.with_name(f"checkpoint-{read_state(checkpoint)['best_global_step']}") / WEIGHTS
+
+
+def keep_only(checkpoint: Path | None, folder: Path) -> None:
+    """Deletes every checkpoint but this one and that of its best epoch."""
+    kept = {checkpoint, best_weights(checkpoint).parent} if checkpoint else set()
+    for other in folder.glob("checkpoint-*"):
+        if other not in kept:
+            shutil.rmtree(other)
+
+
+def epoch_records(checkpoint: Path) -> list[dict[str, Any]]:
+    """One record for each epoch up to a checkpoint, as `plain_loop` returns them."""
+    return records_in(read_state(checkpoint)["log_history"])
+
+
+def records_in(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The epochs in Trainer's log, without what else it notes there; the total and the homogeneous graph come first."""
+    return [
+        {
+            "epoch": round(entry["epoch"]),
+            "learning_rate": entry["learning_rate"],
+            "losses": dict(sorted(entry["losses"].items(), key=lambda term: (term[0] != "total", term[0]))),
+            "edges": dict(sorted(entry["edges"].items(), key=lambda graph: (graph[0] not in SPACES[:1], graph[0]))),
+            "valid_mae": entry["valid_mae"],
+        }
+        for entry in log_history
+        if "valid_mae" in entry
+    ]

@@ -1,0 +1,136 @@
+"""A whole training run in one loop that can be read from top to bottom."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dmdlite.config import TrainingConfig
+from dmdlite.data.features import FeatureSplit
+
+SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
+
+
+def plain_loop(
+    model: nn.Module, splits: Mapping[str, FeatureSplit], training: TrainingConfig
+) -> list[dict[str, Any]]:
+    """Trains `model` in place, leaves the weights of its best epoch in it, and returns one record for each epoch.
+
+    A record holds epoch (from 1), learning_rate, losses and edges (means over the batches) and valid_mae.
+    `dmdlite.train` does the same with `transformers.Trainer`, and adds the run folder, resuming, bf16 and many GPUs.
+    bf16 is ignored here. For the same weights at the start, call `seed_everything` before the model is made.
+    """
+    seed_everything(training.seed)
+    optimizer = make_optimizer(model, training)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=training.plateau_factor, patience=training.plateau_patience
+    )
+    records: list[dict[str, Any]] = []
+    for epoch in range(training.epochs):
+        means = train_epoch(model, splits["train"], optimizer, training, epoch)
+        mae = float(np.abs(predict(model, splits["valid"], training.padding_mask) - splits["valid"].labels).mean())
+        learning_rate = optimizer.param_groups[0]["lr"]
+        records.append({"epoch": epoch + 1, "learning_rate": learning_rate, **means, "valid_mae": mae})
+        if epochs_without_progress(records) == 0:
+            best_weights = deepcopy(model.state_dict())
+        if epochs_without_progress(records) >= training.early_stopping_patience:
+            break
+        schedule.step(mae)
+    model.load_state_dict(best_weights)
+    return records
+
+
+def train_epoch(
+    model: nn.Module, split: FeatureSplit, optimizer: torch.optim.Optimizer, training: TrainingConfig, epoch: int
+) -> dict[str, Any]:
+    """One pass over `split`, in an order of the seed and the epoch alone; returns `EpochMeans.result`."""
+    model.train()
+    means = EpochMeans()
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(training.seed + epoch))
+    batches = order.split(training.batch_size)
+    for start in range(0, len(batches), training.gradient_accumulation):
+        accumulated = batches[start : start + training.gradient_accumulation]
+        for indices in accumulated:
+            out = model(**make_batch(model, split, indices.tolist(), training.padding_mask))
+            (out.loss / len(accumulated)).backward()
+            means.add(out.loss, out.losses, out.edges)
+        if training.gradient_clip:
+            nn.utils.clip_grad_value_(model.parameters(), training.gradient_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+    return means.result()
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python's, NumPy's and PyTorch's global generators, on every device."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
+    """Adam over every parameter that is trained; the weight decay, if any, is the same for all of them."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(trained, lr=training.learning_rate, weight_decay=training.weight_decay)
+
+
+def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:
+    """The keyword arguments of one forward pass, on the device of the model."""
+    device = next(model.parameters()).device
+    batch = split.batch(indices, tokens=model.config.language_model is not None, mask=padding_mask)
+    return {name: _to(value, device) for name, value in batch.items()}
+
+
+def _to(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tensor | dict[str, Tensor] | None:
+    if isinstance(value, dict):
+        return {name: tensor.to(device) for name, tensor in value.items()}
+    return None if value is None else value.to(device)
+
+
+def predict(model: nn.Module, split: FeatureSplit, padding_mask: bool = False) -> Float[np.ndarray, "clips"]:
+    """The predicted sentiment of every clip, in the order of the split, without dropout and in float32."""
+    was_training = model.training
+    model.eval()
+    predictions = []
+    with torch.inference_mode():
+        for indices in torch.arange(len(split)).split(SCORING_BATCH):
+            out = model(**make_batch(model, split, indices.tolist(), padding_mask))
+            predictions.append(out.prediction.float().cpu())
+    model.train(was_training)
+    return torch.cat(predictions).numpy()
+
+
+def epochs_without_progress(records: list[dict[str, Any]]) -> int:
+    """Epochs since the lowest validation MAE, the first of equal ones: 0 when the last epoch is the best."""
+    maes = [record["valid_mae"] for record in records]
+    return len(maes) - 1 - maes.index(min(maes))
+
+
+class EpochMeans:
+    """Means of every loss term and of the edges over the batches of an epoch; they stay on the device until asked."""
+
+    def __init__(self):
+        self.sums: dict[tuple[str, str], Tensor] = {}
+        self.batches = 0
+
+    def add(self, loss: Tensor, losses: dict[str, Tensor], edges: dict[str, Float[Tensor, "batch 3 3"]]) -> None:
+        """Counts one batch. The loss itself goes by the name of `total`."""
+        values = {("losses", name): value for name, value in {"total": loss, **losses}.items()}
+        values |= {("edges", space): matrix.mean(0) for space, matrix in edges.items()}
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
+        self.batches += 1
+
+    def result(self) -> dict[str, dict[str, Any]]:
+        """{"losses": {name: float}, "edges": {space: 3 by 3 list, rows are sources}}."""
+        means: dict[str, dict[str, Any]] = {"losses": {}, "edges": {}}
+        for (kind, name), total in self.sums.items():
+            means[kind][name] = (total / self.batches).tolist()
+        return means

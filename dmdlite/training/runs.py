@@ -1,0 +1,243 @@
+"""The run folder: what a finished run leaves behind, and what an unfinished one needs to go on.
+
+config.json, model.safetensors    the weights of the best epoch, for `from_pretrained`
+training.json                     what was run: model, training, fingerprint of the data, version
+metrics.json                      scores of every split, of a constant beside them, and the best epoch; written last
+predictions.csv                   split, id, label, prediction of every clip
+log.jsonl                         one line for each epoch: learning rate, every loss term, the edges, validation MAE
+losses.png, predictions.png, edges.png
+checkpoints/                      only while a run is unfinished
+
+Every file is written under another name first and then renamed, so that it is either whole or absent.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dmdlite.config import TrainingConfig
+from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
+from dmdlite.training.figures import draw_edges, draw_losses, draw_predictions
+from dmdlite.training.loop import predict
+from dmdlite.training.metrics import sentiment_metrics
+
+Splits = Mapping[str, FeatureSplit]
+Predictions = dict[str, np.ndarray]  # split -> (clips,)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: its folder, its metrics.json, and one record for each epoch."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    epochs: list[dict[str, Any]]
+
+
+def describe(model: nn.Module, splits: Splits, training: TrainingConfig) -> dict[str, Any]:
+    """What training.json holds: everything that makes a run this run and no other."""
+    kind = type(model)
+    description = {
+        "model": f"{kind.__module__}.{kind.__qualname__}",
+        "config": model.saved_fields(),
+        "training": asdict(training),
+        "data": {"fingerprint": fingerprint(splits), "source": splits["train"].source},
+        "dmdlite": version("dmdlite"),
+    }
+    return json.loads(json.dumps(description))
+
+
+def state_of(folder: Path, description: dict[str, Any]) -> str:
+    """"new", "unfinished" or "finished", without touching anything.
+
+    Raises ValueError if the folder holds another run, or something that is no run at all.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; choose another output folder")
+    if not folder.exists() or not any(_is_something(file) for file in folder.iterdir()):
+        return "new"
+    if not (folder / "training.json").is_file():
+        raise ValueError(f"{folder} is not empty and holds no run of dmdlite; choose another output folder")
+    there = _read_json(folder / "training.json")
+    if difference := _first_difference(there, description):
+        raise ValueError(f"{folder} already holds another run ({difference}); choose another output folder")
+    return "finished" if (folder / "metrics.json").is_file() else "unfinished"
+
+
+def _is_something(file: Path) -> bool:
+    """False for hidden files and empty folders: all that a run stopped in its first moment leaves behind."""
+    return not file.name.startswith(".") and not (file.is_dir() and not any(file.iterdir()))
+
+
+def _first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """In words, without the version of dmdlite and the source of the data."""
+    theirs, ours = (_flat({**x, "dmdlite": None, "data": x.get("data", {}).get("fingerprint")}) for x in (there, here))
+    for name in ours | theirs:
+        if theirs.get(name) != ours.get(name):
+            if name == "data":
+                return "on other data"
+            return f"{name} is {theirs.get(name)!r} there and {ours.get(name)!r} here"
+    return None
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def start(folder: Path, description: dict[str, Any]) -> None:
+    """Marks the folder as belonging to this run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "training.json", description)
+
+
+def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
+    """Writes all that a finished run holds, metrics.json last, and removes the checkpoints."""
+    save_model(model, folder)
+    predictions = {split: predict(model, clips, padding_mask) for split, clips in splits.items()}
+    metrics = all_scores(predictions, splits) | best_and_last(epochs)
+    write_text(folder / "predictions.csv", _predictions_csv(predictions, splits))
+    write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
+    figures = {
+        "losses.png": draw_losses(epochs, metrics["constant"]["valid"]["mae"]),
+        "predictions.png": draw_predictions(predictions["test"], splits["test"].labels, metrics),
+        "edges.png": draw_edges(epochs) if epochs[-1]["edges"] else None,
+    }
+    for name, figure in figures.items():
+        if figure is not None:
+            picture = io.BytesIO()
+            figure.savefig(picture, format="png", dpi=150)
+            write_bytes(folder / name, picture.getvalue())
+    write_json(folder / "metrics.json", metrics)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def all_scores(predictions: Predictions, splits: Splits) -> dict[str, Any]:
+    """The scores of each split, and under "constant" those of always predicting the median training label."""
+    median = float(np.median(splits["train"].labels))
+    constant = {name: np.full(len(split), median) for name, split in splits.items()}
+    return {**_score(predictions, splits), "constant": {"prediction": median, **_score(constant, splits)}}
+
+
+def _score(predictions: Predictions, splits: Splits) -> dict[str, dict[str, float]]:
+    return {split: sentiment_metrics(values, splits[split].labels) for split, values in predictions.items()}
+
+
+def best_and_last(epochs: list[dict[str, Any]]) -> dict[str, int]:
+    best = min(epochs, key=lambda record: record["valid_mae"])
+    return {"best_epoch": best["epoch"], "epochs": epochs[-1]["epoch"]}
+
+
+def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None) -> dict[str, dict[str, float]]:
+    """Scores a finished run again: {split: scores}, the same numbers as in its metrics.json on the same machine.
+
+    model: only needed for a model that is not part of dmdlite; the weights of the run are loaded into it.
+    Raises ValueError in one sentence if the run is not there, not whole, or was made for other data.
+    """
+    folder = Path(folder)
+    description = _read_json(folder / "training.json")
+    model = load_model(folder) if model is None else load_into(model, folder)
+    check_fits(splits, model.config)
+    model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
+    mask = description["training"]["padding_mask"]
+    return _score({name: predict(model, split, mask) for name, split in splits.items()}, splits)
+
+
+def load_result(folder: str | Path) -> Result:
+    """The stored result of a finished run."""
+    folder = Path(folder)
+    epochs = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return Result(folder, _read_json(folder / "metrics.json"), epochs)
+
+
+def load_model(folder: Path) -> nn.Module:
+    """The model of a run, if its class is part of dmdlite: a run folder cannot make us import anything else."""
+    module, _, name = _read_json(folder / "training.json")["model"].rpartition(".")
+    if not module.startswith("dmdlite.models."):
+        raise ValueError(f"{folder} holds a {name} from {module}, which dmdlite does not know: pass the model itself")
+    return getattr(import_module(module), name).from_pretrained(folder)
+
+
+def load_into(model: nn.Module, folder: Path) -> nn.Module:
+    """Puts the weights of a run into a model of the same shape."""
+    saved = type(model).from_pretrained(folder)
+    model.load_state_dict(saved.state_dict())
+    return model
+
+
+def save_model(model: nn.Module, folder: Path) -> None:
+    """`save_pretrained`, each file whole or absent."""
+    draft = folder / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    model.save_pretrained(draft)
+    for file in draft.iterdir():
+        file.chmod(0o644)  # safetensors would keep it from everybody else in the class
+        os.replace(file, folder / file.name)
+    draft.rmdir()
+
+
+def read_predictions(folder: str | Path) -> dict[str, dict[str, np.ndarray]]:
+    """predictions.csv as {split: {"id": strings, "label": floats, "prediction": floats}}, in the order of the data."""
+    with open(Path(folder) / "predictions.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    table = {}
+    for split in dict.fromkeys(row["split"] for row in rows):
+        own = [row for row in rows if row["split"] == split]
+        table[split] = {"id": np.array([row["id"] for row in own])}
+        table[split] |= {name: np.array([float(row[name]) for row in own]) for name in ("label", "prediction")}
+    return table
+
+
+def _predictions_csv(predictions: Predictions, splits: Splits) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("split", "id", "label", "prediction"))
+    for split, values in predictions.items():
+        clips = splits[split]
+        writer.writerows(
+            (split, name, float(label), float(value))
+            for name, label, value in zip(clips.ids, clips.labels, values, strict=True)
+        )
+    return text.getvalue()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path.parent} holds no finished run: {path.name} is missing") from None
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"{path} cannot be read: {problem}") from None
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(content)
+    os.replace(draft, path)

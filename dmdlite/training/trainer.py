@@ -1,0 +1,223 @@
+"""`plain_loop`, on `transformers.Trainer`: progress, resuming after a kill, bf16, any device, and many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import broadcast_object_list
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from dmdlite.config import TrainingConfig
+from dmdlite.data.features import FeatureSplit, check_fits
+from dmdlite.training import checkpoints, runs
+from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, StopEarly, is_first_process
+from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_optimizer, predict
+
+
+def train(
+    model: nn.Module,
+    splits: Mapping[str, FeatureSplit],
+    output_dir: str | Path,
+    training: TrainingConfig | None = None,
+    *,
+    resume: bool = True,
+    progress: bool = True,
+    **overrides: Any,
+) -> runs.Result:
+    """Trains `model` in place, leaves the weights of its best epoch in it, and fills the run folder `output_dir`.
+
+    training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5`.
+    resume: go on with a run that was stopped, from its last whole checkpoint; False starts the same run over again.
+    The device is chosen by accelerate: CUDA, MPS or the CPU; several GPUs by starting the program with torchrun.
+    Seeds are set here, but the model has its weights already: call `seed_everything` before making it.
+    Raises ValueError if the splits do not fit the model, or if the folder holds another run; nothing is touched then.
+    """
+    training = (training or TrainingConfig()).replace(**overrides)
+    check_fits(splits, model.config)
+    folder = Path(output_dir)
+    description = runs.describe(model, splits, training)
+    state = runs.state_of(folder, description)
+    if state == "finished" and resume:
+        _say(progress, f"{folder} holds this run already, finished: nothing to train")
+        runs.load_into(model, folder)
+        return runs.load_result(folder)
+    checkpoint = checkpoints.newest(folder / "checkpoints") if resume else None
+    home = next(model.parameters()).device
+    trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
+    trainer.in_first_process(_begin, folder, description, checkpoint)
+    _say(progress, f"{folder}: {_opening(state, checkpoint, resume)}")
+    last = trainer.run(checkpoint)
+    model.load_state_dict(_without_prefix(load_file(checkpoints.best_weights(last))))
+    epochs = checkpoints.epoch_records(last)
+    trainer.in_first_process(runs.finish, folder, model, splits, epochs, training.padding_mask)
+    model.to(home).eval()
+    return runs.load_result(folder)
+
+
+def _begin(folder: Path, description: dict[str, Any], checkpoint: Path | None) -> None:
+    """Makes the folder this run's, with nothing in it that is newer than the checkpoint."""
+    (folder / "metrics.json").unlink(missing_ok=True)
+    runs.start(folder, description)
+    checkpoints.keep_only(checkpoint, folder / "checkpoints")
+
+
+def _say(progress: bool, text: str) -> None:
+    if progress and is_first_process():
+        print(text, flush=True)
+
+
+def _opening(state: str, checkpoint: Path | None, resume: bool) -> str:
+    if checkpoint is not None:
+        return f"resuming after epoch {len(checkpoints.epoch_records(checkpoint))}"
+    if state == "unfinished" and resume:
+        return "the run here was stopped before its first whole checkpoint; starting afresh"
+    return "starting" if state == "new" else "starting afresh"
+
+
+def _without_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+
+
+class Batches(Dataset):
+    """A split that gives a whole batch at once, for a DataLoader that collates nothing."""
+
+    def __init__(self, split: FeatureSplit, **options: bool):
+        self.split, self.options = split, options
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Any]:
+        return self.split.batch(indices, **self.options)
+
+
+class Trainee(nn.Module):
+    """A model as Trainer wants it: without a `config`, which Trainer would write into, and with a dict for output.
+
+    accelerate casts the forward pass of this shell to bf16, so that the model itself keeps scoring in float32.
+    """
+
+    accepts_loss_kwargs = False
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, **batch: Any) -> dict[str, Any]:
+        out = self.model(**batch)
+        return {"loss": out.loss, "losses": out.losses, "edges": out.edges}
+
+
+class SentimentTrainer(Trainer):
+    """Trainer with the optimizer, the order of the data, the log and the validation of `plain_loop`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        splits: Mapping[str, FeatureSplit],
+        training: TrainingConfig,
+        folder: Path,
+        progress: bool,
+    ):
+        self.training, self.valid, self.means = training, splits["valid"], EpochMeans()
+        options = {"tokens": model.config.language_model is not None, "mask": training.padding_mask}
+        train, valid = (Batches(splits[name], **options) for name in ("train", "valid"))
+        callbacks = [ClipByValue(training.gradient_clip), StopEarly(training.early_stopping_patience)]
+        callbacks += [SealCheckpoints(self), *([ShowProgress()] if progress else [])]
+        arguments = make_arguments(training, folder)
+        super().__init__(Trainee(model), arguments, train_dataset=train, eval_dataset=valid, callbacks=callbacks)
+        self.remove_callback(PrinterCallback)
+
+    def run(self, checkpoint: Path | None) -> Path:
+        """Trains from a checkpoint, or from the start, to the end of the run; returns the last checkpoint."""
+        if checkpoint is not None and self.is_over(checkpoints.epoch_records(checkpoint)):
+            return checkpoint
+        self.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+
+    def in_first_process(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Does something once, when every process has come here; they all go on when it is done."""
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            action(*arguments)
+        self.accelerator.wait_for_everyone()
+
+    def is_over(self, records: list[dict[str, Any]]) -> bool:
+        """Whether a run that was stopped after these epochs had nothing left to train."""
+        patience = self.training.early_stopping_patience
+        return len(records) >= self.training.epochs or epochs_without_progress(records) >= patience
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Shuffled by seed + epoch alone: its own generator keeps it from using up random numbers of the dropout."""
+        loader = DataLoader(
+            self.train_dataset,
+            batch_size=self.training.batch_size,
+            shuffle=True,
+            collate_fn=lambda batch: batch,
+            generator=torch.Generator(),
+            pin_memory=self.args.device.type == "cuda",
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        self.optimizer = make_optimizer(self.model, self.training)
+        return self.optimizer
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **_: Any) -> Tensor:
+        out = model(**inputs)
+        self.means.add(out["loss"], out["losses"], out["edges"])
+        return out["loss"]
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Logs one record for the epoch. Every process follows the validation MAE of the first one."""
+        predictions = predict(self.model.model, self.valid, self.training.padding_mask)
+        mae = float(np.abs(predictions - self.valid.labels).mean())
+        if not np.isfinite(mae):
+            raise ValueError(f"training diverged in epoch {round(self.state.epoch)}; try a lower learning rate")
+        (mae,) = broadcast_object_list([mae])
+        self.means.sums = {name: self.accelerator.reduce(total, "mean") for name, total in self.means.sums.items()}
+        record = {"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), "valid_mae": mae}
+        self.means = EpochMeans()
+        self.log(record)
+        metrics = {"eval_mae": mae}
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
+    """Trainer's arguments. Its own logs, norm clipping, reports and clean-up of checkpoints are off."""
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=training.epochs,
+        per_device_train_batch_size=training.batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type="reduce_lr_on_plateau",
+        lr_scheduler_kwargs={"factor": training.plateau_factor, "patience": training.plateau_patience},
+        max_grad_norm=0.0,
+        seed=training.seed,
+        data_seed=training.seed,
+        bf16=training.bf16,
+        use_cpu=torch.accelerator.current_accelerator(check_available=True) is None,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        metric_for_best_model="mae",
+        greater_is_better=False,
+        label_names=["labels"],
+        ddp_find_unused_parameters=True,
+        logging_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+        log_level_replica="error",
+    )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # one process, one GPU: Trainer would split each batch by nn.DataParallel
+    return arguments
