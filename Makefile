@@ -26,7 +26,7 @@ test: $(READY)  ## run every test, and every notebook strictly
 	$(BIN)/python -m pytest --nbval tests notebooks
 
 notebooks: $(READY)  ## execute the notebooks again and store their outputs
-	$(BIN)/python tests/notebooks.py
+	$(BIN)/python notebooks/execute.py
 
 samples: $(READY)  ## draw data_samples again from the toy world
 	rm -rf data_samples/toy

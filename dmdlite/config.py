@@ -6,47 +6,13 @@ so that `official` and `paper` are two sets of values and never two branches of 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-MODALITIES = ("language", "vision", "audio")
-SPACES = ("homogeneous", "heterogeneous")
-SENTIMENT_RANGE = (-3.0, 3.0)
+from dmdlite.checking import check_fields, known, refuse_unknown
+from dmdlite.presets import DATASETS, MODALITIES, PAPER, SENTIMENT_RANGE, SPACES, TOY, Matrix, graph_prior, loss_weights
 
-Matrix = list[list[float]]
-
-
-def graph_prior(*edges: str, temperature: float = 0.25) -> Matrix:
-    """Softmax over the six edges with 1 at the named ones, e.g. graph_prior("language->vision").
-
-    Row is source, column is target; the diagonal is zero. Published code: run.py:143,155 (hand-set, not in the paper).
-    """
-    known = [f"{source}->{target}" for source in MODALITIES for target in MODALITIES if source != target]
-    if unknown := set(edges) - set(known):
-        raise ValueError(f"unknown edge {sorted(unknown)[0]!r}; an edge is one of {known}")
-    strength = {edge: math.exp((edge in edges) / temperature) for edge in known}
-    total = sum(strength.values())
-    return [[strength.get(f"{source}->{target}", 0.0) / total for target in MODALITIES] for source in MODALITIES]
-
-
-def loss_weights(
-    lambda_1: float = 0.1, lambda_2: float = 0.05, gamma: float = 0.1, *, every_head: bool, only_logits: bool
-) -> dict[str, float]:
-    """Eq. (11) with Eq. (6) put in: L_task + λ1 (L_rec + L_cyc + γ (L_mar + L_ort)) + λ2 L_dtl, term by term.
-
-    every_head: each of the eight predictions is supervised (published code), or the final one alone (paper).
-    only_logits: L_dtl distils logits and nothing else (paper).
-    """
-    heads = {f"task_{space}_{modality}": float(every_head) for space in SPACES for modality in MODALITIES}
-    decoupling = {"reconstruction": lambda_1, "cycle": lambda_1}
-    decoupling |= {"margin": lambda_1 * gamma, "orthogonality": lambda_1 * gamma}
-    extra = 0.0 if only_logits else lambda_2
-    distillation = {f"gd_{space}_logit": lambda_2 for space in SPACES}
-    distillation |= {f"gd_{space}_prior_penalty": extra for space in SPACES}
-    distillation |= {"gd_homogeneous_representation": 0.0, "gd_heterogeneous_representation": extra}
-    return {"task_final": 1.0, "task_common": float(every_head)} | heads | decoupling | distillation
+__all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "DMDConfig", "TrainingConfig", "graph_prior", "loss_weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,20 +84,21 @@ class DMDConfig:
     loss_weights: dict[str, float] = field(default_factory=lambda: loss_weights(every_head=True, only_logits=False))
 
     def __post_init__(self):
-        check_config(self)
+        check_fields(self)
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, got width {self.width} and {self.heads} heads")
+        if self.width < 4:
+            raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
+        for m, kept in self.kept_lengths.items():
+            if kept < 1:
+                raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}")
 
     def replace(self, **changes: Any) -> DMDConfig:
         """A copy with some fields changed; a dict updates a dict field."""
-        names = {f.name for f in fields(self)}
-        if unknown := set(changes) - names:
-            raise ValueError(f"DMDConfig has no field {sorted(unknown)[0]!r}; it has {', '.join(sorted(names))}")
-        merged = {
-            name: {**getattr(self, name), **value}
-            if isinstance(value, Mapping) and isinstance(getattr(self, name), dict)
-            else value
-            for name, value in changes.items()
-        }
-        return replace(self, **merged)
+        refuse_unknown(self, changes)
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
+        updates = {name: kept[name] | value for name, value in changes.items() if name in kept and isinstance(value, dict)}
+        return replace(self, **changes | updates)
 
     def without_dropout(self) -> DMDConfig:
         """The same model with every dropout rate at 0, for demonstrations and exact comparisons."""
@@ -157,7 +124,7 @@ class DMDConfig:
 
         The published orthogonality call fails on current PyTorch; `orthogonality_over="per_sample"` is its author's repair.
         """
-        return cls().replace(**_DATASETS[_known("dataset", dataset, _DATASETS)]).replace(**changes)
+        return cls().replace(**DATASETS[known("dataset", dataset, DATASETS)]).replace(**changes)
 
     @classmethod
     def paper(cls, dataset: str = "mosi", **changes: Any) -> DMDConfig:
@@ -166,65 +133,12 @@ class DMDConfig:
         Our readings where the paper is silent: X^com is averaged over time wherever a vector is needed (Eqs. 4, 8, fusion),
         α = 0.1, and classes are the seven rounded sentiments.
         """
-        return cls.official(dataset).replace(**_PAPER).replace(**changes)
+        return cls.official(dataset).replace(**PAPER).replace(**changes)
 
     @classmethod
     def toy(cls, **changes: Any) -> DMDConfig:
         """A small `official` for the toy world: trains on a laptop CPU in about a minute."""
-        return cls().replace(**_TOY).replace(**changes)
-
-
-_DATASETS: dict[str, dict[str, Any]] = {
-    "mosi": {},
-    "mosei": dict(
-        feature_widths=dict(vision=35, audio=74),
-        width=30,
-        heads=6,
-        kernel_sizes=dict(vision=3, audio=1),
-        language_dropout=0.3,
-        embedding_dropout=0.0,
-        language_attention_dropout=0.4,
-        audio_attention_dropout=0.0,
-        memory_attention_dropout=0.4,
-    ),
-}
-
-_PAPER: dict[str, Any] = dict(
-    convolution_padding="same",
-    causal_attention=False,
-    positions_skip_zeros=False,
-    common_branch="time_mean",
-    fusion_gate="scales",
-    reconstruction_norm="frobenius",
-    orthogonality_clamped=False,
-    margin_features="time_mean",
-    margin_constant=0.1,
-    margin_per_label_distance=0.0,
-    margin_classes="seven",
-    margin_triplets="across_modalities",
-    margin_average="triplets",
-    graph_nodes="features",
-    graph_inputs="raw",
-    graph_sharpness=1.0,
-    graph_priors=dict(homogeneous=None, heterogeneous=None),
-    loss_weights=loss_weights(every_head=False, only_logits=True),
-)
-
-_TOY: dict[str, Any] = dict(
-    feature_widths=dict(language=16, vision=10, audio=6),
-    lengths=dict(language=16, vision=60, audio=50),
-    width=24,
-    heads=4,
-    layers=2,
-    minimum_memory_layers=2,
-    kernel_sizes=dict(language=1, vision=5, audio=5),
-    language_dropout=0.2,
-    embedding_dropout=0.1,
-    language_attention_dropout=0.1,
-    audio_attention_dropout=0.1,
-    memory_attention_dropout=0.1,
-    output_dropout=0.2,
-)
+        return cls().replace(**TOY).replace(**changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,19 +154,13 @@ class TrainingConfig:
     plateau_patience: int = 5  # epochs without a better validation MAE before the learning rate is halved
     plateau_factor: float = 0.5
     early_stopping_patience: int = 10  # epochs without a better validation MAE before training stops
-    seed: int = 0
+    seed: int = 0  # of the weights, of dropout and of the order of the clips
     bf16: bool = False
     padding_mask: bool = False  # tell the model which time steps are padding
 
     def __post_init__(self):
-        for f in fields(self):
-            value, kind = getattr(self, f.name), type(f.default)
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise ValueError(f"{f.name} must be of type {kind.__name__}, got {value!r}")
-        for name in ("epochs", "batch_size", "gradient_accumulation", "plateau_patience", "early_stopping_patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("weight_decay", "gradient_clip", "seed"):
+        check_fields(self)
+        for name in ("weight_decay", "gradient_clip"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.learning_rate <= 0:
@@ -262,9 +170,7 @@ class TrainingConfig:
 
     def replace(self, **changes: Any) -> TrainingConfig:
         """A copy with some fields changed."""
-        names = {f.name for f in fields(self)}
-        if unknown := set(changes) - names:
-            raise ValueError(f"TrainingConfig has no field {sorted(unknown)[0]!r}; it has {', '.join(sorted(names))}")
+        refuse_unknown(self, changes)
         return replace(self, **changes)
 
     @classmethod
@@ -276,56 +182,3 @@ class TrainingConfig:
         """
         recipe = dict(epochs=100, batch_size=16, gradient_accumulation=10, learning_rate=1e-4, gradient_clip=0.06)
         return cls(**(recipe | changes))
-
-
-def check_config(config: DMDConfig) -> None:
-    """Raises ValueError with one sentence on the first field that cannot be."""
-    hints, defaults = get_type_hints(DMDConfig), DMDConfig.__dataclass_fields__
-    for name, hint in hints.items():
-        value, make = getattr(config, name), defaults[name].default_factory
-        if make is not MISSING:
-            _check_dict(name, value, set(make()))
-            for key, entry in value.items():
-                _check_value(f"{name}[{key!r}]", entry, get_args(hint)[1])
-        else:
-            _check_value(name, value, hint)
-    if config.width % config.heads:
-        raise ValueError(f"width must be a multiple of heads, got width {config.width} and {config.heads} heads")
-    if config.width < 4:
-        raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {config.width}")
-    for m, kept in config.kept_lengths.items():
-        if kept < 1:
-            raise ValueError(f"lengths[{m!r}] is {config.lengths[m]}, shorter than its kernel of {config.kernel_sizes[m]}")
-
-
-def _check_dict(name: str, value: Any, keys: set[str]) -> None:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be a dict, got {value!r}")
-    if odd := sorted(set(value) ^ keys):
-        raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off")
-
-
-def _check_value(name: str, value: Any, hint: Any) -> None:
-    if get_origin(hint) is Literal:
-        _known(name, value, get_args(hint))
-    elif hint is int:
-        if type(value) is not int:
-            raise ValueError(f"{name} must be a whole number, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    elif hint is float:
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise ValueError(f"{name} must be a number, got {value!r}")
-        if name.endswith("_dropout") and not 0 <= value < 1:
-            raise ValueError(f"{name} must be in [0, 1), got {value}")
-    elif hint is bool and type(value) is not bool:
-        raise ValueError(f"{name} must be true or false, got {value!r}")
-    elif hint == Matrix | None and value is not None:
-        if not isinstance(value, list) or [len(row) for row in value] != [3, 3, 3]:
-            raise ValueError(f"{name} must be a 3 by 3 matrix, got {value!r}")
-
-
-def _known(what: str, value: Any, choices: Iterable[Any]) -> Any:
-    if value not in (choices := list(choices)):
-        raise ValueError(f"{what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    return value

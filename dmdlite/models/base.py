@@ -24,7 +24,15 @@ class ModelOutput:
     edges: dict[str, Float[Tensor, "batch 3 3"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
 
 
-class SavedModel(nn.Module, PyTorchModelHubMixin):
+MODEL_CARD = """---
+{{ card_data }}
+---
+
+A model of [DMD](https://arxiv.org/abs/2303.13802) and its relatives, made with dmdlite. `from_pretrained` of its class reads this folder.
+"""
+
+
+class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", license="mit", model_card_template=MODEL_CARD):
     """`save_pretrained`, `from_pretrained` and `push_to_hub` for a model that keeps its DMDConfig as `config`."""
 
     config: DMDConfig

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
 from dmdlite.components.graph_distillation import GraphDistillationUnit
-from dmdlite.components.heads import AdaptiveFusion, HeadOutput, ResidualHead
+from dmdlite.components.heads import AdaptiveFusion, ResidualHead
 from dmdlite.components.losses import margin_contrastive_loss, orthogonality_loss, reconstruction_loss
 from dmdlite.components.pooling import FlattenedProjections, SelfAttentionReaders, TimeMeans, Vectors
 from dmdlite.components.reinforcement import CrossModalReinforcement
@@ -39,7 +39,7 @@ class DMDOutput(ModelOutput):
     graphs: dict[str, Graph] = field(default_factory=dict)
 
 
-class DMD(SavedModel, library_name="dmdlite", license="mit", paper_url="https://arxiv.org/abs/2303.13802"):
+class DMD(SavedModel):
     """The whole model; each attribute is one box of Fig. 2, and `config` says where it follows the paper or the code."""
 
     def __init__(self, config: DMDConfig):
@@ -86,34 +86,30 @@ class DMD(SavedModel, library_name="dmdlite", license="mit", paper_url="https://
         streams = self.read({"language": language, "vision": vision, "audio": audio}, mask)
         masks = mask and {m: self.temporal[m].kept_mask(mask[m]) for m in MODALITIES}
         decoupled = self.decouple({m: self.temporal[m](x) for m, x in streams.items()})  # Eq. (1)
-
         common = self.read_common(decoupled.common, masks)
         reinforced = self.reinforce(decoupled.private, masks)  # Eq. (10)
         joined = torch.cat([common[m] for m in MODALITIES], dim=1)
         prediction = self.fusion(reinforced, joined).prediction
 
-        homogeneous = {m: self.homogeneous_heads[m](x.flatten(1)) for m, x in decoupled.common.items()}
-        heterogeneous = {m: self.heterogeneous_heads[m](x) for m, x in reinforced.items()}
-        graphs = {
-            "homogeneous": self.graph("homogeneous", homogeneous, TimeMeans()(decoupled.common, masks)),
-            "heterogeneous": self.graph("heterogeneous", heterogeneous, reinforced),
-        }
-        out = DMDOutput(prediction, decoupled=decoupled, common=common, reinforced=reinforced, graphs=graphs)
+        out = DMDOutput(prediction, decoupled=decoupled, common=common, reinforced=reinforced)
         out.compared = self.align(decoupled.common, masks)
-        out.edges = {space: graph.edges for space, graph in graphs.items()}
         out.predictions = {"final": prediction, "common": self.common_head(joined).prediction}
-        out.predictions |= {f"homogeneous_{m}": head.prediction for m, head in homogeneous.items()}
-        out.predictions |= {f"heterogeneous_{m}": head.prediction for m, head in heterogeneous.items()}
+        flat = {m: x.flatten(1) for m, x in decoupled.common.items()}
+        self.connect(out, "homogeneous", self.homogeneous_heads, flat, TimeMeans()(decoupled.common, masks))
+        self.connect(out, "heterogeneous", self.heterogeneous_heads, reinforced, reinforced)
         return out if labels is None else self.add_losses(out, labels)
 
-    def graph(self, space: str, heads: dict[str, HeadOutput], features: Vectors) -> Graph:
-        """Eq. (8) in one space. Published nodes are layers of the heads: the hidden one, or the one after the residual."""
+    def connect(self, out: DMDOutput, space: str, heads: nn.ModuleDict, inputs: Vectors, features: Vectors) -> None:
+        """The heads and the graph of one space, Eq. (8). Published nodes are layers of the heads (`graph_nodes`)."""
+        read = {m: heads[m](inputs[m]) for m in MODALITIES}
         if self.config.graph_nodes == "head":
             layer = {"homogeneous": "hidden", "heterogeneous": "features"}[space]
-            features = {m: getattr(head, layer) for m, head in heads.items()}
+            features = {m: getattr(read[m], layer) for m in MODALITIES}
         nodes = torch.stack([features[m] for m in MODALITIES], dim=1)
-        logits = torch.stack([heads[m].prediction for m in MODALITIES], dim=1)
-        return Graph(nodes, logits, self.units[space](nodes, logits))
+        logits = torch.stack([read[m].prediction for m in MODALITIES], dim=1)
+        out.edges[space] = self.units[space](nodes, logits)
+        out.graphs[space] = Graph(nodes, logits, out.edges[space])
+        out.predictions |= {f"{space}_{m}": read[m].prediction for m in MODALITIES}
 
     def add_losses(self, out: DMDOutput, labels: Float[Tensor, " batch"]) -> DMDOutput:
         """Every term by name, and their weighted sum, Eq. (11)."""

@@ -31,6 +31,7 @@ def exercise(number: str) -> Callable[[Check], Check]:
             else:
                 print(f"Exercise {number}: correct")
 
+        report.exercise = number
         return report
 
     return decorate
@@ -67,19 +68,6 @@ def strongest_edge(answer: Callable) -> None:
 
 
 @exercise("8.1")
-def weighted_total(answer: Callable) -> None:
-    """answer(losses, weights) -> Eq. (11): every term by its weight."""
-    weights = DMDConfig.official().loss_weights
-    losses = {name: torch.tensor(1.0 + place) for place, name in enumerate(weights)}
-    total, expected = float(answer(losses, weights)), sum(weights[name] * float(losses[name]) for name in weights)
-    expect(abs(total - sum(map(float, losses.values()))) > 1e-4, "that is the plain sum: every term has its own weight")
-    expect(abs(total - sum(map(float, losses.values())) / len(losses)) > 1e-4, "that is the mean: Eq. (11) is a weighted sum")
-    expect(abs(total - expected) < 1e-4, f"expected {expected:.4f} for a small example, got {total:.4f}")
-    more = losses | {"a_term_without_weight": torch.tensor(100.0)}
-    expect(abs(float(answer(more, weights)) - expected) < 1e-4, "a term that has no weight must not count")
-
-
-@exercise("8.2")
 def edge_matrix(answer: Callable) -> None:
     """answer(six) -> (batch, 3, 3) from (6, batch) in the published order v→l, a→l, l→v, a→v, l→a, v→a."""
     six = torch.arange(1.0, 13.0).view(6, 2)
@@ -96,3 +84,16 @@ def edge_matrix(answer: Callable) -> None:
         torch.equal(matrix, expected),
         "" if len(wrong) == 0 else f"w[:, {wrong[0, 1]}, {wrong[0, 2]}] holds another edge's value; see the order in the text",
     )
+
+
+@exercise("8.2")
+def weighted_total(answer: Callable) -> None:
+    """answer(losses, weights) -> Eq. (11): every term by its weight."""
+    weights = DMDConfig.official().loss_weights
+    losses = {name: torch.tensor(1.0 + place) for place, name in enumerate(weights)}
+    total, expected = float(answer(losses, weights)), sum(weights[name] * float(losses[name]) for name in weights)
+    expect(abs(total - sum(map(float, losses.values()))) > 1e-4, "that is the plain sum: every term has its own weight")
+    expect(abs(total - sum(map(float, losses.values())) / len(losses)) > 1e-4, "that is the mean: Eq. (11) is a weighted sum")
+    expect(abs(total - expected) < 1e-4, f"expected {expected:.4f} for a small example, got {total:.4f}")
+    more = losses | {"a_term_without_weight": torch.tensor(100.0)}
+    expect(abs(float(answer(more, weights)) - expected) < 1e-4, "a term that has no weight must not count")

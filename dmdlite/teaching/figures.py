@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection
 
 import numpy as np
+from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse, FancyBboxPatch
@@ -30,6 +32,18 @@ ARROWS = [
     *(("decoupling", "fusion"), ("attention", "fusion")),
 ]
 BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 1.75, 0.62, 2.25, 0.95
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as the bytes of a picture."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return picture.getvalue()
+
+
+def show(figure: Figure) -> None:
+    """Shows a figure below a notebook cell."""
+    display(Image(png(figure)))
 
 
 def model_map(lit: Collection[str] = ()) -> Figure:
@@ -69,10 +83,11 @@ def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
     axis.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": QUIET, "linewidth": 1}, zorder=1)
 
 
-def draw_clip(world: ToyWorld, split: str, clip: int, prediction: float | None = None) -> Figure:
+def draw_clip(world: ToyWorld, split: str, clip: int, prediction: float | None = None, *, reveal: bool = True) -> Figure:
     """One clip: the face at its telling word, the words in time, the moving channels of face and voice.
 
-    The title tells the true sentiment and, if given, the predicted one.
+    The title tells the true sentiment and, if given, the predicted one; with reveal=False neither it nor what each
+    modality expresses is told.
     """
     truth = {name: values[clip] for name, values in world.truth[split].items()}
     data = world.splits[split]
@@ -89,9 +104,37 @@ def draw_clip(world: ToyWorld, split: str, clip: int, prediction: float | None =
     frame = data.features["vision"][clip, truth["vision_event"]]
     draw_face(axes["face"], dict(zip(world.channels["vision"], frame, strict=True)))
     axes["voice"].axis("off")
-    axes["voice"].text(0.5, 0.6, _summary(truth), ha="center", va="center", fontsize=8, color=INK)
-    said = f"true sentiment {data.labels[clip]:+.1f}"
-    figure.suptitle(said if prediction is None else f"{said}, predicted {prediction:+.1f}", fontsize=12)
+    if reveal:
+        axes["voice"].text(0.5, 0.6, _summary(truth), ha="center", va="center", fontsize=8, color=INK)
+    true = f"true sentiment {data.labels[clip]:+.1f}" if reveal else "what does this person feel?"
+    figure.suptitle(true if prediction is None else f"{true}, predicted {prediction:+.1f}", fontsize=12)
+    return figure
+
+
+def draw_bars(values: dict[str, float], title: str, ylabel: str, baseline: tuple[str, float] | None = None) -> Figure:
+    """One bar for each name, in its modality's colour if it has one; `baseline` is a dashed line with a name."""
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axis = figure.subplots()
+    colours = [COLOURS.get(name.split()[0], MODEL) for name in values]
+    bars = axis.bar(list(values), list(values.values()), color=colours, width=0.6)
+    axis.bar_label(bars, fmt="%.2f", fontsize=9)
+    if baseline is not None:
+        axis.axhline(baseline[1], color=QUIET, linestyle="dashed", linewidth=1)
+        axis.annotate(baseline[0], (1, baseline[1]), xycoords=("axes fraction", "data"), fontsize=8, ha="right", va="bottom")
+    axis.set_ylabel(ylabel)
+    axis.set_title(title, fontsize=11)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_table(values: np.ndarray, rows: list[str], columns: list[str], title: str) -> Figure:
+    """A heat map of numbers from 0 up, dark where large; an empty field is exactly zero."""
+    figure = Figure(figsize=(7, 0.9 + 0.27 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(np.where(values > 0, np.log10(np.maximum(values, 1e-6)), np.nan), cmap="Purples", aspect="auto", vmin=-5, vmax=1)
+    axis.set_xticks(range(len(columns)), columns, rotation=35, ha="right", fontsize=8)
+    axis.set_yticks(range(len(rows)), rows, fontsize=8)
+    axis.set_title(title, fontsize=11)
     return figure
 
 
@@ -128,7 +171,7 @@ def _draw_words(axis: Axes, words: list[str], truth: dict) -> None:
 
 
 def _telling_span(truth: dict) -> tuple[float, float]:
-    return truth["telling_seconds"] - 0.25, truth["telling_seconds"] + 0.25
+    return float(truth["telling_seconds"]) - 0.25, float(truth["telling_seconds"]) + 0.25
 
 
 def _summary(truth: dict) -> str:

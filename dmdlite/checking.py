@@ -1,0 +1,65 @@
+"""Checks a config against its own annotations, so that a wrong field is one clear sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+
+def check_fields(config: Any) -> None:
+    """Raises ValueError on the first field whose value its annotation does not allow.
+
+    Counts are at least 1 and seeds at least 0; a `_dropout` is a rate in [0, 1); a dict has the keys of its default.
+    """
+    hints = get_type_hints(type(config))
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if f.default_factory is MISSING:
+            _check_value(f.name, value, hints[f.name])
+            continue
+        _check_dict(f.name, value, set(f.default_factory()))
+        for key, entry in value.items():
+            _check_value(f"{f.name}[{key!r}]", entry, get_args(hints[f.name])[1])
+
+
+def refuse_unknown(config: Any, changes: Iterable[str]) -> None:
+    """Raises ValueError if a change names no field of the config."""
+    names = sorted(f.name for f in fields(config))
+    if unknown := sorted(set(changes) - set(names)):
+        raise ValueError(f"{type(config).__name__} has no field {unknown[0]!r}; it has {', '.join(names)}")
+
+
+def known(what: str, value: Any, choices: Iterable[Any]) -> Any:
+    """The value, if it is one of the choices."""
+    if value not in (choices := list(choices)):
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def _check_dict(name: str, value: Any, keys: set[str]) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a dict, got {value!r}")
+    if odd := sorted(set(value) ^ keys):
+        raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off")
+
+
+def _check_value(name: str, value: Any, hint: Any) -> None:
+    if get_origin(hint) is Literal:
+        known(name, value, get_args(hint))
+    elif hint is int:
+        if type(value) is not int:
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
+        if value < (least := 0 if name == "seed" else 1):
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    elif hint is float:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{name} must be a number, got {value!r}")
+        if name.endswith("_dropout") and not 0 <= value < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {value}")
+    elif hint is bool and type(value) is not bool:
+        raise ValueError(f"{name} must be true or false, got {value!r}")
+    elif name.startswith("graph_priors") and value is not None:
+        if not isinstance(value, list) or [len(row) for row in value] != [3, 3, 3]:
+            raise ValueError(f"{name} must be a 3 by 3 matrix, got {value!r}")

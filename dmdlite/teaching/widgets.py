@@ -1,0 +1,91 @@
+"""Things a student can move. Each is a pure `view(state)` and a few lines that bind it to controls."""
+
+from __future__ import annotations
+
+from html import escape
+
+import ipywidgets
+import torch
+
+from dmdlite.config import DMDConfig
+from dmdlite.data.toy import ToyWorld
+from dmdlite.models.dmd import DMD
+from dmdlite.teaching.figures import draw_clip, png
+from dmdlite.training.loop import predict
+
+
+class ClipBrowser:
+    """Step through clips of one split: the picture of each, its true sentiment and the model's."""
+
+    def __init__(self, world: ToyWorld, model: DMD, split: str = "test"):
+        self.world, self.split = world, split
+        self.predictions = predict(model, world.splits[split])
+        self.slider = ipywidgets.IntSlider(description="clip", max=len(world.splits[split]) - 1, continuous_update=False)
+        self.picture, self.caption = ipywidgets.Image(format="png"), ipywidgets.HTML()
+        self.slider.observe(lambda change: self.show(change["new"]), names="value")
+        self.show(0)
+        self.box = ipywidgets.VBox([self.slider, self.caption, self.picture])
+
+    def view(self, clip: int) -> tuple[bytes, str]:
+        """The picture of a clip and a sentence about it."""
+        truth, said = self.world.splits[self.split].labels[clip], self.predictions[clip]
+        words = escape(self.world.splits[self.split].raw_text[clip])
+        caption = f"<b>“{words}”</b>: off by {abs(truth - said):.1f}"
+        return png(draw_clip(self.world, self.split, clip, float(said))), caption
+
+    def show(self, clip: int) -> None:
+        self.picture.value, self.caption.value = self.view(clip)
+
+
+class PaperOrCode:
+    """Choose one difference between paper and published code: what each says, and what the model then computes."""
+
+    def __init__(self, batch: dict[str, torch.Tensor], code: DMDConfig, paper: DMDConfig):
+        self.batch, self.code, self.paper = batch, code, paper
+        torch.manual_seed(0)
+        self.start = DMD(code).state_dict()
+        self.differences = [name for name in code.to_dict() if getattr(code, name) != getattr(paper, name)]
+        self.menu = ipywidgets.Dropdown(options=self.differences, description="field")
+        self.table = ipywidgets.HTML()
+        self.menu.observe(lambda change: self.show(change["new"]), names="value")
+        self.show(self.differences[0])
+        self.box = ipywidgets.VBox([self.menu, self.table])
+
+    def outcome(self, name: str, source: DMDConfig) -> dict[str, float]:
+        """Total loss, first prediction and number of parameters of a fresh model with one field taken from `source`.
+
+        All models start from the same weights, as far as they have the same ones.
+        """
+        torch.manual_seed(0)
+        model = DMD(self.code.replace(**{name: getattr(source, name)})).eval()
+        own = model.state_dict()
+        same = {key: x for key, x in self.start.items() if key in own and own[key].shape == x.shape and "prior" not in key}
+        model.load_state_dict(own | same)
+        with torch.no_grad():
+            out = model(**self.batch)
+        parameters = sum(p.numel() for p in model.parameters())
+        return {"total loss": out.loss.item(), "first prediction": out.prediction[0].item(), "parameters": parameters}
+
+    def view(self, name: str) -> str:
+        """An HTML table of the two sides."""
+        sides = [("published code", self.code), ("paper", self.paper)]
+        outcomes = [self.outcome(name, source) for _, source in sides]
+        rows = [("", *(f"<b>{title}</b>" for title, _ in sides))]
+        rows.append((f"<code>{name}</code>", *(f"<code>{escape(_short(getattr(source, name)))}</code>" for _, source in sides)))
+        for what in outcomes[0]:
+            form = "{:,d}" if what == "parameters" else "{:.3f}"
+            rows.append((what, *(form.format(outcome[what]) for outcome in outcomes)))
+        cell = "<td style='padding: 2px 16px 2px 0; vertical-align: top; text-align: left'>{}</td>"
+        return "<table>" + "".join("<tr>" + "".join(map(cell.format, row)) + "</tr>" for row in rows) + "</table>"
+
+    def show(self, name: str) -> None:
+        self.table.value = self.view(name)
+
+
+def _short(value: object) -> str:
+    """A field's value; of a dict only what is not zero, and numbers with three digits."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_short(entry)}" for key, entry in value.items() if entry != 0) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

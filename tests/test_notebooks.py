@@ -1,0 +1,99 @@
+"""What every stored notebook promises; that its outputs are right is proved by `pytest --nbval notebooks`."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+EXEMPT = {"raises-exception", "nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    book = nbformat.read(request.param, as_version=4)
+    book.path = request.param
+    return book
+
+
+def cells(notebook, kind):
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+def prose(notebook) -> str:
+    return "\n\n".join(cell.source for cell in cells(notebook, "markdown"))
+
+
+def test_there_are_notebooks():
+    assert {path.name[:2] for path in NOTEBOOKS} >= {"00", "08"}
+
+
+def test_it_was_executed_from_top_to_bottom(notebook):
+    counts = [cell.execution_count for cell in cells(notebook, "code")]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_its_metadata_are_nobodys(notebook):
+    assert notebook.metadata.kernelspec.name == "python3" and set(notebook.metadata) == {"kernelspec", "language_info"}
+    text = notebook.path.read_text(encoding="utf-8")
+    assert not re.search(r'["\s\'(](/home/|/root/|/work/|/tmp/|/Users/|[A-Z]:\\\\)', text)
+    assert "image/svg+xml" not in text and "application/vnd.jupyter.widget-state+json" not in text
+
+
+def test_its_opening(notebook):
+    number = notebook.path.name[:2]
+    first, second = (cell.source for cell in cells(notebook, "markdown")[:2])
+    title, promise = first.split("\n\n")
+    assert re.fullmatch(rf"# {number} · .+", title) and promise.startswith("**By the end you have")
+    assert second.startswith("| You will be able to | You need | Time |")
+    assert "model_map" in cells(notebook, "code")[1].source
+
+
+def test_its_parts(notebook):
+    text = prose(notebook)
+    for part in ("**Predict.**", "### Exercise", "**Open question.**", "## What can go wrong", "## Recap", "**Next: "):
+        assert part in text, part
+    assert re.search(r"paper (versus|and) code", text, re.IGNORECASE)
+    assert len(re.findall(r"<details><summary>\d\. ", text)) >= 3  # recall questions with folded answers
+    assert "assert_close" in notebook.path.read_text() or "assert_allclose" in notebook.path.read_text()
+    assert "getsource(" in notebook.path.read_text()
+
+
+def test_its_size(notebook):
+    code = cells(notebook, "code")
+    longest = max(len(cell.source.splitlines()) for cell in code)
+    assert longest <= 40 and len(code) <= 40 and sum(len(cell.source.splitlines()) for cell in code) <= 300
+    assert len(prose(notebook).split()) <= 2500
+
+
+def test_code_cells_are_clean(notebook):
+    for cell in cells(notebook, "code"):
+        assert not re.search(r"^\s*[!%]", cell.source, re.MULTILINE), "no shell, no magics"
+        assert not re.search(r"https?://|urlopen|requests\.", cell.source), "nothing is fetched"
+        assert not cell.source.rstrip().endswith(";"), "a trailing semicolon fails strict nbval"
+
+
+def test_only_tagged_cells_fail(notebook):
+    for cell in cells(notebook, "code"):
+        failed = any(output.output_type == "error" for output in cell.outputs)
+        assert failed == ("raises-exception" in cell.metadata.get("tags", []))
+
+
+def test_few_cells_are_exempt_from_the_comparison(notebook):
+    code = cells(notebook, "code")
+    exempt = [place for place, cell in enumerate(code) if EXEMPT - {"raises-exception"} & set(cell.metadata.get("tags", []))]
+    assert len(exempt) <= 0.2 * len(code)
+    assert all("assert" in code[place + 1].source for place in exempt)
+
+
+def test_every_picture_is_described(notebook):
+    for place, cell in enumerate(notebook.cells):
+        outputs = cell.outputs if cell.cell_type == "code" else []
+        if any("image/png" in output.get("data", {}) for output in outputs):
+            assert notebook.cells[place + 1].source.startswith("*"), cell.source
+
+
+def test_links_between_notebooks_lead_somewhere(notebook):
+    for link in re.findall(r"\]\(([^)#:]+)\)", prose(notebook)):
+        assert (notebook.path.parent / link).exists(), link
