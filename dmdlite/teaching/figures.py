@@ -102,7 +102,7 @@ def draw_clip(world: ToyWorld, split: str, clip: int, prediction: float | None =
     axes["vision"].tick_params(labelbottom=False)
     axes["audio"].set_xlabel("seconds", fontsize=9)
     frame = data.features["vision"][clip, truth["vision_event"]]
-    draw_face(axes["face"], dict(zip(world.channels["vision"], frame, strict=True)))
+    draw_face(axes["face"], dict(zip(world.channels["vision"], frame.tolist(), strict=True)))
     axes["voice"].axis("off")
     if reveal:
         axes["voice"].text(0.5, 0.6, _summary(truth), ha="center", va="center", fontsize=8, color=INK)
