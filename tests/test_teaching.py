@@ -58,7 +58,7 @@ def test_faces_smile_and_frown():
 def test_pictures_are_pictures(world):
     for figure in (
         figures.draw_bars({"language": 1.0, "nothing": 0.5}, "title", "MAE", ("a constant", 0.7)),
-        figures.draw_table(np.eye(3), list("abc"), list("xyz"), "title"),
+        figures.draw_table(np.eye(3), list("abc"), list("xyz"), "title", "gradient"),
     ):
         assert figures.png(figure).startswith(b"\x89PNG")
 
@@ -66,9 +66,9 @@ def test_pictures_are_pictures(world):
 def test_clip_browser(world, model):
     browser, test = ClipBrowser(world, model), world.splits["test"]
     predictions = predict(model, test)
-    first = browser.picture.value
+    first = bytes(browser.picture.value)
     browser.slider.value = 3
-    assert browser.picture.value != first and browser.picture.value.startswith(b"\x89PNG")
+    assert first != bytes(browser.picture.value) and bytes(browser.picture.value).startswith(b"\x89PNG")
     assert test.raw_text[3] in browser.caption.value
     assert f"off by {abs(predictions[3] - test.labels[3]):.1f}" in browser.caption.value
     assert browser.view(0)[1] == browser.view(0)[1] and browser.slider.max == len(test) - 1

@@ -8,6 +8,7 @@ from collections.abc import Collection
 import numpy as np
 from IPython.display import Image, display
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse, FancyBboxPatch
 
@@ -17,7 +18,7 @@ from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 # Stage -> (column, row, label). Rows count from the top; the map reads from left to right, as Fig. 2 of the paper does.
 STAGES = {
-    "streams": (0, 1.0, "three streams\nlanguage, vision,\naudio"),
+    "streams": (0, 1.0, "three streams\n(L, V, A)"),
     "convolutions": (1, 1.0, "temporal\nconvolutions"),
     "decoupling": (2, 1.0, "decoupling\ncommon | private"),
     "margin": (3, -0.35, "margin loss on\ncommon features"),
@@ -58,7 +59,8 @@ def model_map(lit: Collection[str] = ()) -> Figure:
         _box(axis, _centre(stage), label, stage in lit)
     axis.set(xlim=(-1.0, 4 * COLUMN + 1.0), ylim=(-2.75, 0.8), aspect="equal")
     axis.axis("off")
-    axis.set_title("You are here: " + ", ".join(lit) if lit else "The whole of DMD", fontsize=11, loc="left")
+    place = "the whole model" if set(lit) == set(STAGES) else ", ".join(lit)
+    axis.set_title(f"You are here: {place}" if lit else "The whole of DMD", fontsize=11, loc="left")
     return figure
 
 
@@ -120,18 +122,21 @@ def draw_bars(values: dict[str, float], title: str, ylabel: str, baseline: tuple
     axis.bar_label(bars, fmt="%.2f", fontsize=9)
     if baseline is not None:
         axis.axhline(baseline[1], color=QUIET, linestyle="dashed", linewidth=1)
-        axis.annotate(baseline[0], (1, baseline[1]), xycoords=("axes fraction", "data"), fontsize=8, ha="right", va="bottom")
+        label = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
+        axis.annotate(baseline[0], (1, baseline[1]), **label, fontsize=8, ha="right", va="bottom")
     axis.set_ylabel(ylabel)
     axis.set_title(title, fontsize=11)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def draw_table(values: np.ndarray, rows: list[str], columns: list[str], title: str) -> Figure:
-    """A heat map of numbers from 0 up, dark where large; an empty field is exactly zero."""
+def draw_table(values: np.ndarray, rows: list[str], columns: list[str], title: str, what: str) -> Figure:
+    """A heat map of numbers from 0 up on a logarithmic scale, dark where large; an empty field is exactly zero."""
     figure = Figure(figsize=(7, 0.9 + 0.27 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(np.where(values > 0, np.log10(np.maximum(values, 1e-6)), np.nan), cmap="Purples", aspect="auto", vmin=-5, vmax=1)
+    scale = LogNorm(vmin=1e-5, vmax=10, clip=True)
+    image = axis.imshow(np.where(values > 0, values, np.nan), cmap="Purples", aspect="auto", norm=scale)
+    figure.colorbar(image, label=what)
     axis.set_xticks(range(len(columns)), columns, rotation=35, ha="right", fontsize=8)
     axis.set_yticks(range(len(rows)), rows, fontsize=8)
     axis.set_title(title, fontsize=11)
