@@ -195,7 +195,6 @@ def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any,
     if options.language_model is not None:
         config = config.replace(language_model=None if options.language_model == "none" else options.language_model)
     own, others = split_settings(options.set, {f.name for f in fields(TrainingConfig)})
-    check_types(others, vars(config))
     return config.replace(**feature_shapes(splits)).replace(**others), training.replace(**own)
 
 
@@ -212,17 +211,6 @@ def split_settings(settings: Sequence[str], training: set[str]) -> tuple[dict[st
             content = value
         (own if name in training else others)[name] = content
     return own, others
-
-
-def check_types(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Raises ValueError for a setting of another type than the number, string, truth value or dict it replaces."""
-    for name, value in settings.items():
-        default = defaults.get(name)
-        if isinstance(default, dict) and isinstance(value, dict):
-            check_types(value, default)
-        elif isinstance(default, bool | int | float | str | dict):
-            if type(value) is not type(default) and not (type(default) is float and type(value) is int):
-                raise ValueError(f"--set: {name} must be of type {type(default).__name__}, got {value!r}")
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:

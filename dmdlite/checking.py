@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
+from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+NAMES = {str: "a name", dict: "a dict", list: "a matrix", NoneType: "null"}
 
 
 def check_fields(config: Any) -> None:
@@ -60,6 +63,9 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
             raise ValueError(f"{name} must be in [0, 1), got {value}")
     elif hint is bool and type(value) is not bool:
         raise ValueError(f"{name} must be true or false, got {value!r}")
-    elif name.startswith("graph_priors") and value is not None:
-        if not isinstance(value, list) or [len(row) for row in value] != [3, 3, 3]:
+    elif isinstance(hint, UnionType):
+        allowed = tuple(get_origin(kind) or kind for kind in get_args(hint))
+        if not isinstance(value, allowed):
+            raise ValueError(f"{name} must be {' or '.join(NAMES[kind] for kind in allowed)}, got {value!r}")
+        if isinstance(value, list) and [len(row) for row in value] != [3, 3, 3]:
             raise ValueError(f"{name} must be a 3 by 3 matrix, got {value!r}")

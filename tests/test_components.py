@@ -118,6 +118,7 @@ def test_pooling(seed):
     close(time_mean(x), x.mean(1))
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize(("padding", "kernel"), [("valid", 5), ("valid", 1), ("same", 3), ("same", 4)])
 def test_a_kept_step_is_real_when_its_window_touches_a_real_step(padding, kernel):
     convolution = TemporalConvolution(2, 3, kernel, padding)

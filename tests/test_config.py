@@ -63,6 +63,7 @@ def test_every_field_can_be_overridden(make):
         (dict(feature_widths={"audio": 0}), r"feature_widths\['audio'\] must be at least 1, got 0"),
         (dict(graph_priors={"homogeneous": [[0.0]]}), r"graph_priors\['homogeneous'\] must be a 3 by 3 matrix"),
         (dict(feature_widths=7), "feature_widths must be a dict, got 7"),
+        (dict(language_model=5), "language_model must be a name or a dict or null, got 5"),
         (dict(output_dropout="much"), "output_dropout must be a number, got 'much'"),
     ],
 )

@@ -74,7 +74,7 @@ def run(source: str, capsys) -> str:
     return capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize(("name", "stub", "solution"), exercises())
+@pytest.mark.parametrize(("name", "stub", "solution"), list(exercises()))
 def test_exercise(name, stub, solution, capsys):
     assert run(stub, capsys).endswith("not attempted yet")
     call = re.search(rf"^checks\.{name}\(.*\)$", stub, re.MULTILINE)[0]

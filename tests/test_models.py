@@ -1,6 +1,7 @@
 """The models as their users meet them: outputs, padding, presets, checkpoints, language models, bad input."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -228,6 +229,22 @@ def test_language_model(trainable):
     assert (learned is not None and learned.abs().sum() > 0) == trainable
     assert encoder.model.training == trainable
     assert model.config.feature_widths["language"] == 6
+
+
+def test_pretrained_language_model(tmp_path):
+    """A name is loaded with its weights, here from a folder; afterwards the config needs neither name nor folder."""
+    from transformers import AutoConfig, AutoModel
+
+    torch.manual_seed(5)
+    pretrained = AutoModel.from_config(AutoConfig.for_model(**TINY_BERT))
+    pretrained.save_pretrained(tmp_path / "bert")
+    model = DMD(small_config(language_model=str(tmp_path / "bert"))).eval()
+    for name, weight in model.read.language_encoder.model.named_parameters():
+        assert torch.equal(weight, pretrained.get_parameter(name)), name
+    model.save_pretrained(tmp_path / "dmd")
+    shutil.rmtree(tmp_path / "bert")
+    batch = small_batch() | {"language": tokens()}
+    assert torch.equal(DMD.from_pretrained(tmp_path / "dmd")(**batch).prediction, model(**batch).prediction)
 
 
 def test_published_language_model_weights():

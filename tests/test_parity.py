@@ -94,7 +94,8 @@ def gradient_norms(model) -> dict[str, float]:
     gradients = {name: p.grad for name, p in model.named_parameters()}
     sources = {name: f"dmd/{source.name}" for name, source in dmd_sources(gradients).items()}
     for space, short in zip(SPACES, ("homo", "hetero")):
-        sources |= {name: f"gd_{short}/{source.name}" for name, source in unit_sources(space).items()}
+        units = unit_sources(space).items()
+        sources |= {name: f"gd_{short}/{source.name}" for name, source in units if name in gradients}
     assert set(sources) == set(gradients)
     squares = {}
     for name, published in sources.items():
@@ -177,6 +178,9 @@ def test_bad_checkpoints(tmp_path, capsys):
         DMD.from_official(weights | {"proj_x.weight": torch.zeros(1)}, config)
     with pytest.raises(ValueError, match="made for another shape: 'temporal.vision.weight'"):
         DMD.from_official(weights, config.replace(feature_widths={"vision": 9}))
+    other = config.replace(graph_priors={"homogeneous": None})
+    with pytest.raises(ValueError, match="prior of the homogeneous graph is not that of config.graph_priors"):
+        DMD.from_official(weights, other, golden.under("weights/gd_homo/"))
     torch.save({"proj_l.weight": Malicious()}, tmp_path / "evil.pth")
     with pytest.raises(ValueError, match="evil.pth is not a readable checkpoint"):
         DMD.from_official(tmp_path / "evil.pth", config)

@@ -24,6 +24,7 @@ class Source:
 
     name: str
     convert: Callable[[Tensor], Tensor] = lambda weight: weight
+    needed: bool = True
 
 
 def load_official(model, weights, homogeneous=None, heterogeneous=None):
@@ -32,14 +33,28 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
     weights, homogeneous, heterogeneous: a state dict each, or the path of a .pth file, which is read without executing it.
     """
     found = model.state_dict()
-    parts = [(weights, dmd_sources(found))]
-    parts += [(unit, unit_sources(space)) for unit, space in zip((homogeneous, heterogeneous), SPACES) if unit is not None]
-    for given, sources in parts:
-        published = read_state(given)
-        found |= {name: take(source, published) for name, source in sources.items()}
-        check_nothing_left(published, sources)
+    found |= adopt(weights, dmd_sources(found))
+    for space, unit in zip(SPACES, (homogeneous, heterogeneous)):
+        if unit is not None:
+            found |= adopt(unit, unit_sources(space))
+            check_prior(found[f"units.{space}.prior"], model.units[space].prior, space)
     load_weights(model, found, "the published checkpoint")
     return model
+
+
+def adopt(given: Mapping[str, Tensor] | str | Path, sources: Mapping[str, Source]) -> dict[str, Tensor]:
+    """Our weights from published ones; every published one must have its place."""
+    published = read_state(given)
+    places = {source.name for source in sources.values()}
+    for name in published:
+        if name not in places and not any(mark in name for mark in UNUSED):
+            raise ValueError(f"the published checkpoint has the weight {name!r}, which this config has no place for")
+    return {name: take(source, published) for name, source in sources.items() if source.needed or source.name in published}
+
+
+def check_prior(published: Tensor, ours: Tensor, space: str) -> None:
+    if not torch.allclose(published, ours, atol=1e-5):
+        raise ValueError(f"the published prior of the {space} graph is not that of config.graph_priors[{space!r}]")
 
 
 def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
@@ -57,13 +72,6 @@ def take(source: Source, published: Mapping[str, Tensor]) -> Tensor:
     return source.convert(torch.as_tensor(published[source.name]))
 
 
-def check_nothing_left(published: Mapping[str, Tensor], sources: Mapping[str, Source]) -> None:
-    used = {source.name for source in sources.values()} | {"prior"}
-    for name in published:
-        if name not in used and not any(mark in name for mark in UNUSED):
-            raise ValueError(f"the published checkpoint has the weight {name!r}, which this config has no place for")
-
-
 def dmd_sources(own: Iterable[str]) -> dict[str, Source]:
     """Our name -> its published source, for every weight of ours outside the GD-Units."""
     language = {name: Source(name.replace("read.language_encoder.", "text_model.", 1)) for name in own}
@@ -79,7 +87,8 @@ def unit_sources(space: str) -> dict[str, Source]:
     linears = {"project_logit": "W_logit", "project_node": "W_repr", "edge": "W_edge"}
     sources = dict(pair for ours, theirs in linears.items() for pair in _linear(f"units.{space}.{ours}", theirs))
     # Ours reads [source, target], as Eq. (8) does; the published one [target, source].
-    return sources | {f"units.{space}.edge.weight": Source("W_edge.weight", _swap_halves)}
+    sources[f"units.{space}.edge.weight"] = Source("W_edge.weight", _swap_halves)
+    return sources | {f"units.{space}.prior": Source("prior", _edge_matrix, needed=False)}
 
 
 def _layers() -> Iterator[tuple[str, Source]]:
@@ -151,3 +160,10 @@ def _swap_halves(weight: Tensor) -> Tensor:
 def _time_major(weight: Tensor) -> Tensor:
     """Columns from (channel, time), the published order of flattening here, to (time, channel)."""
     return weight.unflatten(1, (len(weight), -1)).transpose(1, 2).flatten(1)
+
+
+def _edge_matrix(six: Tensor) -> Tensor:
+    """The published order is v→l, a→l, l→v, a→v, l→a, v→a: target by target, sources inside."""
+    matrix = six.new_zeros(3, 3)
+    matrix.T[~torch.eye(3, dtype=torch.bool)] = six
+    return matrix
