@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)  # Jupyter refuses root otherwise, as in a container
 
 .PHONY: help lab train test notebooks samples clean
 
@@ -17,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 lab: $(READY)  ## open the course in JupyterLab
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(ROOT_OPTION) notebooks/00_start_here.ipynb
 
 train: $(READY)  ## train the full DMD on the sample data; prints and saves its scores
 	$(BIN)/python -m dmdlite train

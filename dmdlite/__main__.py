@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -27,7 +28,14 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Its exit code: 0, 2 after one line about what is wrong with the input, 130 after Ctrl-C."""
-    options = make_parser().parse_args(arguments)
+    options, unknown = make_parser().parse_known_args(arguments)
+    if unknown:
+        print(
+            f"dmdlite {options.command}: unknown option {unknown[0]} (see dmdlite {options.command} --help)",
+            file=sys.stderr,
+        )
+        return 2
+    warnings.formatwarning = lambda message, *_, **__: f"dmdlite {options.command}: {one_line(message)}\n"
     try:
         options.run(options)
     except (ValueError, OSError) as problem:

@@ -29,17 +29,17 @@ class DMDConfig:
     language_model: str | dict[str, Any] | None = None  # a Hub name, or the fields of its transformers config
     language_model_trainable: bool = True
 
-    # The architecture.
+    # The architecture. After "paper:" stands what `paper` says instead of the published code, which `official` follows.
     width: int = 50
     heads: int = 10
     layers: int = 4
     minimum_memory_layers: int = 3  # memory encoders have max(layers, this)
     kernel_sizes: dict[str, int] = field(default_factory=lambda: dict(language=5, vision=5, audio=5))
-    convolution_padding: Literal["valid", "same"] = "valid"  # paper: time length is preserved
-    causal_attention: bool = True  # paper, Eq. (10): no mask
-    positions_skip_zeros: bool = True  # a step whose channel 0 is exactly zero gets no position; paper: every step has one
+    convolution_padding: Literal["valid", "same"] = "valid"  # paper: the number of time steps is preserved
+    causal_attention: bool = True  # no step sees a later one; paper, Eq. (10): no mask
+    positions_skip_zeros: bool = True  # no position for a step whose channel 0 is exactly 0; paper: for every step
     common_branch: Literal["transformer", "time_mean"] = "transformer"  # paper: X^com is fused as it is
-    fusion_gate: Literal["replaces", "scales"] = "replaces"  # σ(W h) in place of h; paper: an adaptive weight, σ(W h) ⊙ h
+    fusion_gate: Literal["replaces", "scales"] = "replaces"  # σ(W h) in place of h; paper: as a weight, σ(W h) ⊙ h
 
     # Dropout rates. The source modality decides the rate of a cross-modal attention.
     language_dropout: float = 0.5
@@ -54,33 +54,37 @@ class DMDConfig:
 
     # The decoupling losses, Eqs. (2) to (5).
     reconstruction_norm: Literal["mean_square", "frobenius"] = "mean_square"  # paper: squared Frobenius norm
-    orthogonality_over: Literal["per_sample", "over_channels", "over_batch"] = "per_sample"
+    orthogonality_over: Literal["per_sample", "over_channels", "over_batch"] = "per_sample"  # what one cosine runs over
     orthogonality_clamped: bool = True  # max(0, cos); paper: cos itself
-    margin_features: Literal["aligned", "time_mean"] = "aligned"  # a linear map of the flattened X^com; paper: X^com itself
+    margin_features: Literal["aligned", "time_mean"] = "aligned"  # X^com flattened and projected; paper: X^com itself
     margin_constant: float = 0.0  # paper: a constant α, whose value it does not give
-    margin_per_label_distance: float = 0.15  # margin grows by this times |y_i − y_k|
-    margin_classes: Literal["label", "seven"] = "label"  # same class: the same float label, or the same of 7 rounded ones
-    margin_triplets: Literal["any_modality", "across_modalities"] = "any_modality"  # paper: S of Eq. (4)
-    margin_average: Literal["anchors", "triplets"] = "anchors"  # paper: 1/|S| over all triplets
+    margin_per_label_distance: float = 0.15  # the margin grows by this times |y_i − y_k|; paper: it does not
+    margin_classes: Literal["label", "seven"] = "label"  # equal float labels are one class; paper: emotion classes
+    margin_triplets: Literal["any_modality", "across_modalities"] = "any_modality"  # paper: the set S of Eq. (4)
+    margin_average: Literal["anchors", "triplets"] = "anchors"  # a mean of each anchor's mean; paper: 1/|S|
 
     # The graph distillation units, Eqs. (7) to (9); each dict has one entry for each space.
-    graph_nodes: Literal["head", "features"] = "head"  # X_i of Eq. (8): a layer of the head, or the node feature itself
-    graph_inputs: Literal["projected", "raw"] = "projected"  # [f(X), X] through a linear map first; paper: raw
-    graph_widths: dict[str, int] = field(default_factory=lambda: dict(homogeneous=64, heterogeneous=32))
-    graph_sharpness: float = 0.125  # factor on the edge scores before their softmax; paper: none
+    graph_nodes: Literal["head", "features"] = "head"  # X_i is a layer of the head; paper: the feature itself
+    graph_inputs: Literal["projected", "raw"] = "projected"  # [f(X), X] goes through linear maps first; paper: raw
+    graph_widths: dict[str, int] = field(
+        default_factory=lambda: dict(homogeneous=64, heterogeneous=32)
+    )  # of those maps
+    graph_sharpness: float = 0.125  # factor on the edge scores before their softmax; paper: 1
+    # Added to the learned edges, which are pulled towards it; row teaches column. Paper: none.
     graph_priors: dict[str, Matrix | None] = field(
         default_factory=lambda: dict(
             homogeneous=graph_prior("language->vision", "language->audio"),
             heterogeneous=graph_prior("language->vision", "language->audio", "vision->audio"),
         )
-    )  # added to the learned edges; paper: none
-    graph_prior_penalty: float = 10.0
+    )
+    graph_prior_penalty: float = 10.0  # factor on ‖mean edges − prior‖²; paper: no such term (see loss_weights)
+    # What is done to representations beside logits. Paper: nothing (see loss_weights).
     graph_representations: dict[str, Literal["attract", "repel"]] = field(
         default_factory=lambda: dict(homogeneous="attract", heterogeneous="repel")
     )
     graph_representation_scale: float = 10.0
 
-    # The weight of every term in the total, Eq. (11).
+    # The weight of every term in the total, Eq. (11). Paper: one task loss, and logits alone are distilled.
     loss_weights: dict[str, float] = field(default_factory=lambda: loss_weights(every_head=True, only_logits=False))
 
     def __post_init__(self):
@@ -91,13 +95,17 @@ class DMDConfig:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
         for m, kept in self.kept_lengths.items():
             if kept < 1:
-                raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}")
+                raise ValueError(
+                    f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}"
+                )
 
     def replace(self, **changes: Any) -> DMDConfig:
         """A copy with some fields changed; a dict updates a dict field."""
         refuse_unknown(self, changes)
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
-        updates = {name: kept[name] | value for name, value in changes.items() if name in kept and isinstance(value, dict)}
+        updates = {
+            name: kept[name] | value for name, value in changes.items() if name in kept and isinstance(value, dict)
+        }
         return replace(self, **changes | updates)
 
     def without_dropout(self) -> DMDConfig:
@@ -122,7 +130,7 @@ class DMDConfig:
     def official(cls, dataset: str = "mosi", **changes: Any) -> DMDConfig:
         """What the published code computes on "mosi" or "mosei" (config/config.json:41-97), orthogonality repaired.
 
-        The published orthogonality call fails on current PyTorch; `orthogonality_over="per_sample"` is its author's repair.
+        The published orthogonality call fails on current PyTorch; "per_sample" is its author's repair.
         """
         return cls().replace(**DATASETS[known("dataset", dataset, DATASETS)]).replace(**changes)
 
@@ -130,14 +138,14 @@ class DMDConfig:
     def paper(cls, dataset: str = "mosi", **changes: Any) -> DMDConfig:
         """What the paper's equations say. Sizes, rates and kernels, which it leaves to a supplement, are `official`'s.
 
-        Our readings where the paper is silent: X^com is averaged over time wherever a vector is needed (Eqs. 4, 8, fusion),
-        α = 0.1, and classes are the seven rounded sentiments.
+        Our readings where the paper is silent: X^com is averaged over time wherever a vector is needed (Eqs. 4, 8,
+        fusion), α = 0.1, and classes are the seven rounded sentiments.
         """
         return cls.official(dataset).replace(**PAPER).replace(**changes)
 
     @classmethod
     def toy(cls, **changes: Any) -> DMDConfig:
-        """A small `official` for the toy world: trains on a laptop CPU in about a minute."""
+        """A small `official` for the toy world: trains on a laptop CPU in about two minutes."""
         return cls().replace(**TOY).replace(**changes)
 
 

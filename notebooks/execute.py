@@ -1,7 +1,7 @@
 """Executes notebooks from top to bottom and stores their outputs, without times and without traces of this machine.
 
-    python notebooks/execute.py              all of them
-    python notebooks/execute.py 08           those whose names begin with 08
+python notebooks/execute.py              all of them
+python notebooks/execute.py 08           those whose names begin with 08
 """
 
 import os

@@ -100,7 +100,7 @@ def test_presets(place, capsys):
 MISTAKES = {
     "": "the following arguments are required: COMMAND",
     "fly": "invalid choice: 'fly'",
-    "train --speed 3": "unrecognized arguments: --speed 3",
+    "train --speed 3": "unknown option --speed",
     "train --epochs many": "invalid int value: 'many'",
     "train --data nowhere.pkl": "nowhere.pkl does not exist",
     "train --data truncated.pkl": "truncated.pkl",

@@ -32,8 +32,9 @@ def test_weights_of_equation_11():
     assert official["margin"] == pytest.approx(0.01) and official["cycle"] == 0.1
     assert official["gd_homogeneous_representation"] == 0.0 and official["gd_heterogeneous_representation"] == 0.05
     assert {name for name, weight in paper.items() if weight} == {
-        "task_final", "reconstruction", "cycle", "margin", "orthogonality", "gd_homogeneous_logit", "gd_heterogeneous_logit"
-    }  # fmt: skip
+        *("task_final", "reconstruction", "cycle", "margin", "orthogonality"),
+        *("gd_homogeneous_logit", "gd_heterogeneous_logit"),
+    }
 
 
 @pytest.mark.parametrize("make", [DMDConfig.official, DMDConfig.paper, lambda _, **k: DMDConfig.toy(**k)])
@@ -52,7 +53,10 @@ def test_every_field_can_be_overridden(make):
         (dict(width=51), "width must be a multiple of heads, got width 51 and 10 heads"),
         (dict(width=2, heads=1), "width must be at least 4"),
         (dict(loss_weights={"margn": 1}), "loss_weights needs exactly the keys .*; 'margn' is off"),
-        (dict(feature_widths={"text": 3}), "feature_widths needs exactly the keys audio, language, vision; 'text' is off"),
+        (
+            dict(feature_widths={"text": 3}),
+            "feature_widths needs exactly the keys audio, language, vision; 'text' is off",
+        ),
         (dict(reconstruction_norm="l1"), "reconstruction_norm must be one of 'mean_square', 'frobenius', got 'l1'"),
         (dict(graph_representations={"homogeneous": "pull"}), "graph_representations"),
         (dict(output_dropout=1.0), r"output_dropout must be in \[0, 1\), got 1.0"),
@@ -80,7 +84,8 @@ def test_bad_presets():
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [(dict(epochs=0), "epochs must be at least 1"), (dict(learning_rate=0.0), "must be positive")]
+    ("changes", "message"),
+    [(dict(epochs=0), "epochs must be at least 1"), (dict(learning_rate=0.0), "must be positive")],
 )
 def test_bad_training(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -246,9 +246,7 @@ def small_splits(numbers, labels, text):
     count = len(labels)
     features = dict.fromkeys(MODALITIES, numbers)
     lengths = dict.fromkeys(MODALITIES, np.full(count, numbers.shape[1]))
-    return {
-        name: FeatureSplit(features, lengths, labels, [text] * count, [text] * count, name=name) for name in COUNTS
-    }
+    return {name: FeatureSplit(features, lengths, labels, [text] * count, [text] * count, name=name) for name in COUNTS}
 
 
 @settings(max_examples=30, deadline=None)

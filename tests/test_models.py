@@ -75,7 +75,9 @@ def test_without_labels_there_is_no_loss():
     assert out.loss is None and out.losses == {} and out.edges["homogeneous"].shape == (4, 3, 3)
 
 
-DIFFERENT = [f.name for f in fields(DMDConfig) if getattr(small_config(), f.name) != getattr(small_config("paper"), f.name)]
+DIFFERENT = [
+    f.name for f in fields(DMDConfig) if getattr(small_config(), f.name) != getattr(small_config("paper"), f.name)
+]
 
 
 @pytest.mark.parametrize("name", DIFFERENT)

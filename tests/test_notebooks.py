@@ -82,7 +82,9 @@ def test_only_tagged_cells_fail(notebook):
 
 def test_few_cells_are_exempt_from_the_comparison(notebook):
     code = cells(notebook, "code")
-    exempt = [place for place, cell in enumerate(code) if EXEMPT - {"raises-exception"} & set(cell.metadata.get("tags", []))]
+    exempt = [
+        place for place, cell in enumerate(code) if EXEMPT - {"raises-exception"} & set(cell.metadata.get("tags", []))
+    ]
     assert len(exempt) <= 0.2 * len(code)
     assert all("assert" in code[place + 1].source for place in exempt)
 

@@ -79,7 +79,9 @@ def test_losses(golden):
 @pytest.mark.parametrize("over", ["per_sample", "over_channels", "over_batch"])
 def test_orthogonality_in_three_readings(golden, over):
     parts = golden.out.decoupled
-    close(orthogonality_loss(parts.common, parts.private, over, clamped=True), golden.arrays[f"loss/orthogonality_{over}"])
+    close(
+        orthogonality_loss(parts.common, parts.private, over, clamped=True), golden.arrays[f"loss/orthogonality_{over}"]
+    )
 
 
 def test_edges(golden):

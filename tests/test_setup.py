@@ -47,7 +47,17 @@ def test_continuous_integration_runs_the_readme_command():
 
 def test_import_brings_no_heavy_modules():
     """Timing proper is a benchmark's business; what must not be imported can be told exactly."""
-    heavy = ("transformers", "accelerate", "sklearn", "matplotlib", "seaborn", "pandas", "scipy", "IPython", "ipywidgets")
+    heavy = (
+        "transformers",
+        "accelerate",
+        "sklearn",
+        "matplotlib",
+        "seaborn",
+        "pandas",
+        "scipy",
+        "IPython",
+        "ipywidgets",
+    )
     code = f"import sys, dmdlite; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

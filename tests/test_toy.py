@@ -166,7 +166,14 @@ def test_vocabulary_is_bert_like(world):
     assert world.vocabulary[:4] == ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
     assert len(set(world.vocabulary)) == len(world.vocabulary)
     assert toy_language.encode(["zebra"])[0, :3].tolist() == [2, 1, 3]
-    others = (*toy_language.OPENERS, *toy_language.FRAMES, *toy_language.TAILS, *toy_language.VERBS, *toy_language.TOPICS, *toy_language.PATTERNS)
+    others = (
+        *toy_language.OPENERS,
+        *toy_language.FRAMES,
+        *toy_language.TAILS,
+        *toy_language.VERBS,
+        *toy_language.TOPICS,
+        *toy_language.PATTERNS,
+    )
     assert not set(toy_language.TELLING_WORDS) & set(" ".join(others).split())
 
 

@@ -11,7 +11,7 @@ from dmdlite.config import DMDConfig
 
 
 class MultiHeadAttention(nn.Module):
-    """Eq. (10) for several heads at once: softmax(Q Kᵀ / √d) V with Q = X_target P_q, K = X_source P_k, V = X_source P_v."""
+    """Eq. (10) for several heads: softmax(Q Kᵀ / √d) V with Q = X_target P_q, K = X_source P_k, V = X_source P_v."""
 
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
@@ -50,7 +50,9 @@ class TransformerLayer(nn.Module):
     One layer norm serves target and source, as in the published code.
     """
 
-    def __init__(self, width: int, heads: int, attention_dropout: float, feed_forward_dropout: float, residual_dropout: float):
+    def __init__(
+        self, width: int, heads: int, attention_dropout: float, feed_forward_dropout: float, residual_dropout: float
+    ):
         super().__init__()
         self.attention = MultiHeadAttention(width, heads, attention_dropout)
         self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -140,7 +142,7 @@ class Transformer(nn.Module):
 
 
 def sinusoidal_positions(time: int, width: int) -> Float[Tensor, "{time} {width}"]:
-    """Sines in the first half of the channels, cosines in the second, of positions 1 to `time`; a last odd channel is 0."""
+    """Sines in the first half of the channels, cosines in the second, of positions 1 to `time`; an odd last is 0."""
     half = width // 2
     frequency = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
     angle = torch.outer(torch.arange(1.0, time + 1), frequency)
@@ -155,7 +157,7 @@ def visible_steps(
 ) -> Bool[Tensor, "#batch 1 target source"]:
     """Which source steps each target step may look at.
 
-    Causal: target step q sees source steps up to q + |T_source − T_target|, as in the published code. Padding is never seen.
+    Causal: target step q sees source steps up to q + |T_source − T_target|, as published. Padding is never seen.
     """
     times = target.shape[1], source.shape[1]
     visible = torch.ones(1, 1, *times, dtype=torch.bool, device=target.device)

@@ -1,4 +1,4 @@
-"""Feature decoupling, Eqs. (1) to (3): each modality becomes a common and a private part, and both together give it back."""
+"""Feature decoupling, Eqs. (1) to (3): each modality becomes a common and a private part; both give it back."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from torch import nn
 
 from dmdlite.components.streams import Streams
 from dmdlite.config import MODALITIES
+
 
 @dataclass
 class Decoupled:

@@ -14,9 +14,9 @@ class GraphDistillationUnit(nn.Module):
     """A directed graph whose nodes are the modalities; its learned edge w_{i→j} is how strongly i teaches j.
 
     Eq. (8): w_{i→j} = g([f(X_i), X_i], [f(X_j), X_j]), softmax-normalised over the six edges.
-    The published code departs from the paper in five config fields: the inputs are projected first (`graph_inputs`), scores
-    are sharpened by 1/8, a hand-set prior is added to the edges and pulls them (`graph_priors`, `graph_prior_penalty`),
-    and representations are distilled beside logits (`graph_representations`).
+    The published code departs from the paper in these config fields: inputs are projected first (`graph_inputs`),
+    scores are multiplied by 1/8 (`graph_sharpness`), a hand-set prior is added to the edges and pulls them
+    (`graph_priors`, `graph_prior_penalty`), and representations are distilled too (`graph_representations`).
     """
 
     prior: Float[Tensor, "3 3"]
@@ -35,7 +35,7 @@ class GraphDistillationUnit(nn.Module):
         self.register_buffer("prior", torch.tensor(prior or [[0.0] * 3] * 3))
 
     def forward(self, nodes: Float[Tensor, "batch modality width"], logits: Float[Tensor, "batch modality"]) -> Edges:
-        """The learned edges w[b, i, j], without the prior: positive, zero on the diagonal, summing to 1 for each clip."""
+        """The learned edges w[b, i, j] without the prior: positive, zero diagonal, summing to 1 for each clip."""
         z = torch.cat([self.project_logit(logits[..., None]), self.project_node(nodes)], dim=-1)
         source, target = z[:, :, None, :], z[:, None, :, :]
         pairs = torch.cat(torch.broadcast_tensors(source, target), dim=-1)  # (batch, i, j, [z_i, z_j])
@@ -49,13 +49,13 @@ class GraphDistillationUnit(nn.Module):
         nodes: Float[Tensor, "batch modality width"],
         logits: Float[Tensor, "batch modality"],
     ) -> dict[str, Float[Tensor, ""]]:
-        """Eq. (9) as `logit`; with it the published code's `representation` and `prior_penalty`, each not yet weighted."""
-        strength = edges + self.prior
+        """Eq. (9) as `logit`, and the published code's `representation` and `prior_penalty`; none is weighted yet."""
+        strength, scale = edges + self.prior, self.config.graph_representation_scale
         distance = representation_distance(nodes, self.representation)
         penalty = (edges.mean(dim=0) - self.prior).square().sum() if self.has_prior else logits.new_zeros(())
         return {
             "logit": torch.einsum("bij,bij->b", strength, logit_difference(logits)).mean(),
-            "representation": self.config.graph_representation_scale * torch.einsum("bij,bij->b", strength, distance).mean(),
+            "representation": scale * torch.einsum("bij,bij->b", strength, distance).mean(),
             "prior_penalty": self.config.graph_prior_penalty * penalty,
         }
 

@@ -49,4 +49,5 @@ class AdaptiveFusion(nn.Module):
     ) -> HeadOutput:
         parts = {name: (private | {"common": common})[name] for name in self.gates}
         gates = {name: self.gates[name](x).sigmoid() for name, x in parts.items()}
-        return self.head(torch.cat([gates[name] * x if self.scales else gates[name] for name, x in parts.items()], dim=1))
+        weighed = {name: gates[name] * x for name, x in parts.items()} if self.scales else gates
+        return self.head(torch.cat(list(weighed.values()), dim=1))

@@ -15,8 +15,10 @@ def reconstruction_loss(streams: Streams, reconstruction: Streams, norm: str) ->
     norm: "mean_square", the mean over all entries (published code), or "frobenius", the sum over time and
     channel, averaged over the batch (paper).
     """
-    reduce = {"mean_square": lambda square: square.mean(), "frobenius": lambda square: square.sum(dim=(1, 2)).mean()}[norm]
-    return sum(reduce((streams[m] - reconstruction[m]).square()) for m in streams)
+    squares = [(streams[m] - reconstruction[m]).square() for m in streams]
+    if norm == "frobenius":
+        return sum(square.sum(dim=(1, 2)).mean() for square in squares)
+    return sum(square.mean() for square in squares)
 
 
 def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bool) -> Float[Tensor, ""]:

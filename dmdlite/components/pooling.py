@@ -1,4 +1,4 @@
-"""From a stream to one vector: the last step, the mean over time, a projection of all steps, or a transformer's last word."""
+"""From a stream to one vector: the last step, the mean over time, a projection of all steps, a transformer's end."""
 
 import torch
 from jaxtyping import Bool, Float

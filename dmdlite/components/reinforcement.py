@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from dmdlite.components.attention import Transformer
-from dmdlite.components.streams import Masks, Streams
 from dmdlite.components.pooling import Vector, Vectors, last_step
+from dmdlite.components.streams import Masks, Streams
 from dmdlite.config import MODALITIES, DMDConfig
 
 # In the order in which the published code concatenates the two results.

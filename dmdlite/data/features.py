@@ -10,8 +10,17 @@ from dmdlite.data.pickles import DataError, UnsafePickle
 from dmdlite.data.splits import SPLITS, FeatureSplit, check_fits, feature_shapes, fingerprint
 
 __all__ = [
-    *("SPLITS", "DataError", "FeatureSplit", "UnsafePickle", "check_fits", "convert_features", "feature_shapes"),
-    *("fingerprint", "load_features", "write_folder", "write_mmsa"),
+    "SPLITS",
+    "DataError",
+    "FeatureSplit",
+    "UnsafePickle",
+    "check_fits",
+    "convert_features",
+    "feature_shapes",
+    "fingerprint",
+    "load_features",
+    "write_folder",
+    "write_mmsa",
 ]
 
 

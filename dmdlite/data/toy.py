@@ -136,7 +136,9 @@ def moments(sentences: list[toy_language.Sentence], truth: Truth) -> Truth:
         "telling_word": np.array([sentence.telling_word + 1 for sentence in sentences]),  # [CLS] comes first
     }
     said |= toy_performance.word_times(sentences, truth | said)
-    return said | {f"{m}_event": toy_performance.frames(m, said["telling_seconds"]) for m in toy_performance.FRAME_RATES}
+    return said | {
+        f"{m}_event": toy_performance.frames(m, said["telling_seconds"]) for m in toy_performance.FRAME_RATES
+    }
 
 
 def perform(sentences: list[toy_language.Sentence], truth: Truth, seed: int) -> features.FeatureSplit:
@@ -145,7 +147,9 @@ def perform(sentences: list[toy_language.Sentence], truth: Truth, seed: int) -> 
     tokens = np.stack([toy_language.encode(sentence.words) for sentence in sentences])
     lengths = {"language": truth["sentence_length"] + 2}
     for m in toy_performance.FRAME_RATES:
-        lengths[m] = np.minimum(toy_performance.frames(m, truth["duration"]) + 1, toy_performance.STEPS[m])  # recordings stop after 4 s
+        lengths[m] = np.minimum(
+            toy_performance.frames(m, truth["duration"]) + 1, toy_performance.STEPS[m]
+        )  # recordings stop after 4 s
     shown = {
         "language": toy_language.word_vectors()[tokens[:, 0]],
         "vision": toy_performance.vision_stream(truth, seed),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from huggingface_hub import PyTorchModelHubMixin
 from huggingface_hub.constants import CONFIG_NAME
-from safetensors import SafetensorError
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -28,11 +28,14 @@ MODEL_CARD = """---
 {{ card_data }}
 ---
 
-A model of [DMD](https://arxiv.org/abs/2303.13802) and its relatives, made with dmdlite. `from_pretrained` of its class reads this folder.
+A model of the family of [DMD](https://arxiv.org/abs/2303.13802), made with dmdlite.
+`from_pretrained` of its class reads this folder.
 """
 
 
-class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", license="mit", model_card_template=MODEL_CARD):
+class SavedModel(
+    nn.Module, PyTorchModelHubMixin, library_name="dmdlite", license="mit", model_card_template=MODEL_CARD
+):
     """`save_pretrained`, `from_pretrained` and `push_to_hub` for a model that keeps its DMDConfig as `config`."""
 
     config: DMDConfig

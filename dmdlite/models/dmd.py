@@ -1,4 +1,4 @@
-"""DMD: Decoupled Multimodal Distilling for emotion recognition (Li, Wang and Cui, CVPR 2023), Fig. 2 from left to right."""
+"""DMD: Decoupled Multimodal Distilling for emotion recognition (Li, Wang, Cui; CVPR 2023), Fig. 2 left to right."""
 
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ class DMDOutput(ModelOutput):
 
 
 class DMD(SavedModel):
-    """The whole model; each attribute is one box of Fig. 2, and `config` says where it follows the paper or the code."""
+    """The whole model; each attribute is one box of Fig. 2, and `config` says where it follows paper or code."""
 
     def __init__(self, config: DMDConfig):
         super().__init__()
@@ -59,7 +59,9 @@ class DMD(SavedModel):
         self.common_head = ResidualHead(common, common, rate)
         self.fusion = AdaptiveFusion(private, common, rate, config.fusion_gate)
         node_widths = {"homogeneous": width, "heterogeneous": private}
-        self.units = nn.ModuleDict({space: GraphDistillationUnit(config, space, node_widths[space]) for space in SPACES})
+        self.units = nn.ModuleDict(
+            {space: GraphDistillationUnit(config, space, node_widths[space]) for space in SPACES}
+        )
 
     @classmethod
     def from_official(cls, weights, config: DMDConfig, homogeneous=None, heterogeneous=None) -> "DMD":
@@ -79,7 +81,7 @@ class DMD(SavedModel):
         labels: Float[Tensor, " batch"] | None = None,
         mask: Masks | None = None,
     ) -> DMDOutput:
-        """Streams are (batch, time, feature); with a language model `language` is (batch, 3, time): token ids, mask, segments.
+        """Streams are (batch, time, feature); with a language model `language` is (batch, 3, time) ids, mask, segments.
 
         mask[m] is True at the real time steps of modality m. Without it padding counts as signal, as published.
         """

@@ -1,4 +1,4 @@
-"""Reads the checkpoints of the published code: its names and layouts, and how they map to ours (facts: its model/dmd.py)."""
+"""Reads checkpoints of the published code: its names and layouts (its model/dmd.py), and how they map to ours."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Source:
 def load_official(model, weights, homogeneous=None, heterogeneous=None):
     """Fills a DMD with published weights; a GD-Unit whose weights are not given keeps its fresh ones.
 
-    weights, homogeneous, heterogeneous: a state dict each, or the path of a .pth file, which is read without executing it.
+    weights, homogeneous, heterogeneous: a state dict each, or the path of a .pth file, which is read but not executed.
     """
     found = model.state_dict()
     found |= adopt(weights, dmd_sources(found))
@@ -49,7 +49,9 @@ def adopt(given: Mapping[str, Tensor] | str | Path, sources: Mapping[str, Source
     for name in published:
         if name not in places and not any(mark in name for mark in UNUSED):
             raise ValueError(f"the published checkpoint has the weight {name!r}, which this config has no place for")
-    return {name: take(source, published) for name, source in sources.items() if source.needed or source.name in published}
+    return {
+        name: take(source, published) for name, source in sources.items() if source.needed or source.name in published
+    }
 
 
 def check_prior(published: Tensor, ours: Tensor, space: str) -> None:

@@ -13,7 +13,7 @@ from dmdlite.models.base import ModelOutput, SavedModel
 
 
 class Unimodal(SavedModel):
-    """A temporal convolution, a self-attention encoder, its last step, a residual head: DMD's own pieces, for one stream.
+    """A temporal convolution, a self-attention encoder, its last step, a residual head: DMD's pieces, for one stream.
 
     It is called like DMD and ignores the other two streams. Its widths, depths and rates are those of the config.
     """

@@ -85,7 +85,9 @@ def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
     axis.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": QUIET, "linewidth": 1}, zorder=1)
 
 
-def draw_clip(world: ToyWorld, split: str, clip: int, prediction: float | None = None, *, reveal: bool = True) -> Figure:
+def draw_clip(
+    world: ToyWorld, split: str, clip: int, prediction: float | None = None, *, reveal: bool = True
+) -> Figure:
     """One clip: the face at its telling word, the words in time, the moving channels of face and voice.
 
     The title tells the true sentiment and, if given, the predicted one; with reveal=False neither it nor what each
@@ -169,7 +171,9 @@ def _draw_words(axis: Axes, words: list[str], truth: dict) -> None:
     for place, word in enumerate(words):
         middle = (truth["word_starts"][place + 1] + truth["word_ends"][place + 1]) / 2
         weight, colour = ("bold", COLOURS["language"]) if place == telling else ("normal", INK)
-        axis.text(middle, 0.75 - 0.5 * (place % 2), word, ha="center", va="center", fontsize=8, weight=weight, color=colour)
+        axis.text(
+            middle, 0.75 - 0.5 * (place % 2), word, ha="center", va="center", fontsize=8, weight=weight, color=colour
+        )
     axis.axvspan(*_telling_span(truth), color="#F3F3F3", zorder=0)
     axis.set(xlim=(0, truth["duration"]), ylim=(0, 1))
     axis.axis("off")

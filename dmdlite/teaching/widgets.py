@@ -20,7 +20,9 @@ class ClipBrowser:
     def __init__(self, world: ToyWorld, model: DMD, split: str = "test"):
         self.world, self.split = world, split
         self.predictions = predict(model, world.splits[split])
-        self.slider = ipywidgets.IntSlider(description="clip", max=len(world.splits[split]) - 1, continuous_update=False)
+        self.slider = ipywidgets.IntSlider(
+            description="clip", max=len(world.splits[split]) - 1, continuous_update=False
+        )
         self.picture, self.caption = ipywidgets.Image(format="png"), ipywidgets.HTML()
         self.slider.observe(lambda change: self.show(change["new"]), names="value")
         self.show(0)
@@ -59,7 +61,9 @@ class PaperOrCode:
         torch.manual_seed(0)
         model = DMD(self.code.replace(**{name: getattr(source, name)})).eval()
         own = model.state_dict()
-        same = {key: x for key, x in self.start.items() if key in own and own[key].shape == x.shape and "prior" not in key}
+        same = {
+            key: x for key, x in self.start.items() if key in own and own[key].shape == x.shape and "prior" not in key
+        }
         model.load_state_dict(own | same)
         with torch.no_grad():
             out = model(**self.batch)
@@ -71,7 +75,9 @@ class PaperOrCode:
         sides = [("published code", self.code), ("paper", self.paper)]
         outcomes = [self.outcome(name, source) for _, source in sides]
         rows = [("", *(f"<b>{title}</b>" for title, _ in sides))]
-        rows.append((f"<code>{name}</code>", *(f"<code>{escape(_short(getattr(source, name)))}</code>" for _, source in sides)))
+        rows.append(
+            (f"<code>{name}</code>", *(f"<code>{escape(_short(getattr(source, name)))}</code>" for _, source in sides))
+        )
         for what in outcomes[0]:
             form = "{:,d}" if what == "parameters" else "{:.3f}"
             rows.append((what, *(form.format(outcome[what]) for outcome in outcomes)))

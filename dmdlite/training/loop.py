@@ -18,9 +18,7 @@ from dmdlite.data.features import FeatureSplit
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
 
 
-def plain_loop(
-    model: nn.Module, splits: Mapping[str, FeatureSplit], training: TrainingConfig
-) -> list[dict[str, Any]]:
+def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: TrainingConfig) -> list[dict[str, Any]]:
     """Trains `model` in place, leaves the weights of its best epoch in it, and returns one record for each epoch.
 
     A record holds epoch (from 1), learning_rate, losses and edges (means over the batches) and valid_mae.

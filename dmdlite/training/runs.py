@@ -62,7 +62,7 @@ def describe(model: nn.Module, splits: Splits, training: TrainingConfig) -> dict
 
 
 def state_of(folder: Path, description: dict[str, Any]) -> str:
-    """"new", "unfinished" or "finished", without touching anything.
+    """Whether the folder is "new", "unfinished" or "finished"; nothing is touched.
 
     Raises ValueError if the folder holds another run, or something that is no run at all.
     """
