@@ -19,5 +19,5 @@ def test_first_example(monkeypatch):
     assert known["splits"]["test"].labels[37] == pytest.approx(float(shown[2]))
     assert f'"{known["splits"]["test"].raw_text[37]}"' in block
     assert len(known["out"].losses) == 18 and known["out"].edges["homogeneous"].shape == (1, 3, 3)
-    assert known["out"].edges["homogeneous"].sum() == pytest.approx(1, abs=1e-5)
+    assert known["out"].edges["homogeneous"].sum().item() == pytest.approx(1, abs=1e-5)
     assert torch.isfinite(known["out"].loss)
