@@ -26,6 +26,8 @@ def execute(path: Path) -> None:
         for output in cell.get("outputs", []):
             if output.output_type == "error":  # the frames above would show where things lie on this machine
                 output.traceback = [f"{output.ename}: {output.evalue}"]
+            # A widget lives only while its kernel does; its id would differ every time.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
     nbformat.write(notebook, path)
 
