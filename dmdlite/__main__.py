@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # the Hub would tell of every retry before our one line
     warnings.formatwarning = lambda message, *_, **__: f"dmdlite {options.command}: {one_line(message)}\n"
     try:
         options.run(options)

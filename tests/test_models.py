@@ -249,6 +249,11 @@ def test_pretrained_language_model(tmp_path):
     assert torch.equal(DMD.from_pretrained(tmp_path / "dmd")(**batch).prediction, model(**batch).prediction)
 
 
+def test_unknown_language_model(tmp_path):
+    with pytest.raises(ValueError, match="nobody' is no local folder and cannot be had from the Hub"):
+        DMD(small_config(language_model=str(tmp_path / "nobody")))
+
+
 def test_published_language_model_weights():
     """A published checkpoint with BERT inside loads as well: its names begin with text_model."""
     from dmdlite.models.official import dmd_sources

@@ -11,7 +11,8 @@ class LanguageEncoder(nn.Module):
     """Any encoder that transformers' AutoModel knows, fine-tuned or frozen (published: bert-base-uncased, fine-tuned).
 
     model: a name on the Hub or a local folder, whose weights are then loaded; or the fields of a transformers config
-    with its "model_type", for an untrained model of any size that needs no download.
+    with its "model_type", for an untrained model of any size that needs no download. Raises ValueError for a name that
+    cannot be loaded.
     """
 
     def __init__(self, model: str | dict[str, Any], trainable: bool):
@@ -19,7 +20,12 @@ class LanguageEncoder(nn.Module):
         from transformers import AutoConfig, AutoModel  # 4 s of import, spared to whoever brings features
 
         if isinstance(model, str):
-            self.model = AutoModel.from_pretrained(model)
+            try:
+                self.model = AutoModel.from_pretrained(model)
+            except OSError as problem:
+                raise ValueError(
+                    f"language model {model!r} is no local folder and cannot be had from the Hub"
+                ) from problem
         else:
             self.model = AutoModel.from_config(AutoConfig.for_model(**model))
         self.trainable = trainable
