@@ -67,11 +67,12 @@ class DMD(SavedModel):
     def from_official(cls, weights, config: DMDConfig, homogeneous=None, heterogeneous=None) -> "DMD":
         """A model with published weights: state dicts, or paths of .pth files, of the model and of its two GD-Units.
 
+        It comes in evaluation mode, as from `from_pretrained`.
         Raises ValueError naming the first weight that is missing, unknown or of another shape.
         """
         from dmdlite.models.official import load_official
 
-        return load_official(cls(config), weights, homogeneous, heterogeneous)
+        return load_official(cls(config), weights, homogeneous, heterogeneous).eval()
 
     def forward(
         self,
