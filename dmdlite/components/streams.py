@@ -55,6 +55,6 @@ class TemporalConvolution(nn.Conv1d):
 
     def kept_mask(self, mask: Bool[Tensor, "batch time"]) -> Bool[Tensor, "batch kept"]:
         """An output step is real when its window touches a real input step."""
-        left, right = self._reversed_padding_repeated_twice if self.padding == "same" else (0, 0)
-        padded = F.pad(mask.float(), (left, right))
+        lost = self.kernel_size[0] - 1 if self.padding == "same" else 0
+        padded = F.pad(mask.float(), (lost // 2, lost - lost // 2))
         return F.max_pool1d(padded[:, None], self.kernel_size[0], stride=1)[:, 0] > 0
