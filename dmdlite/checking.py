@@ -67,5 +67,11 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
         allowed = tuple(get_origin(kind) or kind for kind in get_args(hint))
         if not isinstance(value, allowed):
             raise ValueError(f"{name} must be {' or '.join(NAMES[kind] for kind in allowed)}, got {value!r}")
-        if isinstance(value, list) and [len(row) for row in value] != [3, 3, 3]:
-            raise ValueError(f"{name} must be a 3 by 3 matrix, got {value!r}")
+        if isinstance(value, list) and not _is_matrix(value):
+            raise ValueError(f"{name} must be a 3 by 3 matrix of numbers, got {value!r}")
+
+
+def _is_matrix(rows: list) -> bool:
+    is_row = [isinstance(row, list) and len(row) == 3 for row in rows]
+    numbers = [entry for row in rows for entry in row] if all(is_row) else [None]
+    return len(rows) == 3 and all(type(entry) in (int, float) and math.isfinite(entry) for entry in numbers)

@@ -6,6 +6,7 @@ so that `official` and `paper` are two sets of values and never two branches of 
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -93,6 +94,8 @@ class DMDConfig:
             raise ValueError(f"width must be a multiple of heads, got width {self.width} and {self.heads} heads")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
+        if not any(self.loss_weights.values()):
+            raise ValueError("loss_weights are all zero: there is nothing to learn from")
         for m, kept in self.kept_lengths.items():
             if kept < 1:
                 raise ValueError(
@@ -106,7 +109,7 @@ class DMDConfig:
         updates = {
             name: kept[name] | value for name, value in changes.items() if name in kept and isinstance(value, dict)
         }
-        return replace(self, **changes | updates)
+        return replace(self, **deepcopy(kept | changes | updates))
 
     def without_dropout(self) -> DMDConfig:
         """The same model with every dropout rate at 0, for demonstrations and exact comparisons."""
@@ -185,8 +188,8 @@ class TrainingConfig:
     def official(cls, **changes: Any) -> TrainingConfig:
         """The published recipe (config/config.json, trains/singleTask/DMD.py).
 
-        It clips the sum of 10 micro-batch gradients at 0.6, which is 0.06 on their mean; it has no limit of epochs.
-        Its bug of dropping the left-over micro-batches of each epoch is not copied.
+        It adds up the gradients of 10 micro-batches and clips the running sum at 0.6 after each; here their mean is
+        clipped once, at 0.06. It has no limit of epochs and drops the left-over micro-batches of each; ours keeps them.
         """
         recipe = dict(epochs=100, batch_size=16, gradient_accumulation=10, learning_rate=1e-4, gradient_clip=0.06)
         return cls(**(recipe | changes))

@@ -66,6 +66,9 @@ def test_every_field_can_be_overridden(make):
         (dict(width="wide"), "width must be a whole number, got 'wide'"),
         (dict(feature_widths={"audio": 0}), r"feature_widths\['audio'\] must be at least 1, got 0"),
         (dict(graph_priors={"homogeneous": [[0.0]]}), r"graph_priors\['homogeneous'\] must be a 3 by 3 matrix"),
+        (dict(graph_priors={"homogeneous": [1, 2, 3]}), "must be a 3 by 3 matrix of numbers"),
+        (dict(graph_priors={"homogeneous": [[0, "a", 0], [0, 0, 0], [0, 0, 0]]}), "must be a 3 by 3 matrix of numbers"),
+        (dict(loss_weights=dict.fromkeys(DMDConfig().loss_weights, 0.0)), "nothing to learn from"),
         (dict(feature_widths=7), "feature_widths must be a dict, got 7"),
         (dict(language_model=5), "language_model must be a name or a dict or null, got 5"),
         (dict(output_dropout="much"), "output_dropout must be a number, got 'much'"),
@@ -74,6 +77,12 @@ def test_every_field_can_be_overridden(make):
 def test_bad_fields(changes, message):
     with pytest.raises(ValueError, match=message):
         DMDConfig.official("mosi", **changes)
+
+
+def test_copies_share_nothing():
+    config = DMDConfig.official()
+    config.replace(width=40).loss_weights["margin"] = 9.0
+    assert config.loss_weights["margin"] != 9.0
 
 
 def test_bad_presets():

@@ -164,6 +164,7 @@ def test_unimodal_models_read_one_stream(name):
     model, batch = Unimodal(small_config(), name).eval(), small_batch()
     others = {m: torch.randn_like(batch[m]) for m in MODALITIES if m != name}
     torch.testing.assert_close(model(**batch).prediction, model(**batch | others).prediction)
+    torch.testing.assert_close(model(**{name: batch[name]}).prediction, model(**batch).prediction)
     changed = model(**batch | {name: torch.randn_like(batch[name])})
     assert not torch.allclose(model(**batch).prediction, changed.prediction)
 
@@ -201,16 +202,27 @@ def test_bad_saved_models(tmp_path):
     DMD(small_config()).save_pretrained(tmp_path)
     good_config, weights = (tmp_path / "config.json").read_text(), (tmp_path / "model.safetensors").read_bytes()
 
-    (tmp_path / "config.json").write_text(json.dumps(small_config(width=16).to_dict()))
+    (tmp_path / "config.json").write_text(json.dumps(DMD(small_config(width=16)).saved_fields()))
     with pytest.raises(ValueError, match="model.safetensors was made for another shape: 'align"):
         DMD.from_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(small_config(layers=2).to_dict()))
+    (tmp_path / "config.json").write_text(json.dumps(DMD(small_config(layers=2)).saved_fields()))
     with pytest.raises(ValueError, match="has no weight 'read_common.encoders.audio.layers.1"):
         DMD.from_pretrained(tmp_path)
-    for broken in ("{", '{"width": "wide"}', "[1]"):
+    fields = json.loads(good_config)
+    less = {name: value for name, value in fields.items() if name != "causal_attention"}
+    for broken, message in (
+        ("{", "is not a readable config"),
+        ("[1]", "holds a list, not named fields"),
+        (json.dumps(fields | {"model": "Unimodal"}), "describes the model 'Unimodal', not DMD"),
+        (json.dumps(fields | {"colour": 1}), "has the unknown field 'colour'"),
+        (json.dumps(less), "lacks field 'causal_attention'"),
+        (json.dumps(fields | {"width": "wide"}), "width must be a whole number, got 'wide'"),
+    ):
         (tmp_path / "config.json").write_text(broken)
-        with pytest.raises(ValueError, match="config.json|width"):
+        with pytest.raises(ValueError, match=message):
             DMD.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="is neither a folder nor the name of a model on the Hub"):
+        DMD.from_pretrained(tmp_path / "no" / "such" / "folder")
 
     (tmp_path / "config.json").write_text(good_config)
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
@@ -263,6 +275,30 @@ def test_published_language_model_weights():
     names = {name: source.name for name, source in sources.items() if name.startswith("read.language_encoder")}
     assert names["read.language_encoder.model.pooler.dense.weight"] == "text_model.model.pooler.dense.weight"
     assert len(names) == len(model.read.language_encoder.state_dict())
+
+
+def test_labels_of_another_type():
+    model, batch = DMD(small_config()), small_batch()
+    expected = model(**batch).loss
+    torch.testing.assert_close(model(**batch | {"labels": batch["labels"].double()}).loss, expected)
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
+def test_language_model_stored_in_half_precision(tmp_path, stored):
+    from transformers import AutoConfig, AutoModel
+
+    AutoModel.from_config(AutoConfig.for_model(**TINY_BERT)).to(stored).save_pretrained(tmp_path / "bert")
+    model = DMD(small_config(language_model=str(tmp_path / "bert"))).eval()
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    model.save_pretrained(tmp_path / "dmd")
+    batch = small_batch() | {"language": tokens()}
+    assert torch.equal(DMD.from_pretrained(tmp_path / "dmd")(**batch).prediction, model(**batch).prediction)
+
+
+@pytest.mark.parametrize("fields", [{"hidden_size": 4}, {"model_type": "bert", "hidden_size": "a"}])
+def test_language_models_that_cannot_be_built(fields):
+    with pytest.raises(ValueError, match="language_model .* cannot be built"):
+        DMD(small_config(language_model=fields))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,7 +186,9 @@ def test_other_folders_are_refused_and_not_touched(finished, splits, config, tmp
     assert before == {file: file.read_bytes() for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "another shape", "no training.json"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "truncated", "another shape", "no training.json", "no metrics.json", "empty", "no dict"]
+)
 def test_evaluate_says_what_is_wrong_with_a_run(finished, splits, config, tmp_path, damage):
     folder = copy_of(finished.folder, tmp_path)
     weights = folder / "model.safetensors"
@@ -196,9 +199,12 @@ def test_evaluate_says_what_is_wrong_with_a_run(finished, splits, config, tmp_pa
     elif damage == "another shape":
         make(config.replace(width=4)).save_pretrained(tmp_path / "other")
         shutil.copy(tmp_path / "other" / "model.safetensors", weights)
+    elif damage in ("empty", "no dict"):
+        (folder / "training.json").write_text("{}" if damage == "empty" else "[]")
     else:
-        (folder / "training.json").unlink()
+        (folder / damage.removeprefix("no ")).unlink()
     words = {"truncated": "not a readable", "another shape": "shape"}
+    words |= dict.fromkeys(("empty", "no dict"), "does not describe a run; it needs model")
     with pytest.raises(ValueError, match=words.get(damage, "missing")) as problem:
         runs.evaluate(folder, splits)
     assert "\n" not in str(problem.value)
@@ -210,6 +216,20 @@ def test_a_run_folder_cannot_make_us_import_other_code(finished, splits, tmp_pat
     (folder / "training.json").write_text(json.dumps(description | {"model": "subprocess.Popen"}))
     with pytest.raises(ValueError, match="pass the model itself"):
         runs.evaluate(folder, splits)
+
+
+def test_a_file_with_tokens_alone_serves_models_that_do_not_read_features(splits, config, tmp_path):
+    tokens_only = {
+        name: replace(split, features={m: x for m, x in split.features.items() if m != "language"})
+        for name, split in splits.items()
+    }
+    result = train(make(config, "vision"), tokens_only, tmp_path / "vision", QUICK, progress=False)
+    assert result.metrics == train(make(config, "vision"), splits, tmp_path / "same", QUICK, progress=False).metrics
+    with pytest.raises(ValueError, match="has no language features"):
+        train(make(config), tokens_only, tmp_path / "dmd", QUICK, progress=False)
+    small = {"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_attention_heads": 1, "num_hidden_layers": 1}
+    with pytest.raises(ValueError, match="key 'text_bert': token id .*, but the language model knows 9 tokens"):
+        train(make(config.replace(language_model=small)), tokens_only, tmp_path / "bert", QUICK, progress=False)
 
 
 def test_divergence_is_one_sentence(splits, config, tmp_path):
@@ -271,6 +291,8 @@ def test_a_checkpoint_that_was_changed_after_its_seal_is_not_whole(damaged, tmp_
     for name in ("model.safetensors", "optimizer.pt", "trainer_state.json"):
         (tmp_path / name).write_bytes(b"content")
     checkpoints.seal(tmp_path)
+    assert checkpoints.is_whole(tmp_path)
+    (tmp_path / ".DS_Store").write_bytes(b"somebody looked into the folder")
     assert checkpoints.is_whole(tmp_path)
     (tmp_path / damaged).write_bytes(b"")
     assert not checkpoints.is_whole(tmp_path)

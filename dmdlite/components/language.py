@@ -11,23 +11,24 @@ class LanguageEncoder(nn.Module):
     """Any encoder that transformers' AutoModel knows, fine-tuned or frozen (published: bert-base-uncased, fine-tuned).
 
     model: a name on the Hub or a local folder, whose weights are then loaded; or the fields of a transformers config
-    with its "model_type", for an untrained model of any size that needs no download. Raises ValueError for a name that
-    cannot be loaded.
+    with its "model_type", for an untrained model of any size that needs no download. Raises ValueError for what
+    cannot be loaded or built.
     """
 
     def __init__(self, model: str | dict[str, Any], trainable: bool):
         super().__init__()
         from transformers import AutoConfig, AutoModel  # 4 s of import, spared to whoever brings features
 
-        if isinstance(model, str):
-            try:
-                self.model = AutoModel.from_pretrained(model)
-            except OSError as problem:
-                raise ValueError(
-                    f"language model {model!r} is no local folder and cannot be had from the Hub"
-                ) from problem
-        else:
-            self.model = AutoModel.from_config(AutoConfig.for_model(**model))
+        try:
+            if isinstance(model, str):
+                self.model = AutoModel.from_pretrained(model, dtype=torch.float32)  # not the halves it may be stored in
+            else:
+                self.model = AutoModel.from_config(AutoConfig.for_model(**model | {"dtype": "float32"}))
+        except OSError as problem:
+            raise ValueError(f"language model {model!r} is no local folder and cannot be had from the Hub") from problem
+        except Exception as problem:  # transformers has many kinds
+            reason = " ".join(str(problem).split())
+            raise ValueError(f"language_model {model!r} cannot be built: {reason}") from problem
         self.trainable = trainable
         self.model.requires_grad_(trainable)
 

@@ -28,7 +28,7 @@ class StreamReader(nn.Module):
 
     def forward(self, streams: dict[str, Tensor], mask: Masks | None) -> Streams:
         """Zero at padding if there is a mask. Raises ValueError where a stream does not fit the config."""
-        if self.language_encoder is not None:
+        if self.language_encoder is not None and "language" in streams:
             streams = streams | {"language": self.language_encoder(streams["language"])}
         for m, x in streams.items():
             expected = (self.config.lengths[m], self.config.feature_widths[m])
@@ -36,7 +36,7 @@ class StreamReader(nn.Module):
                 raise ValueError(f"{m} has (time, width) {tuple(x.shape[1:])}, the model was made for {expected}")
         if mask is not None:
             streams = {m: x * mask[m][..., None] for m, x in streams.items()}
-        return streams | {"language": self.language_dropout(streams["language"])}
+        return {m: self.language_dropout(x) if m == "language" else x for m, x in streams.items()}
 
 
 class TemporalConvolution(nn.Conv1d):

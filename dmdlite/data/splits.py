@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dmdlite.config import DMDConfig
+from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.data.pickles import DataError
 
 SPLITS = ("train", "valid", "test")
@@ -47,22 +47,25 @@ class FeatureSplit:
         steps = {modality: x.shape[1] for modality, x in self.features.items()}
         return steps if "language" in steps else {"language": self.tokens.shape[2]} | steps
 
-    def batch(self, indices: Indices, *, tokens: bool = False, mask: bool = False) -> dict[str, Any]:
+    def batch(
+        self, indices: Indices, *, tokens: bool = False, mask: bool = False, modalities: Sequence[str] = MODALITIES
+    ) -> dict[str, Any]:
         """Tensors of some clips under the names of the model's inputs.
 
         language, vision, audio: (B, T_m, D_m) float32; with `tokens`, language is (B, 3, T) int64: token ids, attention
         mask, segment ids. labels: (B,) float32. With `mask`, mask: a dict of (B, T_m) bool, true at the real steps.
-        Only the clips asked for are read from a mapped file. Raises DataError if the split lacks what is asked for.
+        Only what is asked for is read from a mapped file. Raises DataError if the split lacks some of it.
         """
         rows = _rows(indices, len(self))
-        if tokens:
-            language = torch.from_numpy(self._need("text_bert", self.tokens)[rows].astype(np.int64))
-        else:
-            language = _floats(self._need("text", self.features.get("language")), rows)
-        batch = {"language": language, "vision": _floats(self.features["vision"], rows)}
-        batch |= {"audio": _floats(self.features["audio"], rows), "labels": _floats(self.labels, rows)}
+        batch: dict[str, Any] = {}
+        for m in modalities:
+            if m == "language" and tokens:
+                batch[m] = torch.from_numpy(self._need("text_bert", self.tokens)[rows].astype(np.int64))
+            else:
+                batch[m] = _floats(self._need("text", self.features.get(m)), rows)
+        batch["labels"] = _floats(self.labels, rows)
         if mask:
-            real = {m: np.arange(steps) < self.lengths[m][rows, None] for m, steps in self.steps.items()}
+            real = {m: np.arange(self.steps[m]) < self.lengths[m][rows, None] for m in modalities}
             batch["mask"] = {m: torch.from_numpy(steps) for m, steps in real.items()}
         return batch
 
@@ -108,19 +111,26 @@ def feature_shapes(splits: Mapping[str, FeatureSplit]) -> dict[str, dict[str, in
     return {"feature_widths": {m: x.shape[2] for m, x in train.features.items()}, "lengths": train.steps}
 
 
-def check_fits(splits: Mapping[str, FeatureSplit], config: DMDConfig) -> None:
-    """Raises DataError with one sentence if a model made for `config` cannot read the splits."""
+def check_fits(splits: Mapping[str, FeatureSplit], config: DMDConfig, modalities: Sequence[str] = MODALITIES) -> None:
+    """Raises DataError with one sentence if a model made for `config` cannot read these modalities of the splits."""
     for split in splits.values():
-        if config.language_model is None:
-            split._need("text", split.features.get("language"))
-            widths = config.feature_widths
-        else:
-            split._need("text_bert", split.tokens)
-            widths = {m: w for m, w in config.feature_widths.items() if m != "language"}
-        for modality, width in widths.items():
-            _check_size(split, modality, "width", split.features[modality].shape[2], width)
-        for modality, steps in split.steps.items():
-            _check_size(split, modality, "length", steps, config.lengths[modality])
+        for modality in modalities:
+            if modality == "language" and config.language_model is not None:
+                _check_tokens(split, config.language_model)
+            else:
+                features = split._need("text", split.features.get(modality))
+                _check_size(split, modality, "width", features.shape[2], config.feature_widths[modality])
+            _check_size(split, modality, "length", split.steps[modality], config.lengths[modality])
+
+
+def _check_tokens(split: FeatureSplit, language_model: str | dict[str, Any]) -> None:
+    """As far as the description of the language model tells."""
+    tokens, where = split._need("text_bert", split.tokens), f"{split.source}, split {split.name!r}, key 'text_bert'"
+    known = language_model if isinstance(language_model, dict) else {}
+    if (largest := int(tokens[:, 0].max())) >= known.get("vocab_size", largest + 1):
+        raise DataError(f"{where}: token id {largest}, but the language model knows {known['vocab_size']} tokens.")
+    if tokens.shape[2] > (most := known.get("max_position_embeddings", tokens.shape[2])):
+        raise DataError(f"{where}: {tokens.shape[2]} tokens in a clip, but the language model reads at most {most}.")
 
 
 def _check_size(split: FeatureSplit, modality: str, size: str, found: int, expected: int) -> None:

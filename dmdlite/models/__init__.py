@@ -6,6 +6,7 @@ from dmdlite.models.dmd import DMD
 from dmdlite.models.unimodal import Unimodal
 
 NAMES = ("dmd", *MODALITIES)
+KINDS = (DMD, Unimodal)
 
 
 def build(name: str, config: DMDConfig) -> SavedModel:

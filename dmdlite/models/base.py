@@ -1,17 +1,19 @@
 """What every model has in common: its output, and checkpoints that are read strictly and without trust."""
 
+import inspect
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from huggingface_hub import PyTorchModelHubMixin
 from huggingface_hub.constants import CONFIG_NAME
+from huggingface_hub.errors import HFValidationError
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dmdlite.config import DMDConfig
+from dmdlite.config import MODALITIES, DMDConfig
 
 
 @dataclass
@@ -39,10 +41,11 @@ class SavedModel(
     """`save_pretrained`, `from_pretrained` and `push_to_hub` for a model that keeps its DMDConfig as `config`."""
 
     config: DMDConfig
+    reads: tuple[str, ...] = MODALITIES  # the streams that `forward` needs
 
     def saved_fields(self) -> dict:
         """What config.json holds: the fields of the config and further arguments of the constructor, if any."""
-        return self.config.to_dict()
+        return {"model": type(self).__name__, **self.config.to_dict()}
 
     def save_pretrained(self, save_directory: str | Path, **options) -> str | None:
         return super().save_pretrained(save_directory, config=self.saved_fields(), **options)
@@ -58,10 +61,11 @@ class SavedModel(
             for name in (CONFIG_NAME, "model.safetensors"):
                 if not (folder / name).is_file():
                     raise ValueError(f"{folder} holds no saved model: {name} is missing")
+            check_saved_config(folder / CONFIG_NAME, cls)
         try:
             return super().from_pretrained(pretrained_model_name_or_path, **options)
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
-            raise ValueError(f"{folder / CONFIG_NAME} is not a readable config: {error}") from error
+        except HFValidationError as error:
+            raise ValueError(f"{folder} is neither a folder nor the name of a model on the Hub") from error
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options):
@@ -78,6 +82,22 @@ class SavedModel(
         model = cls(**options)
         load_weights(model, read_safetensors(file, device), str(file))
         return model.to(device).eval()
+
+
+def check_saved_config(file: Path, kind: type[SavedModel]) -> None:
+    """Raises ValueError unless the file holds each field of a DMDConfig, nothing unknown, and a model of this kind."""
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} is not a readable config: {error}") from error
+    if not isinstance(saved, dict):
+        raise ValueError(f"{file} is not a readable config: it holds a {type(saved).__name__}, not named fields")
+    if saved.get("model") != kind.__name__:
+        raise ValueError(f"{file} describes the model {saved.get('model')!r}, not {kind.__name__}")
+    needed = {f.name for f in fields(DMDConfig)} | set(inspect.signature(kind).parameters) - {"config"} | {"model"}
+    if odd := sorted(needed ^ set(saved)):
+        what = "lacks" if odd[0] in needed else "has the unknown"
+        raise ValueError(f"{file} {what} field {odd[0]!r}")
 
 
 def read_safetensors(file: str | Path, device: str = "cpu") -> dict[str, Tensor]:

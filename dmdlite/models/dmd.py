@@ -118,6 +118,7 @@ class DMD(SavedModel):
         """Every term by name, and their weighted sum, Eq. (11)."""
         if labels.shape != out.prediction.shape:
             raise ValueError(f"labels have shape {tuple(labels.shape)}, expected {tuple(out.prediction.shape)}")
+        labels = labels.to(next(self.parameters()).dtype)
         config, parts = self.config, out.decoupled
         out.losses = {f"task_{head}": F.l1_loss(prediction, labels) for head, prediction in out.predictions.items()}
         norm = config.reconstruction_norm

@@ -15,14 +15,15 @@ from dmdlite.models.base import ModelOutput, SavedModel
 class Unimodal(SavedModel):
     """A temporal convolution, a self-attention encoder, its last step, a residual head: DMD's pieces, for one stream.
 
-    It is called like DMD and ignores the other two streams. Its widths, depths and rates are those of the config.
+    It is called like DMD; the other two streams are ignored and may be left out. Its widths, depths and rates are those
+    of the config.
     """
 
     def __init__(self, config: DMDConfig, modality: str):
         super().__init__()
         if modality not in MODALITIES:
             raise ValueError(f"modality must be one of {', '.join(MODALITIES)}, got {modality!r}")
-        self.modality = modality
+        self.modality, self.reads = modality, (modality,)
         self.read = StreamReader(config if modality == "language" else config.replace(language_model=None))
         self.config = config = self.read.config
         self.temporal = TemporalConvolution.from_config(config, modality)
@@ -35,14 +36,14 @@ class Unimodal(SavedModel):
 
     def forward(
         self,
-        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
-        vision: Float[Tensor, "batch _ _"],
-        audio: Float[Tensor, "batch _ _"],
+        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"] | None = None,
+        vision: Float[Tensor, "batch _ _"] | None = None,
+        audio: Float[Tensor, "batch _ _"] | None = None,
         labels: Float[Tensor, " batch"] | None = None,
         mask: Masks | None = None,
     ) -> ModelOutput:
         m = self.modality
-        stream = self.read({"language": language, "vision": vision, "audio": audio}, mask)[m]
+        stream = self.read({m: {"language": language, "vision": vision, "audio": audio}[m]}, mask)[m]
         kept = None if mask is None else self.temporal.kept_mask(mask[m])
         encoded = self.encoder(self.temporal(stream), target_mask=kept)
         out = ModelOutput(self.head(last_step(encoded, kept)).prediction)

@@ -43,7 +43,7 @@ def is_whole(checkpoint: Path) -> bool:
 def _digests(checkpoint: Path) -> dict[str, str]:
     digests = {}
     for file in sorted(checkpoint.iterdir()):
-        if file.is_file() and file.name not in (SEAL, f".{SEAL}"):
+        if file.is_file() and file.name != SEAL and not file.name.startswith("."):  # .DS_Store comes by looking
             with file.open("rb") as content:
                 digests[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
     return digests

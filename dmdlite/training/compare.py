@@ -39,6 +39,8 @@ def compare(
     """
     if unknown := [name for name in names if name not in (*NAMES, *FUSIONS)]:
         raise ValueError(f"{unknown[0]!r} cannot be compared; known are {', '.join((*NAMES, *FUSIONS))}")
+    if not names or not seeds:
+        raise ValueError("there is nothing to compare: give at least one name and one seed")
     folder, training = Path(output_dir), training or TrainingConfig()
     trained = list(dict.fromkeys(part for name in names for part in (MODALITIES if name in FUSIONS else (name,))))
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in names}

@@ -82,7 +82,9 @@ def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Ad
 def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:
     """The keyword arguments of one forward pass, on the device of the model."""
     device = next(model.parameters()).device
-    batch = split.batch(indices, tokens=model.config.language_model is not None, mask=padding_mask)
+    batch = split.batch(
+        indices, tokens=model.config.language_model is not None, mask=padding_mask, modalities=model.reads
+    )
     return {name: _to(value, device) for name, value in batch.items()}
 
 

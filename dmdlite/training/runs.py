@@ -20,7 +20,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dmdlite import models
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
 from dmdlite.training.figures import draw_edges, draw_losses, draw_predictions
@@ -37,6 +37,7 @@ from dmdlite.training.metrics import sentiment_metrics
 
 Splits = Mapping[str, FeatureSplit]
 Predictions = dict[str, np.ndarray]  # split -> (clips,)
+DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,8 @@ class Result:
 
 def describe(model: nn.Module, splits: Splits, training: TrainingConfig) -> dict[str, Any]:
     """What training.json holds: everything that makes a run this run and no other."""
-    kind = type(model)
     description = {
-        "model": f"{kind.__module__}.{kind.__qualname__}",
+        "model": _name(type(model)),
         "config": model.saved_fields(),
         "training": asdict(training),
         "data": {"fingerprint": fingerprint(splits), "source": splits["train"].source},
@@ -72,7 +72,7 @@ def state_of(folder: Path, description: dict[str, Any]) -> str:
         return "new"
     if not (folder / "training.json").is_file():
         raise ValueError(f"{folder} is not empty and holds no run of dmdlite; choose another output folder")
-    there = _read_json(folder / "training.json")
+    there = read_description(folder)
     if difference := _first_difference(there, description):
         raise ValueError(f"{folder} already holds another run ({difference}); choose another output folder")
     return "finished" if (folder / "metrics.json").is_file() else "unfinished"
@@ -154,9 +154,10 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     Raises ValueError in one sentence if the run is not there, not whole, or was made for other data.
     """
     folder = Path(folder)
-    description = _read_json(folder / "training.json")
+    description = read_description(folder)
+    _read_json(folder / "metrics.json")
     model = load_model(folder) if model is None else load_into(model, folder)
-    check_fits(splits, model.config)
+    check_fits(splits, model.config, model.reads)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     mask = description["training"]["padding_mask"]
     return _score({name: predict(model, split, mask) for name, split in splits.items()}, splits)
@@ -165,16 +166,25 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
 def load_result(folder: str | Path) -> Result:
     """The stored result of a finished run."""
     folder = Path(folder)
-    epochs = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    epochs = [json.loads(line) for line in _read_text(folder / "log.jsonl").splitlines()]
     return Result(folder, _read_json(folder / "metrics.json"), epochs)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """training.json of a run folder."""
+    found = _read_json(folder / "training.json")
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), kind) for key, kind in DESCRIBED.items()):
+        raise ValueError(f"{folder / 'training.json'} does not describe a run; it needs {', '.join(DESCRIBED)}")
+    return found
 
 
 def load_model(folder: Path) -> nn.Module:
     """The model of a run, if its class is part of dmdlite: a run folder cannot make us import anything else."""
-    module, _, name = _read_json(folder / "training.json")["model"].rpartition(".")
-    if not module.startswith("dmdlite.models."):
-        raise ValueError(f"{folder} holds a {name} from {module}, which dmdlite does not know: pass the model itself")
-    return getattr(import_module(module), name).from_pretrained(folder)
+    wanted = read_description(folder)["model"]
+    kinds = {_name(kind): kind for kind in models.KINDS}
+    if wanted not in kinds:
+        raise ValueError(f"{folder} holds a {wanted}, which dmdlite does not know: pass the model itself")
+    return kinds[wanted].from_pretrained(folder)
 
 
 def load_into(model: nn.Module, folder: Path) -> nn.Module:
@@ -220,12 +230,23 @@ def _predictions_csv(predictions: Predictions, splits: Splits) -> str:
     return text.getvalue()
 
 
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(_read_text(path))
+    except json.JSONDecodeError as problem:
+        raise ValueError(f"{path} cannot be read: {problem}") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ValueError(f"{path.parent} holds no finished run: {path.name} is missing") from None
-    except (OSError, ValueError) as problem:
+    except (OSError, UnicodeDecodeError) as problem:
         raise ValueError(f"{path} cannot be read: {problem}") from None
 
 

@@ -40,7 +40,7 @@ def train(
     Raises ValueError if the splits do not fit the model, or if the folder holds another run; nothing is touched then.
     """
     training = (training or TrainingConfig()).replace(**overrides)
-    check_fits(splits, model.config)
+    check_fits(splits, model.config, model.reads)
     folder = Path(output_dir)
     description = runs.describe(model, splits, training)
     state = runs.state_of(folder, description)
@@ -88,7 +88,7 @@ def _without_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 class Batches(Dataset):
     """A split that gives a whole batch at once, for a DataLoader that collates nothing."""
 
-    def __init__(self, split: FeatureSplit, **options: bool):
+    def __init__(self, split: FeatureSplit, **options: Any):
         self.split, self.options = split, options
 
     def __len__(self) -> int:
@@ -128,6 +128,7 @@ class SentimentTrainer(Trainer):
     ):
         self.training, self.valid, self.means = training, splits["valid"], EpochMeans()
         options = {"tokens": model.config.language_model is not None, "mask": training.padding_mask}
+        options["modalities"] = model.reads
         train, valid = (Batches(splits[name], **options) for name in ("train", "valid"))
         callbacks = [ClipByValue(training.gradient_clip), StopEarly(training.early_stopping_patience)]
         callbacks += [SealCheckpoints(self), *([ShowProgress()] if progress else [])]
