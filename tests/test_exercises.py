@@ -35,6 +35,8 @@ WRONG = {
         lambda train, test: np.square(test - np.median(train)).mean(),
         lambda train, test: (np.median(train) - test).mean(),
         lambda train, test: np.abs(test).mean(),
+        lambda train, test: np.median(np.abs(test - np.median(train))),
+        lambda train, test: 1.0,
     ],
     "strongest_edge": [
         lambda edges: named(*divmod(int(edges.T.argmax()), 3)),
@@ -46,6 +48,7 @@ WRONG = {
         lambda losses, weights: sum(losses.values()) / len(losses),
         lambda losses, weights: sum(weights.get(name, 1.0) * loss for name, loss in losses.items()),
         lambda losses, weights: sum(weights[name] for name in weights),
+        lambda losses, weights: sum(a * b for a, b in zip(losses.values(), weights.values())),
     ],
     "edge_matrix": [
         lambda six: matrix(six, ORDER).transpose(1, 2),
@@ -53,6 +56,7 @@ WRONG = {
         lambda six: matrix(six, ORDER)[0],
         lambda six: matrix(six, ORDER) + torch.eye(3),
         lambda six: matrix(six, ORDER[:-1]),
+        lambda six: matrix(torch.arange(1.0, 13.0).view(6, 2), ORDER),
     ],
 }
 
