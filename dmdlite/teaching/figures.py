@@ -121,7 +121,7 @@ def draw_bars(values: dict[str, float], title: str, ylabel: str, baseline: tuple
     axis = figure.subplots()
     colours = [COLOURS.get(name.split()[0], MODEL) for name in values]
     bars = axis.bar(list(values), list(values.values()), color=colours, width=0.6)
-    axis.bar_label(bars, fmt="%.2f", fontsize=9)
+    axis.bar_label(bars, fmt="%.2f", fontsize=9, color="white", label_type="center")
     if baseline is not None:
         axis.axhline(baseline[1], color=QUIET, linestyle="dashed", linewidth=1)
         label = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
