@@ -124,6 +124,11 @@ class DMDConfig:
         return max(self.layers, self.minimum_memory_layers)
 
     @property
+    def attention_rates(self) -> dict[str, float]:
+        """The attention dropout of each modality as a source."""
+        return {m: getattr(self, f"{m}_attention_dropout") for m in MODALITIES}
+
+    @property
     def kept_lengths(self) -> dict[str, int]:
         """Time steps that are left after the temporal convolution of each modality."""
         lost = {m: self.kernel_sizes[m] - 1 if self.convolution_padding == "valid" else 0 for m in MODALITIES}

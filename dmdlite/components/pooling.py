@@ -58,7 +58,7 @@ class SelfAttentionReaders(nn.Module):
 
     def __init__(self, config: DMDConfig):
         super().__init__()
-        rate = {m: getattr(config, f"{m}_attention_dropout") for m in MODALITIES}
+        rate = config.attention_rates
         self.encoders = nn.ModuleDict(
             {m: Transformer.from_config(config, config.width, config.layers, rate[m]) for m in MODALITIES}
         )

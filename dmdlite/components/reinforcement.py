@@ -18,7 +18,7 @@ class CrossModalReinforcement(nn.Module):
     def __init__(self, config: DMDConfig):
         super().__init__()
         encoder = Transformer.from_config
-        rate = {m: getattr(config, f"{m}_attention_dropout") for m in MODALITIES}
+        rate = config.attention_rates
         self.crossmodal = nn.ModuleDict(
             {
                 f"{source}_to_{target}": encoder(config, config.width, config.layers, rate[source])

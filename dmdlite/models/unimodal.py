@@ -27,8 +27,7 @@ class Unimodal(SavedModel):
         self.read = StreamReader(config if modality == "language" else config.replace(language_model=None))
         self.config = config = self.read.config
         self.temporal = TemporalConvolution.from_config(config, modality)
-        rate = getattr(config, f"{modality}_attention_dropout")
-        self.encoder = Transformer.from_config(config, config.width, config.layers, rate)
+        self.encoder = Transformer.from_config(config, config.width, config.layers, config.attention_rates[modality])
         self.head = ResidualHead(config.width, config.width, config.output_dropout)
 
     def saved_fields(self) -> dict:
