@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)  # Jupyter refuses root otherwise, as in a container
 
-.PHONY: help lab train test notebooks samples clean
+.PHONY: help lab train test bench notebooks samples clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
@@ -25,6 +25,10 @@ train: $(READY)  ## train the full DMD on the sample data; prints and saves its 
 
 test: $(READY)  ## run every test, and every notebook strictly
 	$(BIN)/python -m pytest --nbval tests notebooks
+
+# Kept from the conftests above its folder, which are for tests: one thread, and a check of every shape.
+bench: $(READY)  ## measure speed and memory; beside the published code if DMD_REFERENCE names a checkout of it
+	$(BIN)/python -m pytest tests/benchmarks --confcutdir=tests/benchmarks -o python_files='bench_*.py' --benchmark-quiet $(ARGS)
 
 notebooks: $(READY)  ## execute the notebooks again and store their outputs
 	$(BIN)/python notebooks/execute.py

@@ -105,6 +105,8 @@ def _add_shared(parser: Parser) -> None:
     recipe.add_argument("--batch-size", type=int, metavar="N")
     recipe.add_argument("--learning-rate", type=float, metavar="X")
     recipe.add_argument("--bf16", action="store_true", help="train in bfloat16 mixed precision (default: no)")
+    text = "compile the model first: pays off in long runs, above all on a GPU (default: no)"
+    recipe.add_argument("--compile", action="store_true", help=text)
     text = "read the tokens with this encoder from the Hugging Face Hub, e.g. bert-base-uncased; none: ready features"
     recipe.add_argument("--language-model", metavar="NAME", help=text)
     text = "any field of DMDConfig or TrainingConfig, the value in JSON; may be repeated"
@@ -201,7 +203,7 @@ def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any,
     config = make() if dataset == "toy" else make(dataset)
     training = TrainingConfig() if dataset == "toy" else TrainingConfig.official()
     training = training.replace(**_given(options, "epochs", "batch_size", "learning_rate", "seed"))
-    training = training.replace(bf16=options.bf16, padding_mask=options.mask)
+    training = training.replace(bf16=options.bf16, compile=options.compile, padding_mask=options.mask)
     if options.language_model is not None:
         config = config.replace(language_model=None if options.language_model == "none" else options.language_model)
     own, others = split_settings(options.set, {f.name for f in fields(TrainingConfig)})

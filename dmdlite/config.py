@@ -162,7 +162,7 @@ class TrainingConfig:
     """How a model is trained. Defaults suit the toy world; `official` is the published recipe."""
 
     epochs: int = 40  # at most
-    batch_size: int = 32  # samples of one forward pass
+    batch_size: int = 32  # samples of one forward pass of one process
     gradient_accumulation: int = 1  # forward passes for one optimizer step
     learning_rate: float = 2e-3  # Adam
     weight_decay: float = 0.0
@@ -172,6 +172,7 @@ class TrainingConfig:
     early_stopping_patience: int = 10  # epochs without a better validation MAE before training stops
     seed: int = 0  # of the weights, of dropout and of the order of the clips
     bf16: bool = False
+    compile: bool = False  # by torch.compile, with CUDA graphs on a GPU: pays off in long runs
     padding_mask: bool = False  # tell the model which time steps are padding
 
     def __post_init__(self):

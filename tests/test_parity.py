@@ -92,17 +92,18 @@ def test_edges(golden):
 
 
 def gradient_norms(model) -> dict[str, float]:
-    """Norms under the published names; our query, key and value weights are thirds of one published weight."""
+    """Norms under the published names; a weight of several encoders has one for each of them."""
     gradients = {name: p.grad for name, p in model.named_parameters()}
-    sources = {name: f"dmd/{source.name}" for name, source in dmd_sources(gradients).items()}
-    for space, short in zip(SPACES, ("homo", "hetero")):
-        units = unit_sources(space).items()
-        sources |= {name: f"gd_{short}/{source.name}" for name, source in units if name in gradients}
-    assert set(sources) == set(gradients)
-    squares = {}
-    for name, published in sources.items():
-        squares[published] = squares.get(published, 0.0) + gradients[name].double().square().sum().item()
-    return {name: square**0.5 for name, square in squares.items()}
+    places = [("dmd", dmd_sources(gradients))]
+    places += [(f"gd_{short}", unit_sources(space)) for space, short in zip(SPACES, ("homo", "hetero"))]
+    norms = {}
+    for module, sources in places:
+        for ours in gradients.keys() & sources.keys():
+            parts = gradients.pop(ours)
+            parts = parts if sources[ours].stacked else [parts]
+            norms |= {f"{module}/{name}": x.double().norm().item() for name, x in zip(sources[ours].names, parts)}
+    assert not gradients
+    return norms
 
 
 def test_gradient_norms(golden):

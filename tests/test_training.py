@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,13 @@ def test_plain_loop_and_trainer_agree(splits, config, tmp_path, changes):
         np.testing.assert_allclose(ours["edges"]["homogeneous"], theirs["edges"]["homogeneous"], rtol=1e-5)
     for ours, theirs in zip(plain.parameters(), trained.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_compiled_training_is_the_same():
+    """In a process of its own: the check of shapes, which the tests switch on, is nothing for a compiler."""
+    program = [sys.executable, "-W", "ignore", Path(__file__).with_name("compiled_training.py")]
+    run = subprocess.run(program, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
 
 
 def test_early_stopping_and_the_plateau_follow_the_validation_error(splits, config, tmp_path):

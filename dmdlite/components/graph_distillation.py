@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dmdlite.components.gathering import whole_batch
 from dmdlite.config import MODALITIES, DMDConfig
 
 Edges = Float[Tensor, "batch source target"]
@@ -52,7 +53,8 @@ class GraphDistillationUnit(nn.Module):
         """Eq. (9) as `logit`, and the published code's `representation` and `prior_penalty`; none is weighted yet."""
         strength, scale = edges + self.prior, self.config.graph_representation_scale
         distance = representation_distance(nodes, self.representation)
-        penalty = (edges.mean(dim=0) - self.prior).square().sum() if self.has_prior else logits.new_zeros(())
+        mean_edges = whole_batch(edges).mean(dim=0)
+        penalty = (mean_edges - self.prior).square().sum() if self.has_prior else logits.new_zeros(())
         return {
             "logit": torch.einsum("bij,bij->b", strength, logit_difference(logits)).mean(),
             "representation": scale * torch.einsum("bij,bij->b", strength, distance).mean(),
@@ -76,4 +78,4 @@ def representation_distance(nodes: Float[Tensor, "batch modality width"], kind: 
     if kind == "attract":
         return (student - teacher).abs().sum(dim=-1)
     cosine = F.cosine_similarity(student, teacher, dim=-1).clamp_min(0)
-    return cosine.mean(dim=0, keepdim=True).expand_as(cosine)
+    return whole_batch(cosine).mean(dim=0, keepdim=True).expand_as(cosine)

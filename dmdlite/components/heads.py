@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dmdlite.components.dropout import Dropout
 from dmdlite.config import MODALITIES
 
 
@@ -22,7 +23,7 @@ class ResidualHead(nn.Module):
     def __init__(self, width: int, hidden: int, dropout: float):
         super().__init__()
         self.contract, self.expand = nn.Linear(width, hidden), nn.Linear(hidden, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.regress = nn.Linear(width, 1)
 
     def forward(self, x: Float[Tensor, "batch width"]) -> HeadOutput:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dmdlite.components.gathering import whole_batch
 from dmdlite.components.streams import Streams
 from dmdlite.config import DMDConfig
 
@@ -32,8 +33,10 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
         pair = common[m], private[m]
         if over == "per_sample":
             cosine = F.cosine_similarity(*(x.flatten(1) for x in pair), dim=1)
+        elif over == "over_channels":
+            cosine = F.cosine_similarity(*pair, dim=2)
         else:
-            cosine = F.cosine_similarity(*pair, dim={"over_channels": 2, "over_batch": 0}[over])
+            cosine = F.cosine_similarity(*(whole_batch(x) for x in pair), dim=0)
         total = total + (cosine.clamp_min(0) if clamped else cosine).mean()
     return total
 
@@ -45,17 +48,17 @@ def margin_contrastive_loss(
 
     A *sample* is one modality of one clip, so B clips give 3B samples. The `margin_…` fields of the config say which
     triplets count, what the margin is (published: 0.15 |y_i − y_k|; paper: a constant α) and how it is averaged.
-    Memory: a few tensors of samples³ entries. A batch without any triplet gives zero.
+    Memory: a few tensors of samples² entries, no triplet is written down. A batch without any triplet gives zero.
+    Of several processes each sees the samples of all.
     """
+    features, labels = {m: whole_batch(x) for m, x in features.items()}, whole_batch(labels)
     modality = torch.arange(len(features), device=labels.device).repeat_interleave(len(labels))
     labels = labels.repeat(len(features))
     cosine = _cosines(torch.cat(list(features.values())))
     classes = labels if config.margin_classes == "label" else labels.clamp(-3, 3).round()
-    pairs = _pairs(classes, modality, config.margin_triplets)
-    positive, negative = (mask.to(cosine.dtype) for mask in pairs)
+    positive, negative = _pairs(classes, modality, config.margin_triplets)
     margin = config.margin_constant + config.margin_per_label_distance * (labels[:, None] - labels[None, :]).abs()
-    hinge = F.relu((margin + cosine)[:, None, :] - cosine[:, :, None])  # (anchor i, positive j, negative k)
-    total = torch.einsum("ijk,ij,ik->i", hinge, positive, negative)
+    total = (_sums_of_hinges(cosine, positive, margin + cosine) * negative).sum(dim=1)
     count = positive.sum(dim=1) * negative.sum(dim=1)
     if config.margin_average == "triplets":
         return total.sum() / count.sum().clamp_min(1)
@@ -63,8 +66,26 @@ def margin_contrastive_loss(
 
 
 def _cosines(x: Float[Tensor, "sample width"]) -> Float[Tensor, "sample sample"]:
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     unit = x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt()
-    return unit @ unit.T
+    with torch.autocast(x.device.type, enabled=False):
+        return unit @ unit.T
+
+
+def _sums_of_hinges(
+    cosine: Float[Tensor, "anchor sample"],
+    positive: Bool[Tensor, "anchor sample"],
+    bound: Float[Tensor, "anchor sample"],
+) -> Float[Tensor, "anchor sample"]:
+    """Σ_j max(0, bound_ik − cos_ij) over the positives j of anchor i, for each k.
+
+    Only positives below the bound count: there are n, which sum to s, so the sum is n · bound − s. With the positives
+    of an anchor in order, a binary search finds n, and running sums hold s.
+    """
+    ordered = cosine.masked_fill(~positive, torch.inf).sort(dim=1).values
+    below = torch.searchsorted(ordered.detach(), bound.detach().contiguous())
+    running = F.pad(ordered.masked_fill(ordered == torch.inf, 0).cumsum(dim=1), (1, 0))
+    return below * bound - running.gather(1, below)
 
 
 def _pairs(

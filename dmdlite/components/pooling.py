@@ -1,10 +1,9 @@
-"""From a stream to one vector: the last step, the mean over time, a projection of all steps, a transformer's end."""
+"""From a stream to one vector: the last step, the mean over time, a projection of all steps."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dmdlite.components.attention import Transformer
 from dmdlite.components.streams import Masks, Streams
 from dmdlite.config import MODALITIES, DMDConfig
 
@@ -13,16 +12,16 @@ Vectors = dict[str, Vector]  # modality -> (batch, width)
 
 
 def last_step(
-    x: Float[Tensor, "batch time width"], mask: Bool[Tensor, "batch time"] | None = None
-) -> Float[Tensor, "batch width"]:
+    x: Float[Tensor, "*batch time width"], mask: Bool[Tensor, "*#batch time"] | None = None
+) -> Float[Tensor, "*batch 1 width"]:
     """The last time step, or with a mask each clip's last real one (the very last where none is real).
 
     The published code takes step −1 always, which is padding for short clips.
     """
     if mask is None:
-        return x[:, -1]
-    index = torch.where(mask, torch.arange(x.shape[1], device=x.device), -1).amax(dim=1)
-    return x[torch.arange(len(x), device=x.device), index]
+        return x[..., -1:, :]
+    last = torch.where(mask, torch.arange(x.shape[-2], device=x.device), -1).amax(dim=-1) % x.shape[-2]
+    return x.take_along_dim(last[..., None, None], dim=-2)
 
 
 def time_mean(
@@ -51,19 +50,3 @@ class FlattenedProjections(nn.Module):
 
     def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
         return {m: linear(streams[m].flatten(1)) for m, linear in self.linear.items()}
-
-
-class SelfAttentionReaders(nn.Module):
-    """One self-attention encoder for each modality, of which the last step is kept."""
-
-    def __init__(self, config: DMDConfig):
-        super().__init__()
-        rate = config.attention_rates
-        self.encoders = nn.ModuleDict(
-            {m: Transformer.from_config(config, config.width, config.layers, rate[m]) for m in MODALITIES}
-        )
-
-    def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
-        masks = masks or dict.fromkeys(MODALITIES)
-        read = {m: encoder(streams[m], target_mask=masks[m]) for m, encoder in self.encoders.items()}
-        return {m: last_step(x, masks[m]) for m, x in read.items()}

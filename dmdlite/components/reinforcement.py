@@ -1,15 +1,18 @@
 """Cross-modal reinforcement: what Eq. (10) is for. Each modality is enriched by the two others, as in MulT."""
 
-import torch
-from torch import nn
+from collections.abc import Sequence
 
-from dmdlite.components.attention import Transformer
-from dmdlite.components.pooling import Vector, Vectors, last_step
+import torch
+from torch import Tensor, nn
+
+from dmdlite.components.pooling import Vectors
 from dmdlite.components.streams import Masks, Streams
+from dmdlite.components.transformer import CrossModalEncoders, SelfAttentionEncoders, encode_each
 from dmdlite.config import MODALITIES, DMDConfig
 
 # In the order in which the published code concatenates the two results.
 SOURCES = {"language": ("audio", "vision"), "vision": ("language", "audio"), "audio": ("language", "vision")}
+PAIRS = [(source, target) for target in MODALITIES for source in SOURCES[target]]  # the six cross-modal encoders
 
 
 class CrossModalReinforcement(nn.Module):
@@ -17,28 +20,34 @@ class CrossModalReinforcement(nn.Module):
 
     def __init__(self, config: DMDConfig):
         super().__init__()
-        encoder = Transformer.from_config
-        rate = config.attention_rates
-        self.crossmodal = nn.ModuleDict(
-            {
-                f"{source}_to_{target}": encoder(config, config.width, config.layers, rate[source])
-                for target in MODALITIES
-                for source in SOURCES[target]
-            }
-        )
-        memory = config.memory_attention_dropout
-        self.memory = nn.ModuleDict(
-            {m: encoder(config, 2 * config.width, config.memory_layers, memory) for m in MODALITIES}
-        )
+        rates = [config.attention_rates[source] for source, _ in PAIRS]
+        self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates)
+        memory = [config.memory_attention_dropout] * len(MODALITIES)
+        self.memory = SelfAttentionEncoders(config, 2 * config.width, config.memory_layers, memory)
 
     def forward(self, private: Streams, masks: Masks | None) -> Vectors:
         """One vector for each modality: the memory encoder's last step."""
-        return {target: self.reinforce(target, private, masks or dict.fromkeys(MODALITIES)) for target in MODALITIES}
+        sources, targets = zip(*PAIRS)
+        answers = encode_each(
+            self.crossmodal, pick(private, targets), pick(private, sources), masks=pick(masks, sources)
+        )
+        joined = [torch.cat(pair, dim=-1) for pair in zip(answers[::2], answers[1::2])]
+        read = encode_each(self.memory, joined, masks=pick(masks, MODALITIES))
+        return {m: x.squeeze(1) for m, x in zip(MODALITIES, read)}
 
-    def reinforce(self, target: str, private: Streams, masks: dict) -> Vector:
-        answers = [
-            self.crossmodal[f"{source}_to_{target}"](private[target], private[source], masks[target], masks[source])
-            for source in SOURCES[target]
-        ]
-        joined = self.memory[target](torch.cat(answers, dim=-1), target_mask=masks[target])
-        return last_step(joined, masks[target])
+
+class SelfAttentionReaders(nn.Module):
+    """One self-attention encoder for each modality, of which the last step is kept."""
+
+    def __init__(self, config: DMDConfig):
+        super().__init__()
+        rates = list(config.attention_rates.values())
+        self.encoders = SelfAttentionEncoders(config, config.width, config.layers, rates)
+
+    def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
+        read = encode_each(self.encoders, pick(streams, MODALITIES), masks=pick(masks, MODALITIES))
+        return {m: x.squeeze(1) for m, x in zip(MODALITIES, read)}
+
+
+def pick(streams: Streams | Masks | None, modalities: Sequence[str]) -> list[Tensor] | None:
+    return streams and [streams[m] for m in modalities]

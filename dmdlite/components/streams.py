@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from dmdlite.components.dropout import Dropout
 from dmdlite.components.language import LanguageEncoder
 from dmdlite.config import DMDConfig
 
@@ -24,7 +25,7 @@ class StreamReader(nn.Module):
             self.language_encoder = encoder = LanguageEncoder(config.language_model, config.language_model_trainable)
             config = config.replace(language_model=encoder.description, feature_widths={"language": encoder.width})
         self.config = config
-        self.language_dropout = nn.Dropout(config.language_dropout)
+        self.language_dropout = Dropout(config.language_dropout)
 
     def forward(self, streams: dict[str, Tensor], mask: Masks | None) -> Streams:
         """Zero at padding if there is a mask. Raises ValueError where a stream does not fit the config."""

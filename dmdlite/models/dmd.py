@@ -11,8 +11,8 @@ from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
 from dmdlite.components.graph_distillation import GraphDistillationUnit
 from dmdlite.components.heads import AdaptiveFusion, ResidualHead
 from dmdlite.components.losses import margin_contrastive_loss, orthogonality_loss, reconstruction_loss
-from dmdlite.components.pooling import FlattenedProjections, SelfAttentionReaders, TimeMeans, Vectors
-from dmdlite.components.reinforcement import CrossModalReinforcement
+from dmdlite.components.pooling import FlattenedProjections, TimeMeans, Vectors
+from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
 from dmdlite.components.streams import Masks, StreamReader, TemporalConvolution
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel

@@ -7,11 +7,26 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dmdlite.components.reinforcement import SOURCES
+from dmdlite.components.reinforcement import PAIRS
 from dmdlite.config import SPACES
 from dmdlite.models.base import load_weights
 
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}
+
+# Our encoders of one shape are one module; the published ones have a name each.
+TRANSFORMERS = {
+    "read_common.encoders.": [f"self_attentions_c_{i}." for i in INITIALS.values()],
+    "reinforce.memory.": [f"trans_{i}_mem." for i in INITIALS.values()],
+    "reinforce.crossmodal.": [f"trans_{INITIALS[target]}_with_{INITIALS[source]}." for source, target in PAIRS],
+}
+INSIDE_A_LAYER = {
+    "attention_norm.": "layer_norms.0.",
+    "feed_forward_norm.": "layer_norms.1.",
+    "attention.project.": "self_attn.in_proj_",
+    "attention.output.": "self_attn.out_proj.",
+    "expand.": "fc1.",
+    "contract.": "fc2.",
+}
 
 # In the checkpoint, but without a part in any output or loss: a projection of private features that nothing reads,
 # and counters that its transformer keeps.
@@ -20,11 +35,15 @@ UNUSED = ("proj_cosine_", ".version", "._float_tensor", "position_ids")
 
 @dataclass(frozen=True)
 class Source:
-    """Where one weight of ours comes from: a published name, and what has to be done to its tensor."""
+    """Where one weight of ours comes from: a published name, and what has to be done to its tensor.
 
-    name: str
+    A weight of several encoders (groups) has one name for each; their tensors are stacked.
+    """
+
+    names: tuple[str, ...]
     convert: Callable[[Tensor], Tensor] = lambda weight: weight
     needed: bool = True
+    stacked: bool = False
 
 
 def load_official(model, weights, homogeneous=None, heterogeneous=None):
@@ -45,12 +64,14 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
 def adopt(given: Mapping[str, Tensor] | str | Path, sources: Mapping[str, Source]) -> dict[str, Tensor]:
     """Our weights from published ones; every published one must have its place."""
     published = read_state(given)
-    places = {source.name for source in sources.values()}
+    places = {name for source in sources.values() for name in source.names}
     for name in published:
         if name not in places and not any(mark in name for mark in UNUSED):
             raise ValueError(f"the published checkpoint has the weight {name!r}, which this config has no place for")
     return {
-        name: take(source, published) for name, source in sources.items() if source.needed or source.name in published
+        name: take(source, published)
+        for name, source in sources.items()
+        if source.needed or published.keys() >= set(source.names)
     }
 
 
@@ -69,19 +90,24 @@ def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
 
 
 def take(source: Source, published: Mapping[str, Tensor]) -> Tensor:
-    if source.name not in published:
-        raise ValueError(f"the published checkpoint has no weight {source.name!r}")
-    return source.convert(torch.as_tensor(published[source.name]))
+    for name in source.names:
+        if name not in published:
+            raise ValueError(f"the published checkpoint has no weight {name!r}")
+    weights = [source.convert(torch.as_tensor(published[name])) for name in source.names]
+    return torch.stack(weights) if source.stacked else weights[0]
 
 
 def dmd_sources(own: Iterable[str]) -> dict[str, Source]:
     """Our name -> its published source, for every weight of ours outside the GD-Units."""
-    language = {name: Source(name.replace("read.language_encoder.", "text_model.", 1)) for name in own}
-    known = dict(_layers()) | {name: source for name, source in language.items() if source.name != name}
-    # A transformer has as many layers as the config says: its sources are told by the name's beginning.
-    for prefix, theirs in _transformers():
-        inside = (name.removeprefix(prefix) for name in own if name.startswith(prefix))
-        known |= {prefix + name: _transformer_source(theirs, name) for name in inside}
+    known = dict(_layers())
+    # How many layers a language model or a transformer has, only our own names tell.
+    for name in own:
+        if name.startswith("read.language_encoder."):
+            known[name] = Source((name.replace("read.language_encoder.", "text_model.", 1),))
+        for prefix, theirs in TRANSFORMERS.items():
+            if name.startswith(prefix):
+                inside = _inside_a_transformer(name.removeprefix(prefix))
+                known[name] = Source(tuple(their + inside for their in theirs), stacked=True)
     return {name: known[name] for name in own if name in known}
 
 
@@ -89,19 +115,19 @@ def unit_sources(space: str) -> dict[str, Source]:
     linears = {"project_logit": "W_logit", "project_node": "W_repr", "edge": "W_edge"}
     sources = dict(pair for ours, theirs in linears.items() for pair in _linear(f"units.{space}.{ours}", theirs))
     # Ours reads [source, target], as Eq. (8) does; the published one [target, source].
-    sources[f"units.{space}.edge.weight"] = Source("W_edge.weight", _swap_halves)
-    return sources | {f"units.{space}.prior": Source("prior", _edge_matrix, needed=False)}
+    sources[f"units.{space}.edge.weight"] = Source(("W_edge.weight",), _swap_halves)
+    return sources | {f"units.{space}.prior": Source(("prior",), _edge_matrix, needed=False)}
 
 
 def _layers() -> Iterator[tuple[str, Source]]:
-    yield "decouple.common_encoder.weight", Source("encoder_c.weight", _drop_kernel)
+    yield "decouple.common_encoder.weight", Source(("encoder_c.weight",), _drop_kernel)
     for m, i in INITIALS.items():
-        yield f"temporal.{m}.weight", Source(f"proj_{i}.weight")
-        yield f"decouple.private_encoders.{m}.weight", Source(f"encoder_s_{i}.weight", _drop_kernel)
+        yield f"temporal.{m}.weight", Source((f"proj_{i}.weight",))
+        yield f"decouple.private_encoders.{m}.weight", Source((f"encoder_s_{i}.weight",), _drop_kernel)
         # Ours joins [common, private], as Eq. (2) does; the published one [private, common].
-        yield f"decouple.decoders.{m}.weight", Source(f"decoder_{i}.weight", lambda w: _swap_halves(_drop_kernel(w)))
-        yield f"align.linear.{m}.bias", Source(f"align_c_{i}.bias")
-        yield f"align.linear.{m}.weight", Source(f"align_c_{i}.weight", _time_major)
+        yield f"decouple.decoders.{m}.weight", Source((f"decoder_{i}.weight",), lambda w: _swap_halves(_drop_kernel(w)))
+        yield f"align.linear.{m}.bias", Source((f"align_c_{i}.bias",))
+        yield f"align.linear.{m}.weight", Source((f"align_c_{i}.weight",), _time_major)
         yield from _linear(f"fusion.gates.{m}", f"weight_{i}")
         yield from _head(f"homogeneous_heads.{m}", f"_{i}_low")
         yield from _head(f"heterogeneous_heads.{m}", f"_{i}_high")
@@ -117,37 +143,15 @@ def _head(ours: str, theirs: str) -> Iterator[tuple[str, Source]]:
 
 def _linear(ours: str, theirs: str) -> Iterator[tuple[str, Source]]:
     for kind in ("weight", "bias"):
-        yield f"{ours}.{kind}", Source(f"{theirs}.{kind}")
+        yield f"{ours}.{kind}", Source((f"{theirs}.{kind}",))
 
 
-def _transformers() -> Iterator[tuple[str, str]]:
-    for m, i in INITIALS.items():
-        yield f"read_common.encoders.{m}.", f"self_attentions_c_{i}."
-        yield f"reinforce.memory.{m}.", f"trans_{i}_mem."
-        for source in SOURCES[m]:
-            yield f"reinforce.crossmodal.{source}_to_{m}.", f"trans_{i}_with_{INITIALS[source]}."
-
-
-_INSIDE_A_LAYER = {
-    "attention.output.": "self_attn.out_proj.",
-    "attention_norm.": "layer_norms.0.",
-    "feed_forward_norm.": "layer_norms.1.",
-    "feed_forward.0.": "fc1.",
-    "feed_forward.3.": "fc2.",
-    "norm.": "layer_norm.",
-}
-
-
-def _transformer_source(prefix: str, name: str) -> Source:
-    """`name` is ours inside one transformer, e.g. "layers.0.attention.query.weight"."""
-    for third, projection in enumerate(("query", "key", "value")):
-        if f"attention.{projection}." in name:
-            packed = name.replace(f"attention.{projection}.", "self_attn.in_proj_")
-            return Source(prefix + packed, lambda weight, third=third: weight.chunk(3)[third])
-    for ours, theirs in _INSIDE_A_LAYER.items():
+def _inside_a_transformer(name: str) -> str:
+    """Our name of a weight inside a transformer, e.g. "layers.0.expand.weight" -> the published one."""
+    for ours, theirs in INSIDE_A_LAYER.items():
         if ours in name:
-            return Source(prefix + name.replace(ours, theirs))
-    raise KeyError(name)
+            return name.replace(ours, theirs)
+    return f"layer_{name}"  # the final norm
 
 
 def _drop_kernel(weight: Tensor) -> Tensor:

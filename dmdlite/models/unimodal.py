@@ -4,10 +4,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dmdlite.components.attention import Transformer
 from dmdlite.components.heads import ResidualHead
-from dmdlite.components.pooling import last_step
 from dmdlite.components.streams import Masks, StreamReader, TemporalConvolution
+from dmdlite.components.transformer import SelfAttentionEncoders, encode_each
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
@@ -27,7 +26,7 @@ class Unimodal(SavedModel):
         self.read = StreamReader(config if modality == "language" else config.replace(language_model=None))
         self.config = config = self.read.config
         self.temporal = TemporalConvolution.from_config(config, modality)
-        self.encoder = Transformer.from_config(config, config.width, config.layers, config.attention_rates[modality])
+        self.encoder = SelfAttentionEncoders(config, config.width, config.layers, [config.attention_rates[modality]])
         self.head = ResidualHead(config.width, config.width, config.output_dropout)
 
     def saved_fields(self) -> dict:
@@ -44,8 +43,8 @@ class Unimodal(SavedModel):
         m = self.modality
         stream = self.read({m: {"language": language, "vision": vision, "audio": audio}[m]}, mask)[m]
         kept = None if mask is None else self.temporal.kept_mask(mask[m])
-        encoded = self.encoder(self.temporal(stream), target_mask=kept)
-        out = ModelOutput(self.head(last_step(encoded, kept)).prediction)
+        (read,) = encode_each(self.encoder, [self.temporal(stream)], masks=None if kept is None else [kept])
+        out = ModelOutput(self.head(read.squeeze(1)).prediction)
         if labels is not None:
             out.loss = F.l1_loss(out.prediction, labels)
             out.losses = {"task_final": out.loss}

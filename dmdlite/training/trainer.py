@@ -18,7 +18,15 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits
 from dmdlite.training import checkpoints, runs
 from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, StopEarly, is_first_process
-from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_optimizer, predict
+from dmdlite.training.loop import (
+    EpochMeans,
+    epochs_without_progress,
+    keep_freed_memory,
+    make_batch,
+    make_optimizer,
+    predict,
+    seed_everything,
+)
 
 
 def train(
@@ -49,6 +57,7 @@ def train(
         runs.load_into(model, folder)
         return runs.load_result(folder)
     checkpoint = checkpoints.newest(folder / "checkpoints") if resume else None
+    keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
     trainer.in_first_process(_begin, folder, description, checkpoint)
@@ -102,6 +111,7 @@ class Trainee(nn.Module):
     """A model as Trainer wants it: without a `config`, which Trainer would write into, and with a dict for output.
 
     accelerate casts the forward pass of this shell to bf16, so that the model itself keeps scoring in float32.
+    The loss alone keeps its graph: DistributedDataParallel would take every weight behind an output for a used one.
     """
 
     accepts_loss_kwargs = False
@@ -112,7 +122,8 @@ class Trainee(nn.Module):
 
     def forward(self, **batch: Any) -> dict[str, Any]:
         out = self.model(**batch)
-        return {"loss": out.loss, "losses": out.losses, "edges": out.edges}
+        terms, edges = ({name: x.detach() for name, x in found.items()} for found in (out.losses, out.edges))
+        return {"loss": out.loss, "losses": terms, "edges": edges}
 
 
 class SentimentTrainer(Trainer):
@@ -132,9 +143,15 @@ class SentimentTrainer(Trainer):
         train, valid = (Batches(splits[name], **options) for name in ("train", "valid"))
         callbacks = [ClipByValue(training.gradient_clip), StopEarly(training.early_stopping_patience)]
         callbacks += [SealCheckpoints(self), *([ShowProgress()] if progress else [])]
-        arguments = make_arguments(training, folder)
-        super().__init__(Trainee(model), arguments, train_dataset=train, eval_dataset=valid, callbacks=callbacks)
+        arguments, trainee = make_arguments(training, folder), Trainee(model)
+        if training.compile:
+            trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
+        super().__init__(trainee, arguments, train_dataset=train, eval_dataset=valid, callbacks=callbacks)
         self.remove_callback(PrinterCallback)
+        if self.args.world_size > 1:
+            batch = make_batch(model, splits["train"], [0], training.padding_mask)
+            self.accelerator.ddp_handler.find_unused_parameters = has_unused_parameters(model, batch)
+        seed_everything(training.seed + self.args.process_index)  # each process draws its own dropout
 
     def run(self, checkpoint: Path | None) -> Path:
         """Trains from a checkpoint, or from the start, to the end of the run; returns the last checkpoint."""
@@ -192,6 +209,16 @@ class SentimentTrainer(Trainer):
         return metrics
 
 
+def has_unused_parameters(model: nn.Module, batch: dict[str, Any]) -> bool:
+    """Whether the loss leaves some weights out: those of a term of weight zero, say, or BERT's pooler.
+
+    DistributedDataParallel waits for the gradient of every weight, or else has to look for the unused ones.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(model(**batch).loss, trained, allow_unused=True)
+    return any(gradient is None for gradient in gradients)
+
+
 def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
     """Trainer's arguments. Its own logs, norm clipping, reports and clean-up of checkpoints are off."""
     arguments = TrainingArguments(
@@ -212,7 +239,6 @@ def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
         metric_for_best_model="mae",
         greater_is_better=False,
         label_names=["labels"],
-        ddp_find_unused_parameters=True,
         logging_strategy="no",
         report_to=[],
         disable_tqdm=True,

@@ -1,0 +1,30 @@
+"""Training steps and evaluations on the CPU."""
+
+import pytest
+import torch
+
+from benchmarks.cases import Case
+from benchmarks.floors import flop_floor
+from benchmarks.pairs import evaluation, paired, sides
+from benchmarks.report import timed_row
+
+CASES = [Case("mosi", True, 16), Case("mosei", True, 16), Case("mosi", False, 4)]
+TARGET = 3.0
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_training_step(case, benchmark, report):
+    ours, theirs = sides(case)
+    times = paired(benchmark, ours.step, theirs and theirs.step)
+    report(timed_row(f"training step, {case}", times, TARGET, flop_floor(ours.step, "cpu")))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_evaluation(case, benchmark, report):
+    ours, theirs = sides(case)
+    times = paired(benchmark, ours.evaluate, evaluation(ours, theirs))
+    if theirs:
+        torch.testing.assert_close(ours.evaluate(), theirs.evaluate()[:, 0], rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        floor = flop_floor(lambda: ours.model(**{**ours.batch, "labels": None}), "cpu")
+    report(timed_row(f"evaluation, {case}", times, TARGET, floor))

@@ -1,0 +1,89 @@
+"""What test_several_processes compares; as a program of torchrun it leaves the findings of each process in a folder."""
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
+from dmdlite.data.features import feature_shapes
+from dmdlite.data.toy import toy_world
+from dmdlite.models.dmd import DMD
+from dmdlite.training.loop import seed_everything
+from dmdlite.training.trainer import SentimentTrainer, Trainee, has_unused_parameters
+
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
+SIZES |= dict(feature_widths=dict(language=6, vision=5, audio=4), lengths=dict(language=7, vision=9, audio=8))
+PRESETS = {
+    "official": DMDConfig.official(**SIZES, orthogonality_over="over_batch").without_dropout(),
+    "paper": DMDConfig.paper(**SIZES).without_dropout(),
+}
+BATCH_SIZES = (4, 9, 50)  # for 24 clips and two processes: without remainder, with one, more than there are
+COUPLED = ("margin", "orthogonality", "gd_heterogeneous_representation", "gd_homogeneous_prior_penalty")
+
+
+def alone(term: str) -> DMDConfig:
+    """The loss is this term."""
+    official = PRESETS["official"]
+    return official.replace(loss_weights=dict.fromkeys(official.loss_weights, 0.0) | {term: 1.0})
+
+
+CONFIGS = PRESETS | {term: alone(term) for term in COUPLED}
+
+
+def batch() -> dict[str, torch.Tensor]:
+    """Eight clips; most labels are in both halves, so that the margin loss has positives across them."""
+    seed_everything(1)
+    streams = {m: torch.randn(8, SIZES["lengths"][m], SIZES["feature_widths"][m]) for m in MODALITIES}
+    return streams | {"labels": torch.tensor([-1.0, 0.0, 2.0, 0.0, 0.0, 2.0, -1.0, 1.4])}
+
+
+def model(config: DMDConfig) -> DMD:
+    seed_everything(0)
+    return DMD(config)
+
+
+def gradients(trained: torch.nn.Module, clips: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The loss, and its gradients by the name of the parameter, of those that have one."""
+    loss = trained(**clips)["loss"]
+    loss.backward()
+    named = ((name.removeprefix("module."), x.grad) for name, x in trained.named_parameters())
+    return loss.detach(), {name: gradient for name, gradient in named if gradient is not None}
+
+
+def own_gradients(config: DMDConfig, rank: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """From this process's half of the batch, averaged by DistributedDataParallel."""
+    own = {name: x[4 * rank : 4 * rank + 4] for name, x in batch().items()}
+    trainee = Trainee(model(config))
+    unused = has_unused_parameters(trainee.model, own)
+    return gradients(DistributedDataParallel(trainee, find_unused_parameters=unused), own)
+
+
+def seen(batch_size: int, folder: Path) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """The labels of every batch of two epochs as Trainer has them, and what the dropout would draw first."""
+    splits = toy_world(40).splits
+    config = DMDConfig.toy(**SIZES | feature_shapes(splits))
+    trainer = SentimentTrainer(model(config), splits, TrainingConfig(batch_size=batch_size), folder, False)
+    drawn, loader = torch.rand(4), trainer.get_train_dataloader()
+    return [clips["labels"] for _ in range(2) for clips in loader], drawn
+
+
+def main(folder: Path) -> None:
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    if rank == 0:  # scoring waits for nobody
+        with torch.no_grad():
+            model(PRESETS["official"])(**batch())
+    found = {"gathered": {name: own_gradients(config, rank) for name, config in CONFIGS.items()}}
+    with patch.object(dist, "get_world_size", lambda: 1):  # as whole_batch sees it
+        found["not gathered"] = {name: own_gradients(config, rank) for name, config in CONFIGS.items()}
+    found["seen"] = {batch_size: seen(batch_size, folder) for batch_size in BATCH_SIZES}
+    torch.save(found, folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
