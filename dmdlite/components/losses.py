@@ -58,7 +58,7 @@ def margin_contrastive_loss(
     classes = labels if config.margin_classes == "label" else labels.clamp(-3, 3).round()
     positive, negative = _pairs(classes, modality, config.margin_triplets)
     margin = config.margin_constant + config.margin_per_label_distance * (labels[:, None] - labels[None, :]).abs()
-    total = (_sums_of_hinges(cosine, positive, margin + cosine) * negative).sum(dim=1)
+    total = torch.einsum("ik,ik->i", _sums_of_hinges(cosine, positive, margin + cosine), negative.to(cosine.dtype))
     count = positive.sum(dim=1) * negative.sum(dim=1)
     if config.margin_average == "triplets":
         return total.sum() / count.sum().clamp_min(1)
@@ -85,7 +85,7 @@ def _sums_of_hinges(
     ordered = cosine.masked_fill(~positive, torch.inf).sort(dim=1).values
     below = torch.searchsorted(ordered.detach(), bound.detach().contiguous())
     running = F.pad(ordered.masked_fill(ordered == torch.inf, 0).cumsum(dim=1), (1, 0))
-    return below * bound - running.gather(1, below)
+    return below.to(bound.dtype) * bound - running.gather(1, below)
 
 
 def _pairs(

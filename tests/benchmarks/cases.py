@@ -18,6 +18,7 @@ LENGTHS = {
     ("mosei", True): (50, 50, 50),
     ("mosei", False): (50, 500, 500),
 }
+MOSI = DMDConfig.official("mosi")
 Batch = dict[str, Tensor]
 
 
@@ -98,7 +99,7 @@ def margin_inputs(clips: int, width: int = 50) -> tuple[Batch, Tensor]:
 
 def our_margin(features: Batch, labels: Tensor) -> Tensor:
     """Our margin loss, as `official` configures it."""
-    return margin_contrastive_loss(features, labels, DMDConfig.official("mosi"))
+    return margin_contrastive_loss(features, labels, MOSI)
 
 
 def value_and_gradient(margin, features: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
