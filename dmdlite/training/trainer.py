@@ -16,17 +16,9 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits
-from dmdlite.training import checkpoints, runs
+from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, StopEarly, is_first_process
-from dmdlite.training.loop import (
-    EpochMeans,
-    epochs_without_progress,
-    keep_freed_memory,
-    make_batch,
-    make_optimizer,
-    predict,
-    seed_everything,
-)
+from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_batch, make_optimizer, predict
 
 
 def train(
@@ -57,7 +49,7 @@ def train(
         runs.load_into(model, folder)
         return runs.load_result(folder)
     checkpoint = checkpoints.newest(folder / "checkpoints") if resume else None
-    keep_freed_memory()
+    loop.keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
     trainer.in_first_process(_begin, folder, description, checkpoint)
@@ -151,7 +143,7 @@ class SentimentTrainer(Trainer):
         if self.args.world_size > 1:
             batch = make_batch(model, splits["train"], [0], training.padding_mask)
             self.accelerator.ddp_handler.find_unused_parameters = has_unused_parameters(model, batch)
-        seed_everything(training.seed + self.args.process_index)  # each process draws its own dropout
+        loop.seed_everything(training.seed + self.args.process_index)  # each process draws its own dropout
 
     def run(self, checkpoint: Path | None) -> Path:
         """Trains from a checkpoint, or from the start, to the end of the run; returns the last checkpoint."""
