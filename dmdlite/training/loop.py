@@ -80,7 +80,7 @@ def seed_everything(seed: int) -> None:
 def keep_freed_memory() -> None:
     """Asks the C library of Linux to keep what is freed instead of giving it back to the system.
 
-    Each step takes and frees the same large blocks, and to have them zeroed afresh costs a fifth of a step.
+    Each step takes and frees the same large blocks; to have them zeroed afresh costs a tenth to a quarter of it.
     """
     if sys.platform == "linux":
         never, mmap_threshold_limit = 2**31 - 1, 2**25  # bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from dmdlite import DMD, MODALITIES, DMDConfig
 from dmdlite.components.losses import margin_contrastive_loss
+from dmdlite.training.loop import keep_freed_memory
 
 LENGTHS = {
     ("mosi", True): (50, 50, 50),
@@ -48,9 +48,7 @@ def prepare() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores)))
     torch.manual_seed(0)
-    keep_freed_memory = getattr(importlib.import_module("dmdlite.training.loop"), "keep_freed_memory", None)
-    if keep_freed_memory:
-        keep_freed_memory()
+    keep_freed_memory()
 
 
 def make_labels(count: int) -> Tensor:

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-REACHED, MISSED, INK = "#AA3377", "#BBBBBB", "#222222"
+from dmdlite.training.figures import INK, MODEL
+
+MISSED = "#BBBBBB"
 
 
 def draw_ratios(rows: Sequence[Any], caption: str) -> Figure:
@@ -38,7 +40,7 @@ def times_better(row: Any, value: float) -> float:
 def _bar(axis: Axes, place: int, row: Any) -> None:
     better = times_better(row, row.ratio)
     reached = better >= 1 if row.met is None else row.met
-    axis.barh(place, better - 1, left=1, height=0.62, color=REACHED if reached else MISSED)
+    axis.barh(place, better - 1, left=1, height=0.62, color=MODEL if reached else MISSED)
     if row.target:
         target = times_better(row, row.target)
         axis.plot([target] * 2, [place - 0.42, place + 0.42], color=INK, linewidth=2, solid_capstyle="butt")
