@@ -180,3 +180,23 @@ def test_fusion_gate_replaces_or_scales():
         gates = [linear(x).sigmoid() for linear, x in zip(fusion.gates.values(), parts)]
         expected = [g * x for g, x in zip(gates, parts)] if gate == "scales" else gates
         close(fusion(private, common).prediction, fusion.head(torch.cat(expected, dim=1)).prediction)
+
+
+def test_held_edges_are_what_they_are_held_at_and_the_others_learn():
+    torch.manual_seed(0)
+    unit = GraphDistillationUnit(DMDConfig.toy(), "homogeneous", 24)
+    nodes, logits = torch.randn(5, 3, 24), torch.randn(5, 3)
+    free = unit(nodes, logits)
+    unit.held[0, 1], unit.held[2, 1] = 0.0, 0.7
+    edges = unit(nodes, logits)
+    assert edges[:, 0, 1].eq(0).all() and edges[:, 2, 1].eq(0.7).all()
+    learned = unit.held.isnan()
+    assert torch.equal(edges[:, learned], free[:, learned])
+    # A held edge weighs exactly what it is held at; the published prior is added to the others alone.
+    strength = torch.where(learned, edges + unit.prior, unit.held)
+    expected = torch.einsum("bij,bij->b", strength, logit_difference(logits)).mean()
+    torch.testing.assert_close(unit.losses(edges, nodes, logits)["logit"], expected)
+    unit.held.copy_(torch.eye(3))
+    unit(nodes, logits).sum().backward()
+    assert all(p.grad is None or p.grad.eq(0).all() for p in unit.parameters())
+    assert "held" not in unit.state_dict()

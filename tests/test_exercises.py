@@ -1,5 +1,6 @@
 """Every check, tried with the folded solution, with the stub, and with wrong answers that it has to see through."""
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -8,61 +9,24 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import dmdlite
-from dmdlite.teaching import checks
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-CHECKS = {name: check for name, check in inspect.getmembers(checks, inspect.isfunction) if hasattr(check, "exercise")}
-ORDER = [(1, 0), (2, 0), (0, 1), (2, 1), (0, 2), (1, 2)]
 
 
-def matrix(six, order):
-    edges = torch.zeros(six.shape[1], 3, 3)
-    for edge, (i, j) in enumerate(order):
-        edges[:, i, j] = six[edge]
-    return edges
+def checks_of(path: Path):
+    """The module with the checks of a notebook; it has the notebook's name."""
+    return importlib.import_module(f"dmdlite.teaching.checks.{path.stem[3:]}")
 
 
-def named(i, j):
-    return f"{dmdlite.MODALITIES[i]} -> {dmdlite.MODALITIES[j]}"
-
-
-WRONG = {
-    "constant_error": [
-        lambda train, test: np.abs(test - train.mean()).mean(),
-        lambda train, test: np.abs(test - np.median(test)).mean(),
-        lambda train, test: np.square(test - np.median(train)).mean(),
-        lambda train, test: (np.median(train) - test).mean(),
-        lambda train, test: np.abs(test).mean(),
-        lambda train, test: np.median(np.abs(test - np.median(train))),
-        lambda train, test: 1.0,
-    ],
-    "strongest_edge": [
-        lambda edges: named(*divmod(int(edges.T.argmax()), 3)),
-        lambda edges: "language -> audio",
-        lambda edges: named(*divmod(int((-edges).argmax()), 3)),
-    ],
-    "weighted_total": [
-        lambda losses, weights: sum(losses.values()),
-        lambda losses, weights: sum(losses.values()) / len(losses),
-        lambda losses, weights: sum(weights.get(name, 1.0) * loss for name, loss in losses.items()),
-        lambda losses, weights: sum(weights[name] for name in weights),
-        lambda losses, weights: sum(a * b for a, b in zip(losses.values(), weights.values())),
-    ],
-    "edge_matrix": [
-        lambda six: matrix(six, ORDER).transpose(1, 2),
-        lambda six: matrix(six, [(i, j) for i in range(3) for j in range(3) if i != j]),
-        lambda six: matrix(six, ORDER)[0],
-        lambda six: matrix(six, ORDER) + torch.eye(3),
-        lambda six: matrix(six, ORDER[:-1]),
-        lambda six: matrix(torch.arange(1.0, 13.0).view(6, 2), ORDER),
-    ],
-}
+def names_of(checks) -> set[str]:
+    return {name for name, check in inspect.getmembers(checks, inspect.isfunction) if hasattr(check, "exercise")}
 
 
 def exercises():
-    """(name of the check, source of the stub cell, source of the folded solution) of every notebook."""
+    """(notebook, name of the check, source of the stub cell, source of the folded solution) of every notebook."""
     for path in NOTEBOOKS:
         book = nbformat.read(path, as_version=4)
         for place, cell in enumerate(book.cells):
@@ -70,29 +34,37 @@ def exercises():
                 folded = book.cells[place + 1].source
                 solution = re.search(r"<summary>Solution</summary>\s+```python\n(.*?)```", folded, re.DOTALL)
                 assert "<summary>Hint</summary>" in folded and solution, f"{path.name}: no hint or solution"
-                yield pytest.param(called[1], cell.source, solution[1], id=f"{path.stem[:2]}-{called[1]}")
+                yield pytest.param(path, called[1], cell.source, solution[1], id=f"{path.stem[:2]}-{called[1]}")
 
 
-def run(source: str, capsys) -> str:
-    exec(source, {"np": np, "torch": torch, "dmdlite": dmdlite, "checks": checks})
+def run(source: str, checks, capsys) -> str:
+    exec(source, {"np": np, "torch": torch, "F": F, "dmdlite": dmdlite, "checks": checks})
     return capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize(("name", "stub", "solution"), list(exercises()))
-def test_exercise(name, stub, solution, capsys):
-    assert run(stub, capsys).endswith("not attempted yet")
+@pytest.mark.parametrize(("path", "name", "stub", "solution"), list(exercises()))
+def test_exercise(path, name, stub, solution, capsys):
+    checks = checks_of(path)
+    assert run(stub, checks, capsys).endswith("not attempted yet")
     call = re.search(rf"^checks\.{name}\(.*\)$", stub, re.MULTILINE)[0]
-    assert run(f"{solution}\n{call}", capsys).endswith("correct")
+    assert run(f"{solution}\n{call}", checks, capsys).endswith("correct")
 
 
-@pytest.mark.parametrize("name", CHECKS)
-def test_wrong_answers_are_told_what_is_wrong(name, capsys):
-    assert len(WRONG[name]) >= 2
-    for answer in WRONG[name]:
+@pytest.mark.parametrize(("path", "name"), [exercise.values[:2] for exercise in exercises()])
+def test_wrong_answers_are_told_what_is_wrong(path, name, capsys):
+    wrong = importlib.import_module(f"wrong_answers.{path.stem[3:]}").WRONG
+    assert len(wrong[name]) >= 2
+    for answer in wrong[name]:
         with pytest.raises(AssertionError) as complaint:
-            CHECKS[name](answer)
+            getattr(checks_of(path), name)(answer)
         assert len(str(complaint.value)) > 20 and capsys.readouterr().out == ""
 
 
-def test_every_check_is_asked_for_in_a_notebook():
-    assert {parameters.values[0] for parameters in exercises()} == set(CHECKS)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_check_is_asked_for_and_has_the_number_of_its_notebook(path):
+    checks = checks_of(path)
+    asked = [exercise.values[1] for exercise in exercises() if exercise.values[0] == path]
+    assert sorted(asked) == sorted(names_of(checks)) and len(asked) >= 2
+    assert [getattr(checks, name).exercise for name in asked] == [
+        f"{int(path.stem[:2])}.{place}" for place in range(1, len(asked) + 1)
+    ]

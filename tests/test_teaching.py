@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 import dmdlite
 from dmdlite.data import toy_performance
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
 from dmdlite.teaching import figures
-from dmdlite.teaching.widgets import ClipBrowser, PaperOrCode
+from dmdlite.teaching.reading import attention_maps
+from dmdlite.teaching.widgets.clip_browser import ClipBrowser
+from dmdlite.teaching.widgets.paper_or_code import PaperOrCode
 from dmdlite.training.loop import predict
 
 
@@ -47,7 +50,7 @@ def test_a_clip_is_told_or_kept_secret(world):
 
 def test_faces_smile_and_frown():
     def corner(units):
-        axis = figures.Figure().subplots()
+        axis = Figure().subplots()
         figures.draw_face(axis, dict.fromkeys(toy_performance.CHANNELS["vision"], 0.0) | units)
         mouth = axis.lines[-1].get_ydata()
         return mouth[0] - mouth[len(mouth) // 2]
@@ -99,3 +102,25 @@ def test_finished_model_is_the_run_that_it_claims_to_be(request):
     model = DMD.from_pretrained(folder)
     mae = float(np.abs(predict(model, splits["test"]) - splits["test"].labels).mean())
     assert mae == pytest.approx(json.loads((folder / "metrics.json").read_text())["test"]["mae"], abs=1e-4)
+
+
+@pytest.mark.parametrize("lengths", [(12, 12, 12), (16, 60, 50)], ids=["computed together", "one by one"])
+def test_attention_maps_are_those_of_the_forward_pass(lengths):
+    torch.manual_seed(0)
+    lengths = dict(zip(dmdlite.MODALITIES, lengths, strict=True))
+    config = dmdlite.DMDConfig.toy(lengths=lengths, width=8, heads=2, layers=2).without_dropout()
+    model = DMD(config).eval()
+    batch = {m: torch.randn(3, lengths[m], width) for m, width in config.feature_widths.items()}
+    maps = attention_maps(model, batch)
+    kept = config.kept_lengths
+    assert set(maps) == {(i, j) for i in dmdlite.MODALITIES for j in dmdlite.MODALITIES if i != j}
+    for (source, target), pair in maps.items():
+        assert pair.shape == (2, 3, 2, kept[target], kept[source])
+        torch.testing.assert_close(pair.sum(-1), torch.ones(pair.shape[:-1]))
+    # Under the causal mask the first step of language sees nothing of vision later than their difference in length.
+    ahead = abs(kept["vision"] - kept["language"])
+    assert maps["vision", "language"][..., 0, ahead + 1 :].eq(0).all()
+    changed = {**batch, "audio": torch.randn_like(batch["audio"])}
+    other = attention_maps(model, changed)
+    assert not torch.equal(maps["audio", "language"], other["audio", "language"])
+    assert torch.equal(maps["vision", "language"], other["vision", "language"])

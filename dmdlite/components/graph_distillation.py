@@ -18,9 +18,13 @@ class GraphDistillationUnit(nn.Module):
     The published code departs from the paper in these config fields: inputs are projected first (`graph_inputs`),
     scores are multiplied by 1/8 (`graph_sharpness`), a hand-set prior is added to the edges and pulls them
     (`graph_priors`, `graph_prior_penalty`), and representations are distilled too (`graph_representations`).
+
+    held: strengths that somebody sets by hand, nan where the edge is left to learn, as all are at first. A held edge
+    gets no prior on top; all six held are conventional distillation with fixed directions and weights.
     """
 
     prior: Float[Tensor, "3 3"]
+    held: Float[Tensor, "3 3"]
 
     def __init__(self, config: DMDConfig, space: str, node_width: int):
         super().__init__()
@@ -34,15 +38,17 @@ class GraphDistillationUnit(nn.Module):
         prior = config.graph_priors[space]
         self.has_prior = prior is not None
         self.register_buffer("prior", torch.tensor(prior or [[0.0] * 3] * 3))
+        self.register_buffer("held", torch.full((3, 3), torch.nan), persistent=False)
 
     def forward(self, nodes: Float[Tensor, "batch modality width"], logits: Float[Tensor, "batch modality"]) -> Edges:
-        """The learned edges w[b, i, j] without the prior: positive, zero diagonal, summing to 1 for each clip."""
+        """The edges w[b, i, j] without the prior: zero diagonal; the learned ones positive, a softmax of all six."""
         z = torch.cat([self.project_logit(logits[..., None]), self.project_node(nodes)], dim=-1)
         source, target = z[:, :, None, :], z[:, None, :, :]
         pairs = torch.cat(torch.broadcast_tensors(source, target), dim=-1)  # (batch, i, j, [z_i, z_j])
         scores = self.config.graph_sharpness * self.edge(pairs).squeeze(-1)
         loops = torch.eye(len(MODALITIES), dtype=torch.bool, device=scores.device)
-        return scores.masked_fill(loops, -torch.inf).flatten(1).softmax(dim=1).view_as(scores)
+        learned = scores.masked_fill(loops, -torch.inf).flatten(1).softmax(dim=1).view_as(scores)
+        return torch.where(self.held.isnan(), learned, self.held)
 
     def losses(
         self,
@@ -51,7 +57,7 @@ class GraphDistillationUnit(nn.Module):
         logits: Float[Tensor, "batch modality"],
     ) -> dict[str, Float[Tensor, ""]]:
         """Eq. (9) as `logit`, and the published code's `representation` and `prior_penalty`; none is weighted yet."""
-        strength, scale = edges + self.prior, self.config.graph_representation_scale
+        strength, scale = edges + self.prior * self.held.isnan(), self.config.graph_representation_scale
         distance = representation_distance(nodes, self.representation)
         mean_edges = whole_batch(edges).mean(dim=0)
         penalty = (mean_edges - self.prior).square().sum() if self.has_prior else logits.new_zeros(())

@@ -1,4 +1,4 @@
-"""Things a student can move. Each is a pure `view(state)` and a few lines that bind it to controls."""
+"""What the paper says, what the published code says, and what the model then computes."""
 
 from __future__ import annotations
 
@@ -8,35 +8,7 @@ import ipywidgets
 import torch
 
 from dmdlite.config import DMDConfig
-from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dmd import DMD
-from dmdlite.teaching.figures import draw_clip, png
-from dmdlite.training.loop import predict
-
-
-class ClipBrowser:
-    """Step through clips of one split: the picture of each, its true sentiment and the model's."""
-
-    def __init__(self, world: ToyWorld, model: DMD, split: str = "test"):
-        self.world, self.split = world, split
-        self.predictions = predict(model, world.splits[split])
-        self.slider = ipywidgets.IntSlider(
-            description="clip", max=len(world.splits[split]) - 1, continuous_update=False
-        )
-        self.picture, self.caption = ipywidgets.Image(format="png"), ipywidgets.HTML()
-        self.slider.observe(lambda change: self.show(change["new"]), names="value")
-        self.show(0)
-        self.box = ipywidgets.VBox([self.slider, self.caption, self.picture])
-
-    def view(self, clip: int) -> tuple[bytes, str]:
-        """The picture of a clip and a sentence about it."""
-        truth, said = self.world.splits[self.split].labels[clip], self.predictions[clip]
-        words = escape(self.world.splits[self.split].raw_text[clip])
-        caption = f"<b>“{words}”</b>: off by {abs(truth - said):.1f}"
-        return png(draw_clip(self.world, self.split, clip, float(said))), caption
-
-    def show(self, clip: int) -> None:
-        self.picture.value, self.caption.value = self.view(clip)
 
 
 class PaperOrCode:

@@ -1,0 +1,103 @@
+"""A clip of the toy world as it looks, sounds and reads."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Ellipse
+
+from dmdlite.config import MODALITIES
+from dmdlite.data.toy import ToyWorld
+from dmdlite.training.figures import COLOURS, INK
+
+SHOWN_ON_FACE = {
+    "AU12_lip_corner_puller": ("smile (AU 12)", "solid"),
+    "AU04_brow_lowerer": ("frown (AU 4)", "dashed"),
+    "AU25_lips_part": ("lips part (AU 25)", "dotted"),
+}
+SHOWN_IN_VOICE = {"log_pitch": ("pitch", "solid"), "energy": ("energy", "dashed"), "jitter": ("creak", "dotted")}
+
+
+def draw_clip(
+    world: ToyWorld, split: str, clip: int, prediction: float | None = None, *, reveal: bool = True
+) -> Figure:
+    """One clip: the face at its telling word, the words in time, the moving channels of face and voice.
+
+    The title tells the true sentiment and, if given, the predicted one; with reveal=False neither it nor what each
+    modality expresses is told.
+    """
+    truth = {name: values[clip] for name, values in world.truth[split].items()}
+    data = world.splits[split]
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    layout = [["face", "words"], ["face", "vision"], ["voice", "audio"]]
+    axes = figure.subplot_mosaic(layout, width_ratios=(1, 3.2), height_ratios=(0.55, 1, 1))
+    _draw_words(axes["words"], data.raw_text[clip].split(), truth)
+    for modality, shown in (("vision", SHOWN_ON_FACE), ("audio", SHOWN_IN_VOICE)):
+        _draw_channels(axes[modality], world, split, clip, modality, shown)
+        axes[modality].axvspan(*_telling_span(truth), color="#F3F3F3", zorder=0)
+        axes[modality].set_xlim(0, truth["duration"])
+    axes["vision"].tick_params(labelbottom=False)
+    axes["audio"].set_xlabel("seconds", fontsize=9)
+    frame = data.features["vision"][clip, truth["vision_event"]]
+    draw_face(axes["face"], dict(zip(world.channels["vision"], frame.tolist(), strict=True)))
+    axes["voice"].axis("off")
+    if reveal:
+        axes["voice"].text(0.5, 0.6, _summary(truth), ha="center", va="center", fontsize=8, color=INK)
+    true = f"true sentiment {data.labels[clip]:+.1f}" if reveal else "what does this person feel?"
+    figure.suptitle(true if prediction is None else f"{true}, predicted {prediction:+.1f}", fontsize=12)
+    return figure
+
+
+def _draw_channels(axis: Axes, world: ToyWorld, split: str, clip: int, modality: str, shown: dict) -> None:
+    length, names = world.splits[split].lengths[modality][clip], world.channels[modality]
+    seconds = (np.arange(length) + 0.5) / world.frame_rates[modality]
+    for name, (label, style) in shown.items():
+        values = world.splits[split].features[modality][clip, :length, names.index(name)]
+        axis.plot(seconds, values, label=label, linestyle=style, color=COLOURS[modality], linewidth=1.4)
+    axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axis.set_ylabel(modality, fontsize=9)
+    axis.tick_params(labelsize=7)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_words(axis: Axes, words: list[str], truth: dict) -> None:
+    """Each word over the time at which it is said; long sentences alternate between two heights."""
+    telling = truth["telling_word"] - 1  # the first token is [CLS]
+    for place, word in enumerate(words):
+        middle = (truth["word_starts"][place + 1] + truth["word_ends"][place + 1]) / 2
+        weight, colour = ("bold", COLOURS["language"]) if place == telling else ("normal", INK)
+        axis.text(
+            middle, 0.75 - 0.5 * (place % 2), word, ha="center", va="center", fontsize=8, weight=weight, color=colour
+        )
+    axis.axvspan(*_telling_span(truth), color="#F3F3F3", zorder=0)
+    axis.set(xlim=(0, truth["duration"]), ylim=(0, 1))
+    axis.axis("off")
+
+
+def _telling_span(truth: dict) -> tuple[float, float]:
+    return float(truth["telling_seconds"]) - 0.25, float(truth["telling_seconds"]) + 0.25
+
+
+def _summary(truth: dict) -> str:
+    views = "\n".join(f"{m} says {truth[f'{m}_view']:+.1f}" for m in MODALITIES)
+    return views + ("\n(sarcastic words)" if truth["sarcastic"] else "")
+
+
+def draw_face(axis: Axes, units: dict[str, float]) -> None:
+    """A face from its action units: lip corners (AU 12 up, AU 15 down), brows (AU 4), cheeks (AU 6), lips (AU 25)."""
+    mouth = np.clip(units["AU12_lip_corner_puller"] - 1.4 * units["AU15_lip_corner_depressor"], -2.5, 2.5) / 2.5
+    brow = np.clip(units["AU04_brow_lowerer"], 0, 2.5) / 2.5
+    axis.add_patch(Circle((0, 0), 1, facecolor="#FFF6E5", edgecolor=INK, linewidth=1.2))
+    for side in (-1, 1):
+        axis.add_patch(Ellipse((0.36 * side, 0.2), 0.16, 0.2, facecolor=INK))
+        axis.plot([0.2 * side, 0.55 * side], [0.53 - 0.17 * brow, 0.5 + 0.06 * brow], color=INK, linewidth=2)
+        if (cheek := np.clip(units["AU06_cheek_raiser"], 0, 2) / 2) > 0.15:
+            axis.add_patch(Ellipse((0.58 * side, -0.12), 0.3, 0.2, facecolor=COLOURS["audio"], alpha=0.5 * cheek))
+    x = np.linspace(-0.42, 0.42, 40)
+    curve = -0.45 + mouth * (1.5 * x**2 - 0.13)
+    opening = 0.12 * np.clip(units["AU25_lips_part"], 0, 1) * (1 - (x / 0.42) ** 2)
+    axis.fill_between(x, curve - opening, curve + opening, color=COLOURS["audio"], alpha=0.5, linewidth=0)
+    axis.plot(x, curve, color=INK, linewidth=2)
+    axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")
+    axis.axis("off")

@@ -1,0 +1,25 @@
+import numpy as np
+
+import dmdlite
+
+
+def named(i, j):
+    return f"{dmdlite.MODALITIES[i]} -> {dmdlite.MODALITIES[j]}"
+
+
+WRONG = {
+    "constant_error": [
+        lambda train, test: np.abs(test - train.mean()).mean(),
+        lambda train, test: np.abs(test - np.median(test)).mean(),
+        lambda train, test: np.square(test - np.median(train)).mean(),
+        lambda train, test: (np.median(train) - test).mean(),
+        lambda train, test: np.abs(test).mean(),
+        lambda train, test: np.median(np.abs(test - np.median(train))),
+        lambda train, test: 1.0,
+    ],
+    "strongest_edge": [
+        lambda edges: named(*divmod(int(edges.T.argmax()), 3)),
+        lambda edges: "language -> audio",
+        lambda edges: named(*divmod(int((-edges).argmax()), 3)),
+    ],
+}
