@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)  # Jupyter refuses root otherwise, as in a container
 
-.PHONY: help lab train test bench notebooks samples clean
+.PHONY: help lab train test bench notebooks models student book samples clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
@@ -32,6 +32,15 @@ bench: $(READY)  ## measure speed and memory; beside the published code if DMD_R
 
 notebooks: $(READY)  ## execute the notebooks again and store their outputs
 	$(BIN)/python notebooks/execute.py
+
+models: $(READY)  ## train the models again that the notebooks open
+	$(BIN)/python notebooks/train_models.py
+
+student: $(READY)  ## write a copy of the course without solutions to build/student
+	$(BIN)/python notebooks/publish.py student
+
+book: $(READY)  ## write the course as pages that open offline to build/book
+	$(BIN)/python notebooks/publish.py book
 
 samples: $(READY)  ## draw data_samples again from the toy world
 	rm -rf data_samples/toy

@@ -1,5 +1,7 @@
 """Executes notebooks from top to bottom and stores their outputs, without times and without traces of this machine.
 
+Each picture takes the description in italics that follows it as its alternative text.
+
 python notebooks/execute.py              all of them
 python notebooks/execute.py 08           those whose names begin with 08
 """
@@ -22,8 +24,10 @@ def execute(path: Path) -> None:
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    for cell in notebook.cells:
+    for cell, following in zip(notebook.cells, [*notebook.cells[1:], {"source": ""}], strict=True):
         for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.metadata = {"image/png": {"alt": following["source"].split("\n")[0].strip("*")}}
             if output.output_type == "error":  # the frames above would show where things lie on this machine
                 output.traceback = [f"{output.ename}: {output.evalue}"]
             # A widget lives only while its kernel does; its id would differ every time.

@@ -92,8 +92,11 @@ def test_few_cells_are_exempt_from_the_comparison(notebook):
 def test_every_picture_is_described(notebook):
     for place, cell in enumerate(notebook.cells):
         outputs = cell.outputs if cell.cell_type == "code" else []
-        if any("image/png" in output.get("data", {}) for output in outputs):
-            assert notebook.cells[place + 1].source.startswith("*"), cell.source
+        for output in outputs:
+            if "image/png" in output.get("data", {}):
+                described = notebook.cells[place + 1].source
+                alternative = output.metadata["image/png"]["alt"]
+                assert described.startswith(f"*{alternative}") and len(alternative) > 40, cell.source
 
 
 def test_links_between_notebooks_lead_somewhere(notebook):

@@ -29,7 +29,9 @@ def direct_dependencies() -> set[str]:
 
 def test_conda_and_pip_pin_the_same_versions():
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    pins = dict(entry.split("=") for entry in listed if isinstance(entry, str) and "=" in entry)
+    (from_pip,) = (entry["pip"] for entry in listed if isinstance(entry, dict))
+    entries = [entry for entry in listed if isinstance(entry, str)] + [entry.replace("==", "=") for entry in from_pip]
+    pins = dict(entry.split("=") for entry in entries if "=" in entry)
     pins = {normal(name): version for name, version in pins.items() if name != "python"}
     assert set(pins) == direct_dependencies()
     assert pins == {name: constraints()[name] for name in pins}

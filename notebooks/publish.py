@@ -1,0 +1,89 @@
+"""Makes the two editions of the course that a teacher hands out.
+
+python notebooks/publish.py student      build/student: without solutions and without outputs, to be worked in
+python notebooks/publish.py book         build/book: everything as static pages that open offline, index.html first
+"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+from latex2mathml.converter import convert as to_mathml
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
+
+HERE = Path(__file__).parent
+NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
+BUILD = HERE.parent / "build"
+SOLUTION = re.compile(r"\n*<details><summary>Solution</summary>.*?</details>\n?", re.DOTALL)
+CODE = r"```.*?```|`[^`\n]*`"  # is left as it is
+MATH = re.compile(rf"(?P<code>{CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
+LINK = re.compile(r"(\]\((?:\d\d_\w+))\.ipynb(?=[)#])")
+FROM_OUTSIDE = re.compile(r'<script[^>]*src="https?:[^>]*>\s*</script>|<link[^>]*href="https?:[^>]*>')
+STYLE = """
+body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #222 }
+table { border-collapse: collapse } td, th { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left }
+pre { background: #f5f5f5; padding: .6rem } a { color: #2a5d8f }
+"""
+PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
+
+
+def student(folder: Path) -> None:
+    """Notebooks without solutions, outputs and counts, beside the data and the models that they open."""
+    for part in HERE.iterdir():
+        if part.is_dir() and (part / "model.safetensors").exists():
+            shutil.copytree(part, folder / "notebooks" / part.name)
+    for opened in ("data_samples", "tests/golden"):
+        shutil.copytree(HERE.parent / opened, folder / opened)
+    shutil.copyfile(HERE / "README.md", folder / "notebooks" / "README.md")
+    for path in NOTEBOOKS:
+        nbformat.write(without_solutions(nbformat.read(path, as_version=4)), folder / "notebooks" / path.name)
+
+
+def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        else:
+            cell.source = SOLUTION.sub("\n", cell.source).rstrip()
+    return notebook
+
+
+def book(folder: Path) -> None:
+    """One page for each notebook, with its outputs; formulas are MathML, which browsers draw without any script."""
+    folder.mkdir(parents=True)
+    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="")
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = LINK.sub(r"\1.html", with_mathml(cell.source)).replace("(README.md)", "(index.html)")
+        page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
+        (folder / f"{path.stem}.html").write_text(FROM_OUTSIDE.sub("", page), encoding="utf-8")
+    text = LINK.sub(r"\1.html", (HERE / "README.md").read_text(encoding="utf-8"))
+    start = PAGE.format(title="dmdlite: the course", style=STYLE)
+    (folder / "index.html").write_text(f"{start}<body>{markdown2html_mistune(text)}</body></html>", encoding="utf-8")
+
+
+def with_mathml(markdown: str) -> str:
+    """$…$ and $$…$$ as MathML; what stands in code stays."""
+
+    def replace(found: re.Match) -> str:
+        if found["code"]:
+            return found["code"]
+        display = "block" if found["block"] else "inline"
+        return to_mathml((found["block"] or found["inline"]).strip(), display=display)
+
+    return MATH.sub(replace, markdown)
+
+
+if __name__ == "__main__":
+    editions = {"student": student, "book": book}
+    if len(sys.argv) != 2 or sys.argv[1] not in editions:
+        sys.exit(__doc__)
+    target = BUILD / sys.argv[1]
+    shutil.rmtree(target, ignore_errors=True)
+    editions[sys.argv[1]](target)
+    print(f"wrote {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")

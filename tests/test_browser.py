@@ -1,0 +1,163 @@
+"""The course in a real browser: JupyterLab in Chromium runs whole notebooks, and somebody moves a slider.
+
+Skipped, with the reason, where Chromium or Playwright is not installed. Chromium is Debian's, or the one that
+DMD_CHROMIUM names.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "notebooks"))
+import publish
+
+NAMES = (os.environ.get("DMD_CHROMIUM"), "chromium", "google-chrome")
+CHROMIUM = next(filter(None, (shutil.which(name) for name in NAMES if name)), None)
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
+if CHROMIUM is None:
+    pytest.skip("there is no chromium on this machine: the widgets are not tried in a browser", allow_module_level=True)
+
+WIDGETS = {  # notebook -> the CSS class of its widget
+    "04_margin_contrastive": "margin-explorer",
+    "06_graph_distillation": "graph-editor",
+    "07_crossmodal_attention": "attention-reader",
+}
+SETTINGS = {  # every cell stays in the page, and nothing is asked of the network
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+STDERR = "[data-mime-type='application/vnd.jupyter.stderr']"  # a traceback is shown as one too
+MILLISECONDS = 1000
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab on a copy of the course: it saves what is open by itself."""
+    home = tmp_path_factory.mktemp("lab")
+    for part in ("notebooks", "data_samples", "tests/golden"):
+        shutil.copytree(ROOT / part, home / part)
+    for path in (home / "notebooks").glob("*.ipynb"):
+        nbformat.write(publish.without_solutions(nbformat.read(path, as_version=4)), path)  # and without stored outputs
+    for name, content in SETTINGS.items():
+        file = home / "settings" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = {"JUPYTERLAB_SETTINGS_DIR": home / "settings", "JUPYTER_CONFIG_DIR": home / "config"}
+    places |= {"JUPYTER_RUNTIME_DIR": home / "runtime", "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces"}
+    options = [f"--port={port}", "--no-browser", "--allow-root", f"--ServerApp.root_dir={home}"]
+    options += ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.news_url="]
+    environment = os.environ | {name: str(place) for name, place in places.items()} | {"PYTHONPATH": str(ROOT)}
+    with open(home / "log.txt", "w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api", server, home / "log.txt")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(120):
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(address, timeout=1)
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"JupyterLab did not start\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as machinery:
+        chromium = machinery.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.mark.parametrize(("name", "widget"), WIDGETS.items())
+def test_widget_moves_in_the_browser(lab, browser, name, widget):
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    complaints = listen(page)
+    page.goto(f"{lab}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb")
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    run_all_cells(page, [cell for cell in cells if cell.cell_type == "code"])
+
+    box = page.locator(f".{widget}").first
+    box.scroll_into_view_if_needed()
+    before = look(box)
+    box.locator(".noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    changed = [False, False]
+    for _ in range(40):
+        page.wait_for_timeout(0.25 * MILLISECONDS)
+        changed = [old != new for old, new in zip(before, look(box), strict=True)]
+        if all(changed):
+            break
+    assert changed == [True, True], "the picture and the sentence follow the slider"
+    assert complaints == []
+    page.close()
+
+
+def test_book_opens_offline(browser, tmp_path):
+    publish.book(tmp_path / "book")
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    complaints = listen(page)
+    for file in sorted((tmp_path / "book").glob("*.html")):
+        page.goto(file.as_uri())
+        page.wait_for_timeout(0.5 * MILLISECONDS)
+    outside = [address for address in asked if not address.startswith(("file:", "data:"))]
+    assert outside == [] and complaints == []
+    page.close()
+
+
+def listen(page) -> list[str]:
+    """Everything that the browser's console calls an error, from now on."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+def run_all_cells(page, cells: list) -> None:
+    """Returns when every cell has run; fails at once when one fails that should not."""
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60 * MILLISECONDS)
+    page.get_by_text("| Idle").wait_for(timeout=60 * MILLISECONDS)  # before that, running would ask for a kernel
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    count, expected = len(cells), sum("raises-exception" in cell.metadata.get("tags", []) for cell in cells)
+    for _ in range(240):
+        page.wait_for_timeout(0.5 * MILLISECONDS)
+        done = [
+            prompt for prompt in page.locator(".jp-InputPrompt").all_inner_texts() if re.fullmatch(r"\[\d+\]:", prompt)
+        ]
+        failures = page.locator(STDERR).all_inner_texts()
+        assert len(failures) <= expected, failures
+        if len(done) == count:
+            assert len(failures) == expected
+            return
+    raise AssertionError(f"after two minutes {len(done)} of {count} cells have run")
+
+
+def look(box) -> tuple[str, str]:
+    """What the widget shows: the address of its first picture, which is new for each picture, and its text."""
+    return box.locator("img").first.get_attribute("src"), " ".join(box.locator(".widget-html").all_inner_texts())

@@ -1,0 +1,70 @@
+"""The two editions that a teacher hands out."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+sys.path.insert(0, str(ROOT / "notebooks"))
+import publish
+
+
+def test_solutions_go_and_hints_stay():
+    notebook = nbformat.v4.new_notebook(cells=[
+        nbformat.v4.new_markdown_cell(
+            "<details><summary>Hint</summary>\n\nlook up\n</details>\n\n"
+            "<details><summary>Solution</summary>\n\n```python\nanswer = 42\n```\n</details>\n\nNow go on."
+        ),
+        nbformat.v4.new_code_cell("1 + 1", execution_count=3, outputs=[nbformat.v4.new_output("stream", text="2")]),
+    ])  # fmt: skip
+    text, code = publish.without_solutions(notebook).cells
+    assert "look up" in text.source and "42" not in text.source and text.source.endswith("\n\nNow go on.")
+    assert code.outputs == [] and code.execution_count is None and code.source == "1 + 1"
+
+
+def test_student_copy_has_everything_but_solutions(tmp_path):
+    publish.student(tmp_path / "student")
+    copies = sorted((tmp_path / "student" / "notebooks").glob("*.ipynb"))
+    assert [path.name for path in copies] == [path.name for path in NOTEBOOKS]
+    for path, original in zip(copies, NOTEBOOKS, strict=True):
+        text, full = path.read_text(encoding="utf-8"), original.read_text(encoding="utf-8")
+        assert "<summary>Solution</summary>" in full and "<summary>Solution</summary>" not in text
+        assert text.count("<summary>Hint</summary>") == full.count("<summary>Hint</summary>")
+        code = [[c["source"] for c in json.loads(book)["cells"] if c["cell_type"] == "code"] for book in (text, full)]
+        assert code[0] == code[1]
+        for opened in re.findall(r'\\"((?:\.\./)?[\w/]+\.npz|finished_model|without_\w+)\\"', text):
+            assert (path.parent / opened).exists(), opened
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("book") / "book"
+    publish.book(folder)
+    return folder
+
+
+def test_book_has_a_page_for_each_notebook(book):
+    assert {path.stem for path in book.glob("*.html")} == {"index", *(path.stem for path in NOTEBOOKS)}
+    for path in NOTEBOOKS:
+        page = (book / f"{path.stem}.html").read_text(encoding="utf-8")
+        title = nbformat.read(path, as_version=4).cells[0].source.split("\n")[0].removeprefix("# ")
+        assert title in page and "data:image/png;base64" in page
+        assert not re.search(r'<script[^>]*src="http|<link[^>]*href="http|\.ipynb"', page)
+
+
+def test_formulas_are_drawn_by_the_browser_itself():
+    text = "Eq. (1): $x_i$ and $$\\sum_j w_{ij}$$ but `$HOME` stays, and ```$y$``` too."
+    page = publish.with_mathml(text)
+    assert page.count("<math") == 2 and 'display="block"' in page and "`$HOME`" in page and "```$y$```" in page
+    assert "\\sum" not in page
+
+
+def test_links_of_the_book_lead_somewhere(book):
+    for page in book.glob("*.html"):
+        for link in re.findall(r'href="([\w./-]+\.html)[#"]', page.read_text(encoding="utf-8")):
+            assert (book / link).exists(), f"{page.name}: {link}"
