@@ -134,7 +134,7 @@ def test_odd_but_sound_content(tmp_path):
 def test_minus_infinity_in_audio_is_replaced_and_counted(tmp_path):
     content = layout()
     content["valid"]["audio"][0, :2, 0] = -np.inf
-    message = r"data\.pkl, split 'valid', key 'audio': 2 values of -inf were set to 0"
+    message = r"data\.pkl, split 'valid', key 'audio': 2 × -inf was set to 0"
     with pytest.warns(UserWarning, match=message):
         splits = load_features(dump(content, tmp_path / "data.pkl"))
     assert [splits[name].replaced for name in COUNTS] == [0, 2, 0]

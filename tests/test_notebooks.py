@@ -102,3 +102,15 @@ def test_every_picture_is_described(notebook):
 def test_links_between_notebooks_lead_somewhere(notebook):
     for link in re.findall(r"\]\(([^)#:]+)\)", prose(notebook)):
         assert (notebook.path.parent / link).exists(), link
+
+
+def test_the_overview_says_what_the_notebook_says(notebook):
+    """notebooks/README.md repeats what each contract promises: goals, needs, minutes."""
+    overview = (notebook.path.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    (row,) = (line for line in overview if f"]({notebook.path.name})" in line)
+    title, contract = (cell.source for cell in cells(notebook, "markdown")[:2])
+    assert f"[{title.splitlines()[0].split(' · ')[1]}]" in row
+    goals, needs, times = zip(*(map(str.strip, line.split("|")[1:4]) for line in contract.splitlines()[2:]))
+    assert "; ".join(filter(None, goals)) in row and " ".join(filter(None, needs)) in row
+    minutes = re.findall(r"\d+ (?:min|s)\b", " ".join(times))
+    assert len(minutes) == 3 and row.endswith(f"| {' | '.join(minutes)} |")

@@ -98,7 +98,7 @@ class Layout:
         count = sum(int(np.isneginf(block).sum()) for block in _blocks(array))
         if count:
             warnings.warn(
-                f"{self.source}, split {self.name!r}, key {key!r}: {count} values of -inf were set to 0, as MMSA does.",
+                f"{self.source}, split {self.name!r}, key {key!r}: {count} × -inf was set to 0, as MMSA does.",
                 stacklevel=2,
             )
             array = array.copy()

@@ -22,7 +22,8 @@ class ClipBrowser:
         self.slider = ipywidgets.IntSlider(
             description="clip", max=len(world.splits[split]) - 1, continuous_update=False
         )
-        self.picture, self.caption = ipywidgets.Image(format="png"), ipywidgets.HTML()
+        layout = ipywidgets.Layout(width="770px")  # otherwise the picture is stretched to the page
+        self.picture, self.caption = ipywidgets.Image(format="png", layout=layout), ipywidgets.HTML()
         self.slider.observe(lambda change: self.show(change["new"]), names="value")
         self.show(0)
         self.box = ipywidgets.VBox([self.slider, self.caption, self.picture])
