@@ -68,8 +68,11 @@ def draw_predictions(
     return figure
 
 
-def draw_edges(epochs: Records) -> Figure:
-    """The six edges of each graph, averaged over the training clips, over the epochs. Paper: Fig. 5."""
+def draw_edges(epochs: Records, priors: dict[str, list[list[float]]] | None = None) -> Figure:
+    """The six edges of each graph, averaged over the training clips, over the epochs. Paper: Fig. 5.
+
+    priors: the hand-set prior of each graph; its values are drawn as grey lines across the panel.
+    """
     spaces = list(epochs[0]["edges"])
     figure = Figure(figsize=(5.0 * len(spaces) + 1.8, 4.2), layout="constrained")
     axes = figure.subplots(1, len(spaces), sharey=True, squeeze=False).ravel()
@@ -79,11 +82,14 @@ def draw_edges(epochs: Records) -> Figure:
             weights = [record["edges"][space][i][j] for record in epochs]
             style = {"color": COLOURS[source], "linestyle": TARGET_STYLES[target], "marker": _marker(epochs)}
             axis.plot(numbers, weights, label=f"{source} → {target}", linewidth=2, **style)
+        for i, j in ((i, j) for (_, i), (_, j) in _pairs() if priors):
+            axis.axhline(priors[space][i][j], label="prior", color=QUIET, linewidth=1, zorder=0)
         axis.set_title(f"{space} graph", fontsize=11)
         axis.set_xlabel("epoch")
         _tidy(axis)
     axes[0].set_ylabel("mean edge weight (all six sum to 1)" if _sums_to_one(epochs[-1]) else "mean edge weight")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    lines = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
+    figure.legend(lines.values(), lines, loc="outside right center", frameon=False)
     strongest = [_strongest(epochs[-1]["edges"][space]) for space in spaces]
     parts = [f"{edge} ({space})" for edge, space in zip(strongest, spaces, strict=True)]
     answer = f"{strongest[0]} in every graph" if len(set(strongest)) == 1 else ", ".join(parts)

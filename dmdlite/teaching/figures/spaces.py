@@ -1,0 +1,147 @@
+"""Feature spaces: t-SNE maps of many clips (paper: Figs. 3 and 4), and tables of what can be read from a space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+from dmdlite.config import MODALITIES, SENTIMENT_RANGE
+from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
+
+Features = Float[np.ndarray, "clip modality width"]
+MARKERS = {"language": "o", "vision": "s", "audio": "^"}
+SENTIMENT = {"cmap": "coolwarm", "vmin": SENTIMENT_RANGE[0], "vmax": SENTIMENT_RANGE[1]}
+
+
+def tsne(points: Float[np.ndarray, "point width"], perplexity: int = 30, seed: int = 0) -> np.ndarray:
+    """A map of the points, (point, 2), that keeps who is whose neighbour. Distances between groups mean nothing.
+
+    perplexity: about how many neighbours each point tries to keep. Its numbers differ from machine to machine.
+    """
+    with threadpool_limits(1):  # on a busy machine its threads wait for each other, twenty times as long
+        return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(points)
+
+
+def draw_spaces(
+    panels: Mapping[str, Features],
+    title: str,
+    sentiment: Float[np.ndarray, "clip"] | None = None,
+    *,
+    views: Float[np.ndarray, "clip modality 1"] | None = None,
+    marked: int | None = None,
+    perplexity: int = 30,
+    columns: int = 2,
+) -> Figure:
+    """One t-SNE map for each panel: every clip three times, its modality's marker, coloured by sentiment if given.
+
+    Without a sentiment the modality gives the colour. views: what each stream shows of the sentiment, drawn as it is in
+    a last panel. marked: a clip whose three points get a ring.
+    """
+    count = len(panels) + (views is not None)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(3.5 * columns if columns < 3 else 7, 0.9 + (2.3 if columns < 3 else 1.9) * rows))
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (name, features) in zip(axes, panels.items(), strict=False):
+        places = tsne(features.reshape(-1, features.shape[-1]), perplexity).reshape(len(features), len(MODALITIES), 2)
+        _scatter(axis, places, sentiment, marked)
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(name, fontsize=9)
+    if views is not None:
+        _draw_views(axes[count - 1], views, sentiment)
+    for axis in axes[count:]:
+        axis.remove()
+    _explain(figure, list(axes[:count]), sentiment is not None)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw_maps(
+    panels: Mapping[str, Float[np.ndarray, "point 2"]], groups: Int[np.ndarray, " point"], title: str
+) -> Figure:
+    """The same points in several maps, side by side, each with equal scales; a group has one colour."""
+    figure = Figure(figsize=(7, 2.7), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False).ravel()
+    for axis, (name, places) in zip(axes, panels.items(), strict=True):
+        for group, colour in zip(np.unique(groups), (INK, MODEL, QUIET), strict=False):
+            axis.scatter(*places[groups == group].T, s=8, color=colour)
+        axis.set(xticks=[], yticks=[])
+        axis.set_aspect("equal", adjustable="datalim")
+        axis.set_title(name, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw_draws(values: Mapping[str, Float[np.ndarray, " draw"]], title: str, what: str) -> Figure:
+    """How a score is spread over many draws of the same thing: one outline for each name."""
+    figure = Figure(figsize=(6, 2.8), layout="constrained")
+    axis = figure.subplots()
+    bins = np.histogram_bin_edges(np.concatenate(list(values.values())), bins=30)
+    styles = zip((QUIET, COLOURS["language"], MODEL), ("solid", "dashed", "solid"), strict=True)
+    for (name, scores), (colour, style) in zip(values.items(), styles, strict=False):
+        axis.hist(scores, bins, histtype="step", label=name, color=colour, linestyle=style, linewidth=1.8)
+    axis.set(xlabel=what, ylabel="draws")
+    axis.legend(fontsize=8, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_title(title, fontsize=11)
+    return figure
+
+
+def draw_scores(
+    values: Float[np.ndarray, "row group modality"], rows: Sequence[str], groups: Sequence[str], title: str
+) -> Figure:
+    """A table of scores with their numbers, one group of three columns beside the other; dark near 1, white below 0."""
+    figure = Figure(figsize=(7, 1.3 + 0.32 * len(rows)), layout="constrained")
+    axes = figure.subplots(1, len(groups), sharey=True)
+    for axis, group, name in zip(axes, values.swapaxes(0, 1), groups, strict=True):
+        axis.imshow(group, cmap="Purples", aspect="auto", vmin=0, vmax=1)
+        for (row, column), value in np.ndenumerate(group):
+            colour = "white" if value > 0.6 else INK
+            axis.text(column, row, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=8, color=colour)
+        axis.set_xticks(range(len(MODALITIES)), MODALITIES, fontsize=7)
+        axis.set_yticks(range(len(rows)), rows, fontsize=8)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.set_title(name, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _scatter(axis: Axes, places: Features, sentiment: np.ndarray | None, marked: int | None = None) -> None:
+    size = 26 if len(places) < 60 else 9
+    for column, modality in enumerate(MODALITIES):
+        x, y = places[:, column].T
+        coloured = {"c": sentiment, "linewidths": 0.3, "edgecolors": INK, **SENTIMENT}
+        colour = {"color": COLOURS[modality], "linewidths": 0} if sentiment is None else coloured
+        axis.scatter(x, y, s=size, marker=MARKERS[modality], **colour)
+        if marked is not None:
+            axis.scatter(x[marked], y[marked], s=110, facecolors="none", edgecolors=INK, linewidths=1.6)
+
+
+def _draw_views(axis: Axes, views: Features, sentiment: np.ndarray) -> None:
+    """Each modality on its own row, from what it shows as negative on the left to positive on the right."""
+    scatter = np.random.default_rng(0).uniform(-0.25, 0.25, views.shape[:2])
+    heights = -np.arange(len(MODALITIES)) + scatter
+    _scatter(axis, np.stack([views[..., 0], heights], axis=-1), sentiment)
+    axis.set(yticks=[], xticks=[-3, 0, 3])
+    axis.tick_params(labelsize=7)
+    axis.set_title("truth: what each stream shows", fontsize=9)
+
+
+def _explain(figure: Figure, axes: list[Axes], by_sentiment: bool) -> None:
+    handles = [
+        Line2D([], [], linestyle="", marker=MARKERS[m], color="white" if by_sentiment else COLOURS[m], label=m)
+        for m in MODALITIES
+    ]
+    for handle in handles:
+        handle.set(markeredgecolor=INK, markeredgewidth=0.5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    if by_sentiment:
+        figure.colorbar(axes[0].collections[0], ax=axes, label="true sentiment", shrink=0.8, pad=0.02)
