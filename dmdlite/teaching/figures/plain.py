@@ -43,7 +43,7 @@ def draw_bars(values: dict[str, float], title: str, ylabel: str, baseline: tuple
 
 def draw_table(values: np.ndarray, rows: list[str], columns: list[str], title: str, what: str) -> Figure:
     """A heat map of numbers from 0 up on a logarithmic scale, dark where large; an empty field is exactly zero."""
-    figure = Figure(figsize=(7, 0.9 + 0.27 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(7, max(2.2, 0.9 + 0.27 * len(rows))), layout="constrained")
     axis = figure.subplots()
     scale = LogNorm(vmin=1e-5, vmax=10, clip=True)
     image = axis.imshow(np.where(values > 0, values, np.nan), cmap="Purples", aspect="auto", norm=scale)
