@@ -144,7 +144,7 @@ class GraphEditor:
         self.space = ipywidgets.ToggleButtons(options=list(SPACES))
         self.space.style.button_width = "120px"
         self.preset = ipywidgets.Dropdown(options=[*self.presets, BY_HAND], layout=Layout(width="240px"))
-        self.picture, self.table = ipywidgets.Image(format="png"), HTML()
+        self.picture, self.table = ipywidgets.Image(format="png", layout=Layout(width="770px")), HTML()
         self.edges = [EdgeControls(pair, self._setter(pair)) for pair in PAIRS]
         self.students = [HTML() for _ in MODALITIES]
         self.invitation = f"Train {self.lessons.steps} steps with these graphs"
