@@ -125,7 +125,7 @@ def test_moment_browser(world):
     browser.clip.value = 5
     telling = world.splits["test"].raw_text[5].split()[truth["telling_word"][5] - 1]
     assert f"“{telling}”" in browser.caption.value and browser.voice.value != voice_of_3
-    assert browser.seconds.max == pytest.approx(truth["duration"][5], abs=0.05)
+    assert 0 <= truth["duration"][5] - browser.seconds.max < 0.1
     assert browser.view(5, 1.0) == browser.view(5, 1.0)
 
 
@@ -137,6 +137,7 @@ def test_moment_browser_from_a_long_clip_to_a_short_one_and_back(world):
         for moment in (0.0, browser.seconds.max):
             browser.seconds.value = moment
             assert f"{moment:.1f} s:" in browser.caption.value
+            assert "silence" in browser.caption.value and "vision step" in browser.caption.value
 
 
 def test_moment_browser_draws_once_for_each_change(world, monkeypatch):

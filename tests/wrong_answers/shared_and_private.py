@@ -11,6 +11,7 @@ WRONG = {
         lambda c, p: F.cosine_similarity(c.flatten(1), p.flatten(1), dim=1).mean(),
         lambda c, p: F.cosine_similarity(c.flatten(1), p.flatten(1), dim=1).mean().clamp_min(0),
         lambda c, p: F.cosine_similarity(c, p, dim=2).clamp_min(0).mean(),
+        lambda c, p: F.cosine_similarity(c, p).clamp_min(0).mean(),
         lambda c, p: F.cosine_similarity(c, p, dim=0).clamp_min(0).mean(),
         lambda c, p: F.cosine_similarity(c.flatten(), p.flatten(), dim=0).clamp_min(0),
         lambda c, p: F.cosine_similarity(c.flatten(1), p.flatten(1), dim=1).clamp_min(0).sum(),

@@ -31,7 +31,7 @@ def orthogonality(answer: Callable) -> None:
         not near(value, (flat[0] * flat[1]).sum(1).clamp_min(0).mean()),
         "these are products without their lengths: a cosine divides by both norms",
     )
-    for dim, what in ((2, "one time step"), (0, "the batch")):
+    for dim, what in ((2, "one time step"), (1, "one channel (dim=1 of three)"), (0, "the batch")):
         other = F.cosine_similarity(common, private, dim=dim).clamp_min(0).mean()
         expect(not near(value, other), f"each of your cosines runs over {what}; it should run over all of one clip")
     whole = F.cosine_similarity(common.flatten(), private.flatten(), dim=0).clamp_min(0)

@@ -152,6 +152,7 @@ def draw_runs(measures: Mapping[str, Mapping[str, Mapping[str, float]]], title: 
         axis.axvline(0, color=QUIET, linewidth=1)
         axis.set_xlabel(what, fontsize=8)
         axis.set_yticks(range(len(runs)), list(runs), fontsize=8)
+        axis.margins(y=0.15)
         axis.tick_params(labelsize=8)
         axis.grid(axis="y", color="#EEEEEE")
         axis.spines[["top", "right", "left"]].set_visible(False)

@@ -51,5 +51,5 @@ class MomentBrowser:
         if moment == self.seconds.value:
             self.show(clip, moment)
         with self.seconds.hold_trait_notifications():  # one change, one drawing
-            self.seconds.max = round(float(truth["duration"][clip]), 1)
+            self.seconds.max = int(10 * truth["duration"][clip]) / 10  # the last tenth that still has a frame
             self.seconds.value = moment
