@@ -20,6 +20,7 @@ WRONG = {
         lambda a, p, n, margin: (margin - cosine(a, p) + cosine(a, n)).clamp(0, 1),
         lambda a, p, n, margin: (margin - cosine(a, p) + cosine(p, n)).clamp_min(0),
         lambda a, p, n, margin: 0.8,
+        lambda a, p, n, margin: None,  # without `return`
     ],
     "paper_pairs": [
         lambda y, m: (same(y) & ~same(m), ~same(y) & same(m)),

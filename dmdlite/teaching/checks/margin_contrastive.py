@@ -39,6 +39,7 @@ def paper_pairs(answer: Callable) -> None:
     labels, modality = torch.tensor([0.6, 1.0, -2.0]).repeat(2), torch.tensor([0, 0, 0, 1, 1, 1])
     masks = answer(labels, modality)
     expect(isinstance(masks, (tuple, list)) and len(masks) == 2, "return two masks: positive, negative")
+    masks = [torch.as_tensor(mask) for mask in masks]
     for name, mask in zip(("positive", "negative"), masks, strict=True):
         expect(tuple(mask.shape) == (6, 6), f"of 6 samples {name} should be (6, 6), got {tuple(mask.shape)}")
         expect(mask.dtype == torch.bool, f"{name} should hold True and False, not {mask.dtype}")
@@ -59,7 +60,7 @@ def paper_pairs(answer: Callable) -> None:
     _compare(positive, same_class & ~same_modality, "positive")
     _compare(negative, ~same_class & same_modality, "negative")
     more = torch.tensor([-2.6, 2.6, -0.4, 0.4]).repeat(3), torch.arange(3).repeat_interleave(4)
-    positive, negative = answer(*more)
+    positive, negative = map(torch.as_tensor, answer(*more))
     expect(tuple(positive.shape) == (12, 12), f"of 12 samples positive should be (12, 12), got {tuple(positive.shape)}")
     expect(
         not positive[0, 5] and positive[2, 7],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import isfunction
 from typing import Any
 
 Check = Callable[[Callable], None]
@@ -16,7 +17,7 @@ def exercise(number: str) -> Callable[[Check], Check]:
         @wraps(check)
         def report(answer: Callable) -> None:
             try:
-                check(answer)
+                check(_returning(answer) if isfunction(answer) else answer)
             except NotImplementedError:
                 print(f"Exercise {number}: not attempted yet")
             else:
@@ -26,6 +27,18 @@ def exercise(number: str) -> Callable[[Check], Check]:
         return report
 
     return decorate
+
+
+def _returning(answer: Callable) -> Callable:
+    """The answer itself, but it complains when it returns nothing."""
+
+    @wraps(answer)
+    def call(*inputs: Any, **options: Any) -> Any:
+        result = answer(*inputs, **options)
+        expect(result is not None, f"{answer.__name__} returns nothing; is a `return` missing?")
+        return result
+
+    return call
 
 
 def expect(condition: Any, message: str) -> None:

@@ -120,4 +120,5 @@ def write_triplets(triplets: list[Triplet]) -> str:
         names = [f"{modality} of {signed(LABELS[clip].item())}" for modality, clip in (t.positive, t.negative)]
         rows.append((*names, *(f"{value:.2f}" for value in (t.margin, t.to_positive, t.to_negative, t.hinge))))
     cell = "<td style='padding: 1px 14px 1px 0; text-align: left'>{}</td>"
+    rows[0] = tuple(f"<b>{name}</b>" for name in rows[0])
     return "<table>" + "".join("<tr>" + "".join(map(cell.format, row)) + "</tr>" for row in rows) + "</table>"
