@@ -10,6 +10,7 @@ from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dmd import DMD
 from dmdlite.teaching.figures.clips import draw_clip
 from dmdlite.teaching.figures.plain import png
+from dmdlite.teaching.widgets import PICTURE
 from dmdlite.training.loop import predict
 
 
@@ -22,8 +23,7 @@ class ClipBrowser:
         self.slider = ipywidgets.IntSlider(
             description="clip", max=len(world.splits[split]) - 1, continuous_update=False
         )
-        layout = ipywidgets.Layout(width="770px")  # otherwise the picture is stretched to the page
-        self.picture, self.caption = ipywidgets.Image(format="png", layout=layout), ipywidgets.HTML()
+        self.picture, self.caption = ipywidgets.Image(format="png", layout=PICTURE), ipywidgets.HTML()
         self.slider.observe(lambda change: self.show(change["new"]), names="value")
         self.show(0)
         self.box = ipywidgets.VBox([self.slider, self.caption, self.picture])

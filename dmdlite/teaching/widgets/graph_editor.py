@@ -10,6 +10,7 @@ from ipywidgets import HTML, Layout
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.presets import Matrix
+from dmdlite.teaching.widgets import PICTURE
 from dmdlite.teaching.widgets import graph_views as views
 from dmdlite.teaching.widgets.graph_state import (
     BY_HAND,
@@ -144,7 +145,7 @@ class GraphEditor:
         self.space = ipywidgets.ToggleButtons(options=list(SPACES))
         self.space.style.button_width = "120px"
         self.preset = ipywidgets.Dropdown(options=[*self.presets, BY_HAND], layout=Layout(width="240px"))
-        self.picture, self.table = ipywidgets.Image(format="png", layout=Layout(width="770px")), HTML()
+        self.picture, self.table = ipywidgets.Image(format="png", layout=PICTURE), HTML()
         self.edges = [EdgeControls(pair, self._setter(pair)) for pair in PAIRS]
         self.students = [HTML() for _ in MODALITIES]
         self.invitation = f"Train {self.lessons.steps} steps with these graphs"

@@ -17,6 +17,7 @@ from dmdlite.components.losses import reconstruction_loss
 from dmdlite.config import loss_weights
 from dmdlite.models.dmd import DMD
 from dmdlite.teaching.figures.plain import png
+from dmdlite.teaching.widgets import PICTURE
 from dmdlite.training.figures import INK, MODEL, QUIET
 
 # Row of the picture -> how the names of its loss terms begin; and the switch that turns it off.
@@ -106,7 +107,7 @@ class LossMixer:
         self.gamma = slider(options=(0.0, 0.1, 1.0, 10.0, 100.0), value=0.1, description="γ")
         self.lambda_2 = slider(options=(0.0, 0.05, 0.5, 5.0), value=0.05, description="λ2")
         self.switches = {name: ipywidgets.Checkbox(value=True, description=name, indent=False) for name in SWITCHES}
-        self.picture, self.caption = ipywidgets.Image(format="png", layout={"width": "770px"}), ipywidgets.HTML()
+        self.picture, self.caption = ipywidgets.Image(format="png", layout=PICTURE), ipywidgets.HTML()
         controls = [self.model, self.norm, self.lambda_1, self.gamma, self.lambda_2]
         for control in [*controls, *self.switches.values()]:
             control.observe(lambda change: self.show(self.mix), names="value")

@@ -18,6 +18,7 @@ from dmdlite.models.dmd import DMD
 from dmdlite.teaching.figures.plain import png
 from dmdlite.teaching.figures.switches import draw_switched
 from dmdlite.teaching.reading import attention_maps
+from dmdlite.teaching.widgets import PICTURE
 
 ASKERS = {"face": "vision", "voice": "audio"}  # who looks at the words
 Reading = tuple[float, dict[str, Float[np.ndarray, "word"]]]  # the prediction, and each asker's attention on the words
@@ -36,7 +37,7 @@ class ModalitySwitch:
         self.read = lru_cache(maxsize=64)(self.read)
         self.slider = ipywidgets.IntSlider(description="clip", max=len(self.split) - 1, continuous_update=False)
         self.switches = {m: ipywidgets.ToggleButton(value=True, description=m, icon="check") for m in MODALITIES}
-        self.picture, self.caption = ipywidgets.Image(format="png"), ipywidgets.HTML()
+        self.picture, self.caption = ipywidgets.Image(format="png", layout=PICTURE), ipywidgets.HTML()
         for control in (self.slider, *self.switches.values()):
             control.observe(lambda _: self.show(self.slider.value, self.on), names="value")
         self.show(0, MODALITIES)

@@ -10,6 +10,7 @@ from dmdlite.data.toy import ToyWorld
 from dmdlite.teaching.figures.plain import png
 from dmdlite.teaching.figures.streams import draw_streams, steps_at
 from dmdlite.teaching.voice import player, synthesise
+from dmdlite.teaching.widgets import PICTURE
 
 
 class MomentBrowser:
@@ -23,7 +24,7 @@ class MomentBrowser:
             min=0, step=0.1, description="seconds", readout_format=".1f", continuous_update=False
         )
         # As wide as the figure is; a box would stretch it to its own width.
-        self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(width="770px"))
+        self.picture = ipywidgets.Image(format="png", layout=PICTURE)
         self.caption = ipywidgets.HTML()
         self.voice = ipywidgets.HTML()
         self.seconds.observe(lambda change: self.show(self.clip.value, change["new"]), names="value")
