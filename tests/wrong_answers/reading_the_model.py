@@ -51,5 +51,6 @@ WRONG = {
         lambda features, labels, point, k: labels[np.abs(features - point)[:, 0].argsort()[:k]].mean(),
         lambda features, labels, point, k: labels[np.abs(features - point)[:, -1].argsort()[:k]].mean(),
         lambda features, labels, point, k: nearest(features, point)[:k].mean(),
+        lambda features, labels, point, k: labels[np.abs(features - point).sum(axis=1).argsort()[:k]].mean(),
     ],
 }

@@ -32,6 +32,8 @@ def nearest_average(answer: Callable) -> None:
     wide = np.array([[0.0, 9.0], [1.0, 1.0], [9.0, 0.0]])
     columns = float(answer(wide, np.array([3.0, -2.0, 3.0]), np.zeros(2), 1))
     expect(abs(columns - 3.0) > 1e-6, "one column alone decides which clip is near: the distance runs over all columns")
+    corner = float(answer(np.array([[3.0, 3.0], [0.0, 5.0]]), np.array([1.0, 2.0]), np.zeros(2), 1))
+    expect(abs(corner - 2.0) > 1e-6, "that distance adds up the differences; the Euclidean one adds up their squares")
     expect(abs(value + 0.8) < 1e-6, f"expected −0.8 for a small example, got {value:.4f}")
     expect(abs(columns + 2.0) < 1e-6, f"expected −2.0 for k = 1 in a second example, got {columns:.4f}")
 

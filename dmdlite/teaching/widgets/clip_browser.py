@@ -21,7 +21,7 @@ class ClipBrowser:
         self.world, self.split = world, split
         self.predictions = predict(model, world.splits[split])
         self.slider = ipywidgets.IntSlider(
-            description="clip", max=len(world.splits[split]) - 1, continuous_update=False
+            description="clip", max=len(world.splits[split]) - 1, continuous_update=False, layout={"width": "500px"}
         )
         self.picture, self.caption = ipywidgets.Image(format="png", layout=PICTURE), ipywidgets.HTML()
         self.slider.observe(lambda change: self.show(change["new"]), names="value")

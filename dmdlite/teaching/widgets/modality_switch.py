@@ -35,7 +35,9 @@ class ModalitySwitch:
         self.truth = world.truth[split]
         self.average = {m: x.mean(axis=0) for m, x in world.splits["train"].features.items()}
         self.read = lru_cache(maxsize=64)(self.read)
-        self.slider = ipywidgets.IntSlider(description="clip", max=len(self.split) - 1, continuous_update=False)
+        self.slider = ipywidgets.IntSlider(
+            description="clip", max=len(self.split) - 1, continuous_update=False, layout={"width": "500px"}
+        )
         self.switches = {m: ipywidgets.ToggleButton(value=True, description=m, icon="check") for m in MODALITIES}
         self.picture, self.caption = ipywidgets.Image(format="png", layout=PICTURE), ipywidgets.HTML()
         for control in (self.slider, *self.switches.values()):
@@ -74,7 +76,8 @@ class ModalitySwitch:
         telling = int(self.truth["telling_word"][clip]) - 1
         picture = draw_switched(true, everything, now, words, telling, (before, after), hidden="language" not in on)
         off = [m for m in MODALITIES if m not in on]
-        change = f"without {' and '.join(off)} {now:+.1f}" if off else "nothing is switched off"
+        named = "anything" if len(off) == len(MODALITIES) else " and ".join(off)
+        change = f"without {named} {now:+.1f}" if off else "nothing is switched off"
         kind = "sarcastic, " if self.truth["sarcastic"][clip] else ""
         said = f"{kind}true {true:+.1f}, from all streams {everything:+.1f}, {change}"
         return png(picture), f"<b>“{escape(' '.join(words))}”</b>: {said}".replace("-", "−")
