@@ -99,6 +99,13 @@ def test_every_picture_is_described(notebook):
                 assert described.startswith(f"*{alternative}") and len(alternative) > 40, cell.source
 
 
+def test_outputs_are_small(notebook):
+    """A page that shows on GitHub, and a diff that can be read."""
+    assert notebook.path.stat().st_size < 700_000
+    for cell in cells(notebook, "code"):
+        assert all(len(output.get("data", {}).get("text/html", "")) < 100_000 for output in cell.outputs)
+
+
 def test_links_between_notebooks_lead_somewhere(notebook):
     for link in re.findall(r"\]\(([^)#:]+)\)", prose(notebook)):
         assert (notebook.path.parent / link).exists(), link
