@@ -25,7 +25,8 @@ FROM_OUTSIDE = re.compile(r'<script[^>]*src="https?:[^>]*>\s*</script>|<link[^>]
 STYLE = """
 body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #222 }
 table { border-collapse: collapse } td, th { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left }
-pre { background: #f5f5f5; padding: .6rem } a { color: #2a5d8f }
+td:nth-last-child(-n+3) { white-space: nowrap }
+pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f } .anchor-link { display: none }
 """
 PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
 
