@@ -20,6 +20,7 @@ BUILD = HERE.parent / "build"
 SOLUTION = re.compile(r"\n*<details><summary>Solution</summary>.*?</details>\n?", re.DOTALL)
 CODE = r"```.*?```|`[^`\n]*`"  # is left as it is
 MATH = re.compile(rf"(?P<code>{CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
+TAG = re.compile(r"\\tag\{(.+?)\}")  # the number of an equation, which MathML has no word for
 LINK = re.compile(r"(\]\((?:\d\d_\w+))\.ipynb(?=[)#])")
 FROM_OUTSIDE = re.compile(r'<script[^>]*src="https?:[^>]*>\s*</script>|<link[^>]*href="https?:[^>]*>')
 STYLE = """
@@ -75,7 +76,8 @@ def with_mathml(markdown: str) -> str:
         if found["code"]:
             return found["code"]
         display = "block" if found["block"] else "inline"
-        return to_mathml((found["block"] or found["inline"]).strip(), display=display)
+        formula = TAG.sub(r"\\qquad (\1)", (found["block"] or found["inline"]).strip())
+        return to_mathml(formula, display=display)
 
     return MATH.sub(replace, markdown)
 

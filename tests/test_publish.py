@@ -62,6 +62,8 @@ def test_formulas_are_drawn_by_the_browser_itself():
     page = publish.with_mathml(text)
     assert page.count("<math") == 2 and 'display="block"' in page and "`$HOME`" in page and "```$y$```" in page
     assert "\\sum" not in page
+    numbered = publish.with_mathml("$$x \\tag{7}$$")
+    assert "<mn>7</mn>" in numbered and "tag" not in numbered and '<mspace width="2em"' in numbered
 
 
 def test_links_of_the_book_lead_somewhere(book):
