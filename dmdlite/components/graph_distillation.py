@@ -50,6 +50,10 @@ class GraphDistillationUnit(nn.Module):
         learned = scores.masked_fill(loops, -torch.inf).flatten(1).softmax(dim=1).view_as(scores)
         return torch.where(self.held.isnan(), learned, self.held)
 
+    def strengths(self, edges: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+        """What weighs the lessons: learned edges plus the prior, if there is one, and held edges as they are."""
+        return edges + self.prior * self.held.isnan()
+
     def losses(
         self,
         edges: Edges,
@@ -57,7 +61,7 @@ class GraphDistillationUnit(nn.Module):
         logits: Float[Tensor, "batch modality"],
     ) -> dict[str, Float[Tensor, ""]]:
         """Eq. (9) as `logit`, and the published code's `representation` and `prior_penalty`; none is weighted yet."""
-        strength, scale = edges + self.prior * self.held.isnan(), self.config.graph_representation_scale
+        strength, scale = self.strengths(edges), self.config.graph_representation_scale
         distance = representation_distance(nodes, self.representation)
         mean_edges = whole_batch(edges).mean(dim=0)
         penalty = (mean_edges - self.prior).square().sum() if self.has_prior else logits.new_zeros(())

@@ -95,7 +95,7 @@ def read_graph(model: DMD, space: str, inputs: SpaceInputs, held: Held) -> Graph
     gradients = torch.autograd.grad(loss, [p for group in weights for p in group])
     sizes = torch.stack([gradient.square().sum() for gradient in gradients]).split([len(group) for group in weights])
     with torch.no_grad():
-        strengths, epsilon = graph.edges + unit.prior * held.isnan(), logit_difference(graph.logits)
+        strengths, epsilon = unit.strengths(graph.edges), logit_difference(graph.logits)
         return GraphReading(
             strengths=strengths.mean(dim=0),
             disagreements=epsilon.mean(dim=0),

@@ -102,6 +102,5 @@ def outcome(model: DMD, split: FeatureSplit, names: dict[str, str]) -> Outcome:
     out = model(**make_batch(model, split, list(range(len(split))), padding_mask=False))
     labels = torch.as_tensor(split.labels)
     errors = {head: (out.predictions[head] - labels).abs().mean().item() for head in HEADS}
-    units = model.units
-    edges = {s: out.edges[s].mean(dim=0) + units[s].prior * units[s].held.isnan() for s in SPACES}
+    edges = {space: model.units[space].strengths(out.edges[space]).mean(dim=0) for space in SPACES}
     return Outcome(names, errors, edges)
