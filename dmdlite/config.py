@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from dmdlite.checking import check_fields, known, refuse_unknown
 from dmdlite.presets import DATASETS, MODALITIES, PAPER, SENTIMENT_RANGE, SPACES, TOY, Matrix, graph_prior, loss_weights
@@ -30,6 +30,10 @@ class DMDConfig:
     language_model: str | dict[str, Any] | None = None  # a Hub name, or the fields of its transformers config
     language_model_trainable: bool = True
 
+    # What is asked for. For classes and ordered levels `outputs` says how many; components/tasks.py says the rest.
+    task: Literal["regression", "classification", "ordinal"] = "regression"
+    outputs: int = 1
+
     # The architecture. After "paper:" stands what `paper` says instead of the published code, which `official` follows.
     width: int = 50
     heads: int = 10
@@ -39,6 +43,8 @@ class DMDConfig:
     convolution_padding: Literal["valid", "same"] = "valid"  # paper: the number of time steps is preserved
     causal_attention: bool = True  # no step sees a later one; paper, Eq. (10): no mask
     positions_skip_zeros: bool = True  # no position for a step whose channel 0 is exactly 0; paper: for every step
+    decoupling: Literal["encoders", "none"] = "encoders"  # none: X^com = X^prt = X̃, the last row of the paper's Table 3
+    reinforcement: Literal["crossmodal", "none"] = "crossmodal"  # none: no modality hears another, "w/o CA" of Table 3
     common_branch: Literal["transformer", "time_mean"] = "transformer"  # paper: X^com is fused as it is
     fusion_gate: Literal["replaces", "scales"] = "replaces"  # σ(W h) in place of h; paper: as a weight, σ(W h) ⊙ h
 
@@ -94,6 +100,8 @@ class DMDConfig:
             raise ValueError(f"width must be a multiple of heads, got width {self.width} and {self.heads} heads")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
+        if self.task != "regression" and self.outputs < 2:
+            raise ValueError(f"outputs must be at least 2 for {self.task}, got {self.outputs}")
         if not any(self.loss_weights.values()):
             raise ValueError("loss_weights are all zero: there is nothing to learn from")
         for m, kept in self.kept_lengths.items():
@@ -102,7 +110,7 @@ class DMDConfig:
                     f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}"
                 )
 
-    def replace(self, **changes: Any) -> DMDConfig:
+    def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed; a dict updates a dict field."""
         refuse_unknown(self, changes)
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
@@ -111,13 +119,30 @@ class DMDConfig:
         }
         return replace(self, **deepcopy(kept | changes | updates))
 
-    def without_dropout(self) -> DMDConfig:
+    @classmethod
+    def of(cls, config: DMDConfig, **changes: Any) -> Self:
+        """A config of this kind with the fields that both kinds share, and changes on top.
+
+        The terms of another system's loss keep their own weights: those of `config` are taken if it has the same terms.
+        """
+        own = cls()
+        shared = {f.name: getattr(config, f.name) for f in fields(cls) if hasattr(config, f.name)}
+        if not own.loss_weights.keys() >= shared["loss_weights"].keys():
+            del shared["loss_weights"]
+        return own.replace(**shared).replace(**changes)
+
+    def without_dropout(self) -> Self:
         """The same model with every dropout rate at 0, for demonstrations and exact comparisons."""
         return self.replace(**{f.name: 0.0 for f in fields(self) if f.name.endswith("_dropout")})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, ready for JSON."""
         return asdict(self)
+
+    @property
+    def logits(self) -> int:
+        """Numbers that a head gives for one clip; see components/tasks.py."""
+        return self.outputs - (self.task == "ordinal")
 
     @property
     def memory_layers(self) -> int:
@@ -135,7 +160,7 @@ class DMDConfig:
         return {m: self.lengths[m] - lost[m] for m in MODALITIES}
 
     @classmethod
-    def official(cls, dataset: str = "mosi", **changes: Any) -> DMDConfig:
+    def official(cls, dataset: str = "mosi", **changes: Any) -> Self:
         """What the published code computes on "mosi" or "mosei" (config/config.json:41-97), orthogonality repaired.
 
         The published orthogonality call fails on current PyTorch; "per_sample" is its author's repair.
@@ -143,7 +168,7 @@ class DMDConfig:
         return cls().replace(**DATASETS[known("dataset", dataset, DATASETS)]).replace(**changes)
 
     @classmethod
-    def paper(cls, dataset: str = "mosi", **changes: Any) -> DMDConfig:
+    def paper(cls, dataset: str = "mosi", **changes: Any) -> Self:
         """What the paper's equations say. Sizes, rates and kernels, which it leaves to a supplement, are `official`'s.
 
         Our readings where the paper is silent: X^com is averaged over time wherever a vector is needed (Eqs. 4, 8,
@@ -152,7 +177,7 @@ class DMDConfig:
         return cls.official(dataset).replace(**PAPER).replace(**changes)
 
     @classmethod
-    def toy(cls, **changes: Any) -> DMDConfig:
+    def toy(cls, **changes: Any) -> Self:
         """A small `official` for the toy world: trains on a laptop CPU in about two minutes."""
         return cls().replace(**TOY).replace(**changes)
 

@@ -103,7 +103,9 @@ def test_every_choice_of_every_field_runs():
     for name, hint in get_type_hints(DMDConfig).items():
         if get_origin(hint) is Literal:
             for choice in get_args(hint):
-                assert DMD(small_config(**{name: choice}))(**small_batch()).loss.isfinite()
+                outputs = 2 if choice in ("classification", "ordinal") else 1
+                batch = small_batch() | ({"labels": torch.tensor([0, 1, 1, 0])} if outputs == 2 else {})
+                assert DMD(small_config(outputs=outputs, **{name: choice}))(**batch).loss.isfinite()
 
 
 def test_clips_do_not_influence_each_other():

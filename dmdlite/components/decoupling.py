@@ -39,3 +39,10 @@ class FeatureDecoupler(nn.Module):
         reconstruction = {m: self.decoders[m](x) for m, x in both.items()}
         private_again = {m: self.private_encoders[m](x) for m, x in reconstruction.items()}
         return Decoupled(projected, common, private, reconstruction, private_again)
+
+
+class NoDecoupling(nn.Module):
+    """The ablation: every stream is its own common and private part, and nothing needs to be reconstructed."""
+
+    def forward(self, projected: Streams) -> Decoupled:
+        return Decoupled(projected, projected, projected, projected, projected)

@@ -31,18 +31,22 @@ class GraphDistillationUnit(nn.Module):
         self.config, self.representation = config, config.graph_representations[space]
         graph_width = config.graph_widths[space]
         if config.graph_inputs == "projected":
-            self.project_logit, self.project_node = nn.Linear(1, graph_width), nn.Linear(node_width, graph_width)
+            self.project_logit = nn.Linear(config.logits, graph_width)
+            self.project_node = nn.Linear(node_width, graph_width)
         else:
-            self.project_logit, self.project_node, graph_width = nn.Identity(), nn.Identity(), (1 + node_width) / 2
+            self.project_logit, self.project_node = nn.Identity(), nn.Identity()
+            graph_width = (config.logits + node_width) / 2
         self.edge = nn.Linear(int(4 * graph_width), 1)  # g
         prior = config.graph_priors[space]
         self.has_prior = prior is not None
         self.register_buffer("prior", torch.tensor(prior or [[0.0] * 3] * 3))
         self.register_buffer("held", torch.full((3, 3), torch.nan), persistent=False)
 
-    def forward(self, nodes: Float[Tensor, "batch modality width"], logits: Float[Tensor, "batch modality"]) -> Edges:
+    def forward(
+        self, nodes: Float[Tensor, "batch modality width"], logits: Float[Tensor, "batch modality *logits"]
+    ) -> Edges:
         """The edges w[b, i, j] without the prior: zero diagonal; the learned ones positive, a softmax of all six."""
-        z = torch.cat([self.project_logit(logits[..., None]), self.project_node(nodes)], dim=-1)
+        z = torch.cat([self.project_logit(logits.reshape(*nodes.shape[:2], -1)), self.project_node(nodes)], dim=-1)
         source, target = z[:, :, None, :], z[:, None, :, :]
         pairs = torch.cat(torch.broadcast_tensors(source, target), dim=-1)  # (batch, i, j, [z_i, z_j])
         scores = self.config.graph_sharpness * self.edge(pairs).squeeze(-1)
@@ -58,7 +62,7 @@ class GraphDistillationUnit(nn.Module):
         self,
         edges: Edges,
         nodes: Float[Tensor, "batch modality width"],
-        logits: Float[Tensor, "batch modality"],
+        logits: Float[Tensor, "batch modality *logits"],
     ) -> dict[str, Float[Tensor, ""]]:
         """Eq. (9) as `logit`, and the published code's `representation` and `prior_penalty`; none is weighted yet."""
         strength, scale = self.strengths(edges), self.config.graph_representation_scale
@@ -72,10 +76,13 @@ class GraphDistillationUnit(nn.Module):
         }
 
 
-def logit_difference(logits: Float[Tensor, "batch modality"]) -> Edges:
-    """ε_{i→j} = |logit_j − logit_i|, the teacher i held fixed: distillation moves the student j alone."""
+def logit_difference(logits: Float[Tensor, "batch modality *logits"]) -> Edges:
+    """ε_{i→j} = |logit_j − logit_i|, the teacher i held fixed: distillation moves the student j alone.
+
+    Of several logits it is the mean over them, which the paper, with its one sentiment, leaves open.
+    """
     teacher, student = logits.detach()[:, :, None], logits[:, None, :]
-    return (student - teacher).abs()
+    return (student - teacher).abs().flatten(3).mean(dim=3) if logits.ndim == 3 else (student - teacher).abs()
 
 
 def representation_distance(nodes: Float[Tensor, "batch modality width"], kind: str) -> Edges:

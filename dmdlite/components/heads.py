@@ -1,4 +1,4 @@
-"""From features to a sentiment: the residual head, and the adaptive fusion that ends in one."""
+"""From features to a prediction: the residual head, and the adaptive fusion that ends in one."""
 
 from typing import NamedTuple
 
@@ -8,28 +8,33 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dmdlite.components.dropout import Dropout
+from dmdlite.components.tasks import Logits
 from dmdlite.config import MODALITIES
 
 
 class HeadOutput(NamedTuple):
-    prediction: Float[Tensor, " batch"]
+    prediction: Logits
     hidden: Float[Tensor, "batch hidden"]  # after the ReLU
     features: Float[Tensor, "batch width"]  # after the residual connection
 
 
 class ResidualHead(nn.Module):
-    """x + W₂ ReLU(W₁ x), then a linear regression. All eight predictions of DMD come from such a head."""
+    """x + W₂ ReLU(W₁ x), then a linear map to the prediction. All eight predictions of DMD come from such a head.
 
-    def __init__(self, width: int, hidden: int, dropout: float):
+    logits: how many numbers one prediction is; see `components/tasks.py`.
+    """
+
+    def __init__(self, width: int, hidden: int, dropout: float, logits: int = 1):
         super().__init__()
         self.contract, self.expand = nn.Linear(width, hidden), nn.Linear(hidden, width)
         self.dropout = Dropout(dropout)
-        self.regress = nn.Linear(width, 1)
+        self.regress = nn.Linear(width, logits)
 
     def forward(self, x: Float[Tensor, "batch width"]) -> HeadOutput:
         hidden = F.relu(self.contract(x))
         features = x + self.expand(self.dropout(hidden))
-        return HeadOutput(self.regress(features).squeeze(-1), hidden, features)
+        prediction = self.regress(features)
+        return HeadOutput(prediction.squeeze(-1) if prediction.shape[-1] == 1 else prediction, hidden, features)
 
 
 class AdaptiveFusion(nn.Module):
@@ -38,11 +43,11 @@ class AdaptiveFusion(nn.Module):
     gate: "replaces", the published σ(W h) in place of h; "scales", an adaptive weight on h: σ(W h) ⊙ h.
     """
 
-    def __init__(self, private_width: int, common_width: int, dropout: float, gate: str):
+    def __init__(self, private_width: int, common_width: int, dropout: float, gate: str, logits: int = 1):
         super().__init__()
         widths = {m: private_width for m in MODALITIES} | {"common": common_width}
         self.gates = nn.ModuleDict({name: nn.Linear(width, width) for name, width in widths.items()})
-        self.head = ResidualHead(total := sum(widths.values()), total, dropout)
+        self.head = ResidualHead(total := sum(widths.values()), total, dropout, logits)
         self.scales = gate == "scales"
 
     def forward(

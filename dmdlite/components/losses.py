@@ -42,22 +42,23 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
 
 
 def margin_contrastive_loss(
-    features: dict[str, Float[Tensor, "batch width"]], labels: Float[Tensor, " batch"], config: DMDConfig
+    features: dict[str, Float[Tensor, "batch width"]], labels: Float[Tensor, "batch *outputs"], config: DMDConfig
 ) -> Float[Tensor, ""]:
     """Eq. (4): max(0, margin − cos(x_i, x_j) + cos(x_i, x_k)) over triplets of anchor i, positive j and negative k.
 
     A *sample* is one modality of one clip, so B clips give 3B samples. The `margin_…` fields of the config say which
     triplets count, what the margin is (published: 0.15 |y_i − y_k|; paper: a constant α) and how it is averaged.
     Memory: a few tensors of samples² entries, no triplet is written down. A batch without any triplet gives zero.
-    Of several processes each sees the samples of all.
+    Of several processes each sees the samples of all. Beyond the paper: the distance of several labels is their mean
+    distance, that of two different classes is 1.
     """
     features, labels = {m: whole_batch(x) for m, x in features.items()}, whole_batch(labels)
     modality = torch.arange(len(features), device=labels.device).repeat_interleave(len(labels))
-    labels = labels.repeat(len(features))
+    labels = labels.reshape(len(labels), -1).repeat(len(features), 1)
     cosine = _cosines(torch.cat(list(features.values())))
     classes = labels if config.margin_classes == "label" else labels.clamp(-3, 3).round()
     positive, negative = _pairs(classes, modality, config.margin_triplets)
-    margin = config.margin_constant + config.margin_per_label_distance * (labels[:, None] - labels[None, :]).abs()
+    margin = config.margin_constant + config.margin_per_label_distance * _label_distance(labels, config.task)
     total = torch.einsum("ik,ik->i", _sums_of_hinges(cosine, positive, margin + cosine), negative.to(cosine.dtype))
     count = positive.sum(dim=1) * negative.sum(dim=1)
     if config.margin_average == "triplets":
@@ -70,6 +71,11 @@ def _cosines(x: Float[Tensor, "sample width"]) -> Float[Tensor, "sample sample"]
     unit = x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt()
     with torch.autocast(x.device.type, enabled=False):
         return unit @ unit.T
+
+
+def _label_distance(labels: Float[Tensor, "sample outputs"], task: str) -> Float[Tensor, "sample sample"]:
+    difference = (labels[:, None] - labels[None, :]).abs()
+    return (difference if task != "classification" else (difference > 0).to(labels.dtype)).mean(dim=2)
 
 
 def _sums_of_hinges(
@@ -89,14 +95,14 @@ def _sums_of_hinges(
 
 
 def _pairs(
-    classes: Float[Tensor, " sample"], modality: Int[Tensor, " sample"], triplets: str
+    classes: Float[Tensor, "sample outputs"], modality: Int[Tensor, " sample"], triplets: str
 ) -> tuple[Bool[Tensor, "anchor sample"], Bool[Tensor, "anchor sample"]]:
     """Where j is a positive, and where k is a negative, of anchor i.
 
     "across_modalities" (paper): positives are of the same class and another modality, negatives of another class and
     the same modality. "any_modality" (published code): the modality does not matter.
     """
-    same_class = classes[:, None] == classes[None, :]
+    same_class = (classes[:, None] == classes[None, :]).all(dim=2)
     same_modality = modality[:, None] == modality[None, :]
     positive, negative = same_class, ~same_class
     if triplets == "across_modalities":

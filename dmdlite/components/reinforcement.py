@@ -16,21 +16,26 @@ PAIRS = [(source, target) for target in MODALITIES for source in SOURCES[target]
 
 
 class CrossModalReinforcement(nn.Module):
-    """Z^prt_{→m}: both other modalities answer m's questions, their answers are joined and read by a memory encoder."""
+    """Z^prt_{→m}: both other modalities answer m's questions, their answers are joined and read by a memory encoder.
+
+    Without cross-modal attention (`config.reinforcement`) the memory encoder reads the modality itself, twice.
+    """
 
     def __init__(self, config: DMDConfig):
         super().__init__()
         rates = [config.attention_rates[source] for source, _ in PAIRS]
-        self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates)
+        self.crossmodal = None
+        if config.reinforcement == "crossmodal":
+            self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates)
         memory = [config.memory_attention_dropout] * len(MODALITIES)
         self.memory = SelfAttentionEncoders(config, 2 * config.width, config.memory_layers, memory)
 
     def forward(self, private: Streams, masks: Masks | None) -> Vectors:
         """One vector for each modality: the memory encoder's last step."""
         sources, targets = zip(*PAIRS)
-        answers = encode_each(
-            self.crossmodal, pick(private, targets), pick(private, sources), masks=pick(masks, sources)
-        )
+        answers = pick(private, targets)
+        if self.crossmodal is not None:
+            answers = encode_each(self.crossmodal, answers, pick(private, sources), masks=pick(masks, sources))
         joined = [torch.cat(pair, dim=-1) for pair in zip(answers[::2], answers[1::2])]
         read = encode_each(self.memory, joined, masks=pick(masks, MODALITIES))
         return {m: x.squeeze(1) for m, x in zip(MODALITIES, read)}

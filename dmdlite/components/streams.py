@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from dmdlite.components.dropout import Dropout
 from dmdlite.components.language import LanguageEncoder
-from dmdlite.config import DMDConfig
+from dmdlite.config import MODALITIES, DMDConfig
 
 Streams = dict[str, Float[Tensor, "batch _ width"]]  # modality -> (batch, its own time, width)
 Masks = dict[str, Bool[Tensor, "batch _"]]  # modality -> (batch, its own time), True at real steps
@@ -59,3 +59,16 @@ class TemporalConvolution(nn.Conv1d):
         lost = self.kernel_size[0] - 1 if self.padding == "same" else 0
         padded = F.pad(mask.float(), (lost // 2, lost - lost // 2))
         return F.max_pool1d(padded[:, None], self.kernel_size[0], stride=1)[:, 0] > 0
+
+
+class TemporalConvolutions(nn.ModuleDict):
+    """X̃_m of each modality, and which of its steps are real."""
+
+    def __init__(self, config: DMDConfig):
+        super().__init__({m: TemporalConvolution.from_config(config, m) for m in MODALITIES})
+
+    def forward(
+        self, streams: dict[str, Float[Tensor, "batch _ _"]], mask: Masks | None
+    ) -> tuple[Streams, Masks | None]:
+        masks = mask and {m: self[m].kept_mask(mask[m]) for m in streams}
+        return {m: self[m](x) for m, x in streams.items()}, masks

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dmdlite.components.tasks import Logits
 from dmdlite.config import MODALITIES, DMDConfig
 
 
@@ -20,10 +21,15 @@ from dmdlite.config import MODALITIES, DMDConfig
 class ModelOutput:
     """What every model returns."""
 
-    prediction: Float[Tensor, " batch"]
+    prediction: Logits
     loss: Float[Tensor, ""] | None = None  # None without labels
     losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)  # every term by name, before its weight
     edges: dict[str, Float[Tensor, "batch 3 3"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
+
+    def add_up(self, weights: dict[str, float]) -> "ModelOutput":
+        """The weighted sum of the terms becomes the loss; a term of weight zero takes no part in it."""
+        self.loss = sum(weight * self.losses[name] for name, weight in weights.items() if weight)
+        return self
 
 
 MODEL_CARD = """---
@@ -38,7 +44,10 @@ A model of the family of [DMD](https://arxiv.org/abs/2303.13802), made with dmdl
 class SavedModel(
     nn.Module, PyTorchModelHubMixin, library_name="dmdlite", license="mit", model_card_template=MODEL_CARD
 ):
-    """`save_pretrained`, `from_pretrained` and `push_to_hub` for a model that keeps its DMDConfig as `config`."""
+    """`save_pretrained`, `from_pretrained` and `push_to_hub` for a model that keeps its config as `config`.
+
+    The annotation of the constructor's `config` says of which kind it is.
+    """
 
     config: DMDConfig
     reads: tuple[str, ...] = MODALITIES  # the streams that `forward` needs
@@ -84,8 +93,13 @@ class SavedModel(
         return model.to(device).eval()
 
 
+def config_kind(kind: type[SavedModel]) -> type[DMDConfig]:
+    """The config that a model is made from: DMDConfig, or one that adds the model's own numbers to it."""
+    return inspect.signature(kind).parameters["config"].annotation
+
+
 def check_saved_config(file: Path, kind: type[SavedModel]) -> None:
-    """Raises ValueError unless the file holds each field of a DMDConfig, nothing unknown, and a model of this kind."""
+    """Raises ValueError unless the file holds each field of its config, nothing unknown, and a model of this kind."""
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -94,7 +108,9 @@ def check_saved_config(file: Path, kind: type[SavedModel]) -> None:
         raise ValueError(f"{file} is not a readable config: it holds a {type(saved).__name__}, not named fields")
     if saved.get("model") != kind.__name__:
         raise ValueError(f"{file} describes the model {saved.get('model')!r}, not {kind.__name__}")
-    needed = {f.name for f in fields(DMDConfig)} | set(inspect.signature(kind).parameters) - {"config"} | {"model"}
+    needed = (
+        {f.name for f in fields(config_kind(kind))} | set(inspect.signature(kind).parameters) - {"config"} | {"model"}
+    )
     if odd := sorted(needed ^ set(saved)):
         what = "lacks" if odd[0] in needed else "has the unknown"
         raise ValueError(f"{file} {what} field {odd[0]!r}")

@@ -3,17 +3,17 @@
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
-from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
+from dmdlite.components.decoupling import Decoupled, FeatureDecoupler, NoDecoupling
 from dmdlite.components.graph_distillation import GraphDistillationUnit
 from dmdlite.components.heads import AdaptiveFusion, ResidualHead
 from dmdlite.components.losses import margin_contrastive_loss, orthogonality_loss, reconstruction_loss
 from dmdlite.components.pooling import FlattenedProjections, TimeMeans, Vectors
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
-from dmdlite.components.streams import Masks, StreamReader, TemporalConvolution
+from dmdlite.components.streams import Masks, StreamReader, TemporalConvolutions
+from dmdlite.components.tasks import Logits, task_loss
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
@@ -23,7 +23,7 @@ class Graph:
     """What one GD-Unit saw and made of it."""
 
     nodes: Float[Tensor, "batch 3 width"]
-    logits: Float[Tensor, "batch 3"]
+    logits: Float[Tensor, "batch 3 *logits"]
     edges: Float[Tensor, "batch 3 3"]
 
 
@@ -31,7 +31,7 @@ class Graph:
 class DMDOutput(ModelOutput):
     """The prediction, and everything that led to it."""
 
-    predictions: dict[str, Float[Tensor, " batch"]] = field(default_factory=dict)  # of all eight heads
+    predictions: dict[str, Logits] = field(default_factory=dict)  # of all eight heads
     decoupled: Decoupled | None = None
     compared: Vectors = field(default_factory=dict)  # what the margin loss compares
     common: Vectors = field(default_factory=dict)  # X^com_m as one vector each
@@ -46,18 +46,18 @@ class DMD(SavedModel):
         super().__init__()
         self.read = StreamReader(config)
         self.config = config = self.read.config
-        width, rate = config.width, config.output_dropout
+        width, rate, logits = config.width, config.output_dropout, config.logits
         flat = {m: kept * width for m, kept in config.kept_lengths.items()}
         private, common = 2 * width, 3 * width
-        self.temporal = nn.ModuleDict({m: TemporalConvolution.from_config(config, m) for m in MODALITIES})
-        self.decouple = FeatureDecoupler(width)
+        self.temporal = TemporalConvolutions(config)
+        self.decouple = FeatureDecoupler(width) if config.decoupling == "encoders" else NoDecoupling()
         self.align = FlattenedProjections(config) if config.margin_features == "aligned" else TimeMeans()
         self.read_common = SelfAttentionReaders(config) if config.common_branch == "transformer" else TimeMeans()
         self.reinforce = CrossModalReinforcement(config)
-        self.homogeneous_heads = nn.ModuleDict({m: ResidualHead(flat[m], width, rate) for m in MODALITIES})
-        self.heterogeneous_heads = nn.ModuleDict({m: ResidualHead(private, private, rate) for m in MODALITIES})
-        self.common_head = ResidualHead(common, common, rate)
-        self.fusion = AdaptiveFusion(private, common, rate, config.fusion_gate)
+        self.homogeneous_heads = nn.ModuleDict({m: ResidualHead(flat[m], width, rate, logits) for m in MODALITIES})
+        self.heterogeneous_heads = nn.ModuleDict({m: ResidualHead(private, private, rate, logits) for m in MODALITIES})
+        self.common_head = ResidualHead(common, common, rate, logits)
+        self.fusion = AdaptiveFusion(private, common, rate, config.fusion_gate, logits)
         node_widths = {"homogeneous": width, "heterogeneous": private}
         self.units = nn.ModuleDict(
             {space: GraphDistillationUnit(config, space, node_widths[space]) for space in SPACES}
@@ -79,7 +79,7 @@ class DMD(SavedModel):
         language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
         vision: Float[Tensor, "batch _ _"],
         audio: Float[Tensor, "batch _ _"],
-        labels: Float[Tensor, " batch"] | None = None,
+        labels: Num[Tensor, "batch *outputs"] | None = None,
         mask: Masks | None = None,
     ) -> DMDOutput:
         """Streams are (batch, time, feature); with a language model `language` is (batch, 3, time) ids, mask, segments.
@@ -87,8 +87,8 @@ class DMD(SavedModel):
         mask[m] is True at the real time steps of modality m. Without it padding counts as signal, as published.
         """
         streams = self.read({"language": language, "vision": vision, "audio": audio}, mask)
-        masks = mask and {m: self.temporal[m].kept_mask(mask[m]) for m in MODALITIES}
-        decoupled = self.decouple({m: self.temporal[m](x) for m, x in streams.items()})  # Eq. (1)
+        projected, masks = self.temporal(streams, mask)
+        decoupled = self.decouple(projected)  # Eq. (1)
         common = self.read_common(decoupled.common, masks)
         reinforced = self.reinforce(decoupled.private, masks)  # Eq. (10)
         joined = torch.cat([common[m] for m in MODALITIES], dim=1)
@@ -114,21 +114,17 @@ class DMD(SavedModel):
         out.graphs[space] = Graph(nodes, logits, out.edges[space])
         out.predictions |= {f"{space}_{m}": read[m].prediction for m in MODALITIES}
 
-    def add_losses(self, out: DMDOutput, labels: Float[Tensor, " batch"]) -> DMDOutput:
+    def add_losses(self, out: DMDOutput, labels: Num[Tensor, "batch *outputs"]) -> DMDOutput:
         """Every term by name, and their weighted sum, Eq. (11)."""
-        if labels.shape != out.prediction.shape:
-            raise ValueError(f"labels have shape {tuple(labels.shape)}, expected {tuple(out.prediction.shape)}")
-        labels = labels.to(next(self.parameters()).dtype)
         config, parts = self.config, out.decoupled
-        out.losses = {f"task_{head}": F.l1_loss(prediction, labels) for head, prediction in out.predictions.items()}
+        out.losses = {f"task_{head}": task_loss(x, labels, config.task) for head, x in out.predictions.items()}
         norm = config.reconstruction_norm
         out.losses["reconstruction"] = reconstruction_loss(parts.projected, parts.reconstruction, norm)
         out.losses["cycle"] = reconstruction_loss(parts.private, parts.private_again, norm)
         over, clamped = config.orthogonality_over, config.orthogonality_clamped
         out.losses["orthogonality"] = orthogonality_loss(parts.common, parts.private, over, clamped)
-        out.losses["margin"] = margin_contrastive_loss(out.compared, labels, config)
+        out.losses["margin"] = margin_contrastive_loss(out.compared, labels.to(out.prediction.dtype), config)
         for space, graph in out.graphs.items():
             terms = self.units[space].losses(graph.edges, graph.nodes, graph.logits)
             out.losses |= {f"gd_{space}_{name}": term for name, term in terms.items()}
-        out.loss = sum(weight * out.losses[name] for name, weight in config.loss_weights.items() if weight)
-        return out
+        return out.add_up(config.loss_weights)

@@ -1,11 +1,11 @@
 """One modality on its own: the baseline that every multimodal model has to beat."""
 
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from dmdlite.components.heads import ResidualHead
 from dmdlite.components.streams import Masks, StreamReader, TemporalConvolution
+from dmdlite.components.tasks import task_loss
 from dmdlite.components.transformer import SelfAttentionEncoders, encode_each
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel
@@ -27,7 +27,7 @@ class Unimodal(SavedModel):
         self.config = config = self.read.config
         self.temporal = TemporalConvolution.from_config(config, modality)
         self.encoder = SelfAttentionEncoders(config, config.width, config.layers, [config.attention_rates[modality]])
-        self.head = ResidualHead(config.width, config.width, config.output_dropout)
+        self.head = ResidualHead(config.width, config.width, config.output_dropout, config.logits)
 
     def saved_fields(self) -> dict:
         return super().saved_fields() | {"modality": self.modality}
@@ -37,7 +37,7 @@ class Unimodal(SavedModel):
         language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"] | None = None,
         vision: Float[Tensor, "batch _ _"] | None = None,
         audio: Float[Tensor, "batch _ _"] | None = None,
-        labels: Float[Tensor, " batch"] | None = None,
+        labels: Num[Tensor, "batch *outputs"] | None = None,
         mask: Masks | None = None,
     ) -> ModelOutput:
         m = self.modality
@@ -46,6 +46,6 @@ class Unimodal(SavedModel):
         (read,) = encode_each(self.encoder, [self.temporal(stream)], masks=None if kept is None else [kept])
         out = ModelOutput(self.head(read.squeeze(1)).prediction)
         if labels is not None:
-            out.loss = F.l1_loss(out.prediction, labels)
-            out.losses = {"task_final": out.loss}
+            out.losses = {"task_final": task_loss(out.prediction, labels, self.config.task)}
+            out.add_up({"task_final": 1.0})
         return out

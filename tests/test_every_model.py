@@ -1,0 +1,53 @@
+"""What holds for every model that has a name: it can learn by heart, and it takes every task."""
+
+import pytest
+import torch
+from test_models import small_batch, small_config
+
+from dmdlite.components.tasks import decide
+from dmdlite.models import NAMES, build
+from dmdlite.training.loop import seed_everything
+
+TASKS = {  # task, outputs, labels of four clips, shape of the prediction
+    "sentiment": ("regression", 1, [0.2, 0.2, -1.4, -0.8], (4,)),
+    "valence and arousal": ("regression", 2, [[0.2, 1.0], [0.2, -1.0], [-1.4, 0.5], [-0.8, 0.0]], (4, 2)),
+    "two classes": ("classification", 2, [0, 1, 1, 0], (4, 2)),
+    "five classes": ("classification", 5, [4, 1, 0, 1], (4, 5)),
+    "four levels": ("ordinal", 4, [0, 3, 1, 3], (4, 3)),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sixteen_clips_are_learned_by_heart(name):
+    seed_everything(0)
+    batch = small_batch(16) | {"labels": torch.linspace(-3, 3, 16)}
+    model = build(name, small_config()).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(400):
+        out = model(**batch)
+        optimizer.zero_grad()
+        out.loss.backward()
+        optimizer.step()
+        if step % 20 == 0 and mean_error(model, batch) < 0.1:
+            break
+    assert mean_error(model, batch) < 0.1  # a constant: 1.6
+
+
+def mean_error(model, batch) -> float:
+    with torch.no_grad():
+        return float((model.eval()(**batch).prediction - batch["labels"]).abs().mean())
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_is_learned_from(name, task):
+    kind, outputs, labels, shape = TASKS[task]
+    model = build(name, small_config(task=kind, outputs=outputs))
+    batch = small_batch() | {"labels": torch.tensor(labels)}
+    out = model(**batch)
+    assert out.prediction.shape == shape and out.loss.isfinite()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    out.loss.backward()
+    optimizer.step()
+    assert model(**batch).losses["task_final"] < out.losses["task_final"]
+    assert decide(out.prediction, kind).shape == batch["labels"].shape
