@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 
 PRESETS = ("toy", "mosi", "mosei", "paper-mosi", "paper-mosei")
 DATA_HELP = "MMSA pickle or converted folder (default: data_samples/toy)"
-SHOWN_SCORES = {"mae": "MAE", "corr": "Corr", "acc2": "ACC2", "f1": "F1", "acc7": "ACC7"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -97,6 +96,8 @@ def _add_compare(commands: Any) -> None:
 def _add_shared(parser: Parser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, metavar="PATH", help=DATA_HELP)
+    text = "regression, classification or ordinal; numbers and classes come from the data (default: regression)"
+    data.add_argument("--task", default="regression", metavar="NAME", help=text)
     data.add_argument("--mask", action="store_true", help="tell the model which time steps are padding (default: no)")
     text = "What is not given here is the preset's. Sizes of the data come from the data."
     recipe = parser.add_argument_group("recipe", text)
@@ -140,11 +141,13 @@ def train(options: argparse.Namespace) -> None:
     seed_everything(training.seed)
     model = build(options.model, config)
     from dmdlite.training.callbacks import is_first_process
+    from dmdlite.training.metrics import table_scores
     from dmdlite.training.trainer import train as run
 
     metrics = run(model, splits, output, training).metrics
     if is_first_process():
-        print(f"\nbest epoch {metrics['best_epoch']} of {metrics['epochs']}\n{score_table(metrics)}")
+        table = score_table(metrics, table_scores(config.task, config.outputs))
+        print(f"\nbest epoch {metrics['best_epoch']} of {metrics['epochs']}\n{table}")
         print(f"everything is in {output}")
 
 
@@ -193,11 +196,11 @@ def sample_data() -> Path:
 
 def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any, Any]:
     """The DMDConfig and TrainingConfig that the options ask for, with the sizes of the data."""
+    from dmdlite.checking import known
     from dmdlite.config import DMDConfig, TrainingConfig
-    from dmdlite.data.features import feature_shapes
+    from dmdlite.data.features import feature_shapes, label_shape
 
-    if options.preset not in PRESETS:
-        raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {options.preset!r}")
+    known("--preset", options.preset, PRESETS)
     kind, _, dataset = options.preset.rpartition("-")
     make = DMDConfig.toy if dataset == "toy" else getattr(DMDConfig, kind or "official")
     config = make() if dataset == "toy" else make(dataset)
@@ -207,7 +210,9 @@ def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any,
     if options.language_model is not None:
         config = config.replace(language_model=None if options.language_model == "none" else options.language_model)
     own, others = split_settings(options.set, {f.name for f in fields(TrainingConfig)})
-    return config.replace(**feature_shapes(splits)).replace(**others), training.replace(**own)
+    known("--task", options.task, ("regression", "classification", "ordinal"))
+    config = config.replace(**feature_shapes(splits), **label_shape(splits, options.task))
+    return config.replace(**others), training.replace(**own)
 
 
 def split_settings(settings: Sequence[str], training: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -229,14 +234,19 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: vars(options)[name] for name in names if vars(options).get(name) is not None}
 
 
-def score_table(metrics: Mapping[str, Any]) -> str:
-    """Test and validation scores beside those of always predicting the training split's median."""
+def score_table(metrics: Mapping[str, Any], scores: Sequence[str]) -> str:
+    """Test and validation scores beside those of always giving the same answer."""
+    from dmdlite.training.metrics import title
+
     constant = metrics["constant"]
+    answer = constant["prediction"]
+    always = "constant" if isinstance(answer, list) else f"constant {answer:.1f}"
     rows = {split: metrics[split] for split in ("test", "valid")}
-    rows |= {f"{split}, constant {constant['prediction']:.1f}": constant[split] for split in ("test", "valid")}
-    lines = [f"{'':22s}" + "".join(f"{title:>8s}" for title in SHOWN_SCORES.values())]
+    rows |= {f"{split}, {always}": constant[split] for split in ("test", "valid")}
+    columns = {score: max(8, len(title(score)) + 2) for score in scores}
+    lines = [f"{'':22s}" + "".join(f"{title(score):>{width}s}" for score, width in columns.items())]
     for name in sorted(rows):
-        lines.append(f"{name:22s}" + "".join(f"{rows[name][score]:8.3f}" for score in SHOWN_SCORES))
+        lines.append(f"{name:22s}" + "".join(f"{rows[name][score]:{width}.3f}" for score, width in columns.items()))
     return "\n".join(lines)
 
 

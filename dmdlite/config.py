@@ -192,9 +192,9 @@ class TrainingConfig:
     learning_rate: float = 2e-3  # Adam
     weight_decay: float = 0.0
     gradient_clip: float = 0.6  # largest absolute value of one gradient entry; 0 switches it off
-    plateau_patience: int = 5  # epochs without a better validation MAE before the learning rate is halved
+    plateau_patience: int = 5  # epochs without a lower validation error before the learning rate is halved
     plateau_factor: float = 0.5
-    early_stopping_patience: int = 10  # epochs without a better validation MAE before training stops
+    early_stopping_patience: int = 10  # epochs without a lower validation error before training stops
     seed: int = 0  # of the weights, of dropout and of the order of the clips
     bf16: bool = False
     compile: bool = False  # by torch.compile, with CUDA graphs on a GPU: pays off in long runs

@@ -39,7 +39,7 @@ def place(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch, place):
     """Drawing takes longer than training here; the run in `place` has the real ones."""
-    for name in ("draw_losses", "draw_predictions", "draw_edges"):
+    for name in ("draw_losses", "draw_answers", "draw_edges"):
         monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
 
 

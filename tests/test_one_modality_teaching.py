@@ -41,7 +41,7 @@ def test_each_output_of_a_kernel_stands_under_the_middle_of_its_window():
 
 
 def test_learning_has_one_panel_for_each_run():
-    records = [{"epoch": e, "losses": {"total": 2.0 / e}, "valid_mae": abs(e - 2) + 1.0} for e in (1, 2, 3)]
+    records = [{"epoch": e, "losses": {"total": 2.0 / e}, "valid_error": abs(e - 2) + 1.0} for e in (1, 2, 3)]
     figure = draw_learning({"audio": records, "shuffled": records}, 1.3, "a title")
     assert [axis.get_title() for axis in figure.axes] == ["audio", "shuffled"]
     (best,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]

@@ -23,6 +23,7 @@ from dmdlite.data.toy import toy_world
 from dmdlite.models import build
 from dmdlite.training import checkpoints, compare, runs
 from dmdlite.training.loop import epochs_without_progress, plain_loop, predict, seed_everything
+from dmdlite.training.predictions import read_predictions
 from dmdlite.training.trainer import train
 
 KEYS = {"mae", "corr", "acc2", "f1", "acc7", "acc2_with_zero", "f1_with_zero"}
@@ -59,7 +60,7 @@ def finished(splits, config, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch, finished):
     """Drawing takes longer than training here; `finished` has the real ones."""
-    for name in ("draw_losses", "draw_predictions", "draw_edges"):
+    for name in ("draw_losses", "draw_answers", "draw_edges"):
         monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
 
 
@@ -91,7 +92,7 @@ def test_plain_loop_and_trainer_agree(splits, config, tmp_path, changes):
     for ours, theirs in zip(plain_epochs, trained_epochs, strict=True):
         assert ours["losses"] == pytest.approx(theirs["losses"], rel=1e-5)
         assert ours["learning_rate"] == theirs["learning_rate"]
-        assert ours["valid_mae"] == pytest.approx(theirs["valid_mae"], rel=1e-5)
+        assert ours["valid_error"] == pytest.approx(theirs["valid_error"], rel=1e-5)
         np.testing.assert_allclose(ours["edges"]["homogeneous"], theirs["edges"]["homogeneous"], rtol=1e-5)
     for ours, theirs in zip(plain.parameters(), trained.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -112,12 +113,12 @@ def test_early_stopping_and_the_plateau_follow_the_validation_error(splits, conf
     assert epochs_without_progress(result.epochs) == 4
     assert result.metrics["best_epoch"] == len(result.epochs) - 4
     assert result.epochs[-1]["learning_rate"] < 0.05
-    best = min(record["valid_mae"] for record in result.epochs)
+    best = min(record["valid_error"] for record in result.epochs)
     assert np.abs(predict(model, splits["valid"]) - splits["valid"].labels).mean() == pytest.approx(best, rel=1e-6)
 
 
 def test_epochs_without_progress_counts_from_the_first_of_equal_ones():
-    assert epochs_without_progress([{"valid_mae": mae} for mae in (2.0, 1.0, 1.0, 3.0)]) == 2
+    assert epochs_without_progress([{"valid_error": mae} for mae in (2.0, 1.0, 1.0, 3.0)]) == 2
 
 
 def test_run_folder_is_whole(finished, splits, config):
@@ -351,7 +352,7 @@ def test_comparison(splits, config, tmp_path, capsys):
     folders = [tmp_path / "language" / f"seed_{seed}" for seed in (0, 1)]
     maes = [runs.load_result(folder).metrics["test"]["mae"] for folder in folders]
     assert table["language"]["mae"] == pytest.approx((np.mean(maes), np.std(maes, ddof=1)))
-    test = [runs.read_predictions(tmp_path / m / "seed_0")["test"] for m in ("language", "vision", "audio")]
+    test = [read_predictions(tmp_path / m / "seed_0")["test"] for m in ("language", "vision", "audio")]
     mean = np.mean([one["prediction"] for one in test], axis=0)
     assert compare.fuse(compare.plain_mean, tmp_path, 0)["mae"] == pytest.approx(np.abs(mean - test[0]["label"]).mean())
     text = (tmp_path / "comparison.md").read_text()

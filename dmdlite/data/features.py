@@ -7,7 +7,7 @@ from pathlib import Path
 from dmdlite.data.folder import INDEX, check_free, read_folder, write_folder
 from dmdlite.data.mmsa import read_mmsa, write_mmsa
 from dmdlite.data.pickles import DataError, UnsafePickle
-from dmdlite.data.splits import SPLITS, FeatureSplit, check_fits, feature_shapes, fingerprint
+from dmdlite.data.splits import SPLITS, FeatureSplit, check_fits, feature_shapes, fingerprint, label_shape
 
 __all__ = [
     "SPLITS",
@@ -18,6 +18,7 @@ __all__ = [
     "convert_features",
     "feature_shapes",
     "fingerprint",
+    "label_shape",
     "load_features",
     "write_folder",
     "write_mmsa",

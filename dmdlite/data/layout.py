@@ -67,16 +67,16 @@ class Layout:
             self.fail(key, f"holds {array.dtype}, not numbers")
         return array
 
-    def labels(self) -> Float[np.ndarray, "clip"]:
-        labels = self.numbers("regression_labels")
-        if labels.ndim not in (1, 2) or labels.shape[1:] not in ((), (1,)):
-            self.fail("regression_labels", f"shape {labels.shape}, not (clips,) or (clips, 1)")
-        labels = labels.reshape(-1).astype(np.float32)
+    def labels(self) -> Float[np.ndarray, "clip *outputs"]:
+        labels = self.numbers("regression_labels").astype(np.float32)
+        if labels.ndim not in (1, 2) or labels.shape[1:] == (0,):
+            self.fail("regression_labels", f"shape {labels.shape}, not (clips,) or (clips, numbers)")
+        labels = labels[:, 0] if labels.shape[1:] == (1,) else labels
         low, high = SENTIMENT_RANGE
         if not len(labels):
             self.fail("regression_labels", "empty, the split has no clips")
         if bad := int((~np.isfinite(labels)).sum()):
-            self.fail("regression_labels", f"{bad} of {len(labels)} labels are NaN or infinite")
+            self.fail("regression_labels", f"{bad} of {labels.size} labels are NaN or infinite")
         if len(odd := labels[(labels < low) | (labels > high)]):
             self.fail("regression_labels", f"{len(odd)} labels outside [{low:g}, {high:g}], the first is {odd[0]:g}")
         return labels

@@ -33,7 +33,8 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
     content = {name: to_layout(splits[name]) for name in SPLITS}
     make_splits(content, Path(path).name)
     for name, layout in content.items():
-        layout["annotations"] = ANNOTATIONS[1 + np.sign(splits[name].labels).astype(int)]
+        if splits[name].labels.ndim == 1:
+            layout["annotations"] = ANNOTATIONS[1 + np.sign(splits[name].labels).astype(int)]
     unfinished = Path(f"{path}.unfinished")
     plain = {name: {key: _plain(value) for key, value in layout.items()} for name, layout in content.items()}
     try:
@@ -88,3 +89,6 @@ def _check_agreement(train: FeatureSplit, split: FeatureSplit) -> None:
         if modality in split.features and split.features[modality].shape[2] != train.features[modality].shape[2]:
             width, expected = split.features[modality].shape[2], train.features[modality].shape[2]
             raise DataError(f"{where}: width {width}, but split 'train' has {expected}.")
+    if split.labels.shape[1:] != train.labels.shape[1:]:
+        where = f"{split.source}, split {split.name!r}, key 'regression_labels'"
+        raise DataError(f"{where}: shape {split.labels.shape}, but split 'train' has {train.labels.shape}.")

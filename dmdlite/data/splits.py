@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from dmdlite.config import MODALITIES, DMDConfig
@@ -18,6 +18,11 @@ from dmdlite.data.pickles import DataError
 SPLITS = ("train", "valid", "test")
 Indices = slice | Sequence[int] | np.ndarray | Tensor
 FINGERPRINT_CLIPS = 16
+NEEDED = {
+    "text": "language features",
+    "text_bert": "token ids",
+    "classification_labels": "classes",
+}  # under MMSA's keys
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,10 @@ class FeatureSplit:
 
     features: dict[str, Float[np.ndarray, "clip _time _width"]]  # by modality, zero at padding; may be mapped from disk
     lengths: dict[str, Int[np.ndarray, "clip"]]  # by modality: true time steps before the padding, at least 1
-    labels: Float[np.ndarray, "clip"]  # sentiment in [-3, 3]
+    labels: Float[np.ndarray, "clip *outputs"]  # sentiment in [-3, 3], or several numbers such as valence and arousal
     ids: list[str]
     raw_text: list[str]
-    classes: Int[np.ndarray, "clip"] | None = None  # 0 negative, 1 neutral, 2 positive
+    classes: Int[np.ndarray, "clip"] | None = None  # from 0; in MMSA's files 0 negative, 1 neutral, 2 positive
     tokens: Int[np.ndarray, "clip 3 _time"] | None = None  # token ids, attention mask, segment ids
     source: str = "these features"  # the file or folder it came from, for messages
     name: str = "unnamed"  # "train", "valid" or "test"
@@ -47,13 +52,24 @@ class FeatureSplit:
         steps = {modality: x.shape[1] for modality, x in self.features.items()}
         return steps if "language" in steps else {"language": self.tokens.shape[2]} | steps
 
+    def truth(self, task: str = "regression") -> Num[np.ndarray, "clip *outputs"]:
+        """What a model is asked for: the numbers, or for "classification" and "ordinal" the classes."""
+        return self.labels if task == "regression" else self._need("classification_labels", self.classes)
+
     def batch(
-        self, indices: Indices, *, tokens: bool = False, mask: bool = False, modalities: Sequence[str] = MODALITIES
+        self,
+        indices: Indices,
+        *,
+        tokens: bool = False,
+        mask: bool = False,
+        modalities: Sequence[str] = MODALITIES,
+        task: str = "regression",
     ) -> dict[str, Any]:
         """Tensors of some clips under the names of the model's inputs.
 
         language, vision, audio: (B, T_m, D_m) float32; with `tokens`, language is (B, 3, T) int64: token ids, attention
-        mask, segment ids. labels: (B,) float32. With `mask`, mask: a dict of (B, T_m) bool, true at the real steps.
+        mask, segment ids. labels: (B,) or (B, outputs) float32, (B,) int64 of a task with classes. With `mask`, mask: a
+        dict of (B, T_m) bool, true at the real steps.
         Only what is asked for is read from a mapped file. Raises DataError if the split lacks some of it.
         """
         rows = _rows(indices, len(self))
@@ -63,7 +79,8 @@ class FeatureSplit:
                 batch[m] = torch.from_numpy(self._need("text_bert", self.tokens)[rows].astype(np.int64))
             else:
                 batch[m] = _floats(self._need("text", self.features.get(m)), rows)
-        batch["labels"] = _floats(self.labels, rows)
+        truth = self.truth(task)
+        batch["labels"] = _floats(truth, rows) if task == "regression" else torch.from_numpy(np.int64(truth[rows]))
         if mask:
             real = {m: np.arange(self.steps[m]) < self.lengths[m][rows, None] for m in modalities}
             batch["mask"] = {m: torch.from_numpy(steps) for m, steps in real.items()}
@@ -71,8 +88,8 @@ class FeatureSplit:
 
     def _need(self, key: str, array: np.ndarray | None) -> np.ndarray:
         if array is None:
-            what = {"text": "language features", "text_bert": "token ids"}[key]
-            raise DataError(f"{self.source}, split {self.name!r} has no {what} (key {key!r}), which the model reads.")
+            what = NEEDED[key]
+            raise DataError(f"{self.source}, split {self.name!r} has no {what} (key {key!r}), which the model needs.")
         return array
 
     def subset(self, indices: Indices) -> FeatureSplit:
@@ -111,9 +128,21 @@ def feature_shapes(splits: Mapping[str, FeatureSplit]) -> dict[str, dict[str, in
     return {"feature_widths": {m: x.shape[2] for m, x in train.features.items()}, "lengths": train.steps}
 
 
+def label_shape(splits: Mapping[str, FeatureSplit], task: str = "regression") -> dict[str, Any]:
+    """What a config needs to know of the labels, for a task: `config.replace(**label_shape(splits, task))`."""
+    truth = {name: split.truth(task) for name, split in splits.items()}
+    if task == "regression":
+        return {"task": task, "outputs": int(np.prod(truth["train"].shape[1:]))}
+    return {"task": task, "outputs": 1 + int(max(classes.max() for classes in truth.values()))}
+
+
 def check_fits(splits: Mapping[str, FeatureSplit], config: DMDConfig, modalities: Sequence[str] = MODALITIES) -> None:
-    """Raises DataError with one sentence if a model made for `config` cannot read these modalities of the splits."""
+    """Raises DataError with one sentence if a model made for `config` cannot read these modalities of the splits.
+
+    Nor must it be asked for other numbers or classes than they have.
+    """
     for split in splits.values():
+        _check_labels(split, config)
         for modality in modalities:
             if modality == "language" and config.language_model is not None:
                 _check_tokens(split, config.language_model)
@@ -121,6 +150,16 @@ def check_fits(splits: Mapping[str, FeatureSplit], config: DMDConfig, modalities
                 features = split._need("text", split.features.get(modality))
                 _check_size(split, modality, "width", features.shape[2], config.feature_widths[modality])
             _check_size(split, modality, "length", split.steps[modality], config.lengths[modality])
+
+
+def _check_labels(split: FeatureSplit, config: DMDConfig) -> None:
+    truth, where = split.truth(config.task), f"{split.source}, split {split.name!r}"
+    if config.task == "regression":
+        if (numbers := int(np.prod(truth.shape[1:]))) != config.outputs:
+            raise DataError(f"{where} has {numbers} numbers as a label, the model was made for {config.outputs}.")
+    elif truth.min() < 0 or truth.max() >= config.outputs:
+        odd = int(truth.min() if truth.min() < 0 else truth.max())
+        raise DataError(f"{where} has the class {odd}, the model was made for classes 0 to {config.outputs - 1}.")
 
 
 def _check_tokens(split: FeatureSplit, language_model: str | dict[str, Any]) -> None:
@@ -153,6 +192,8 @@ def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
         parts += [x[clips] for _, x in sorted(split.features.items())]
         if split.tokens is not None:
             parts.append(split.tokens[clips])
+        if split.classes is not None:
+            parts.append(split.classes)
         for part in parts:
             digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
     return digest.hexdigest()[:16]

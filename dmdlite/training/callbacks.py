@@ -29,7 +29,7 @@ class ClipByValue(TrainerCallback):
 
 
 class StopEarly(TrainerCallback):
-    """Ends training after some epochs without a better validation MAE; the log is its memory, also after a resume."""
+    """Ends training after some epochs without a better validation error; the log is its memory, also after a resume."""
 
     def __init__(self, patience: int):
         self.patience = patience
@@ -89,5 +89,5 @@ def epoch_line(records: list[dict[str, Any]], epochs: int, seconds: float) -> st
     """One line on the last of these epochs."""
     last = records[-1]
     best = "best so far" if epochs_without_progress(records) == 0 else ""
-    numbers = f"loss {last['losses']['total']:8.4f}   validation MAE {last['valid_mae']:.4f}"
+    numbers = f"loss {last['losses']['total']:8.4f}   validation error {last['valid_error']:.4f}"
     return f"epoch {last['epoch']:3d}/{epochs}   {numbers}   {seconds:5.1f} s   {best}".rstrip()

@@ -87,8 +87,8 @@ def records_in(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "learning_rate": entry["learning_rate"],
             "losses": dict(sorted(entry["losses"].items(), key=lambda term: (term[0] != "total", term[0]))),
             "edges": dict(sorted(entry["edges"].items(), key=lambda graph: (graph[0] not in SPACES[:1], graph[0]))),
-            "valid_mae": entry["valid_mae"],
+            "valid_error": entry["valid_error"],
         }
         for entry in log_history
-        if "valid_mae" in entry
+        if "valid_error" in entry
     ]

@@ -13,7 +13,8 @@ from dmdlite.data.features import FeatureSplit
 from dmdlite.models import NAMES, build
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.metrics import sentiment_metrics
-from dmdlite.training.runs import read_predictions, write_text
+from dmdlite.training.predictions import read_predictions
+from dmdlite.training.runs import write_text
 from dmdlite.training.trainer import train
 
 SCORES = ("mae", "corr", "acc2", "f1", "acc7")

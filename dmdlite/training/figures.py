@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int, Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dmdlite.components.tasks import decide
 from dmdlite.config import MODALITIES
 
 # Paul Tol's bright palette, safe for colour-blind readers.
@@ -20,16 +22,16 @@ MODEL, INK, QUIET = "#AA3377", "#222222", "#888888"  # all modalities together; 
 Records = list[dict[str, Any]]
 
 
-def draw_losses(epochs: Records, constant_mae: float) -> Figure:
-    """Validation MAE, beside a constant predictor's, and every loss term on its own scale, over the epochs."""
+def draw_losses(epochs: Records, constant_error: float) -> Figure:
+    """Validation error, beside a constant predictor's, and every loss term on its own scale, over the epochs."""
     terms = list(epochs[0]["losses"])
     columns = 4
     rows = -(-(len(terms) + 1) // columns)
     figure = Figure(figsize=(11, 1.0 + 1.6 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     numbers = [record["epoch"] for record in epochs]
-    best = min(epochs, key=lambda record: record["valid_mae"])
-    _validation_panel(axes[0], numbers, epochs, best, constant_mae)
+    best = min(epochs, key=lambda record: record["valid_error"])
+    _validation_panel(axes[0], numbers, epochs, best, constant_error)
     for axis, term in zip(axes[1:], terms, strict=False):
         axis.plot(numbers, [record["losses"][term] for record in epochs], color=INK, marker=_marker(epochs))
         axis.set_title("training loss, total" if term == "total" else term.replace("_", " "), fontsize=8)
@@ -43,10 +45,10 @@ def draw_losses(epochs: Records, constant_mae: float) -> Figure:
 
 
 def _validation_panel(axis: Axes, numbers: list[int], epochs: Records, best: dict[str, Any], constant: float) -> None:
-    axis.plot(numbers, [record["valid_mae"] for record in epochs], color=MODEL, marker=_marker(epochs))
-    axis.plot(best["epoch"], best["valid_mae"], "o", color=MODEL)
+    axis.plot(numbers, [record["valid_error"] for record in epochs], color=MODEL, marker=_marker(epochs))
+    axis.plot(best["epoch"], best["valid_error"], "o", color=MODEL)
     axis.axhline(constant, color=QUIET, linestyle="dashed", linewidth=1)
-    axis.set_title(f"validation MAE (dashed: a constant, {constant:.2f})", fontsize=8)
+    axis.set_title(f"validation error (dashed: a constant, {constant:.2f})", fontsize=8)
 
 
 def draw_predictions(
@@ -65,6 +67,53 @@ def draw_predictions(
     error, constant = metrics["test"]["mae"], metrics["constant"]["test"]["mae"]
     axis.set_title(f"Test clips are missed by {error:.2f} on average\n(by a constant: {constant:.2f})", fontsize=12)
     axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_answers(
+    predictions: Float[np.ndarray, "clips *logits"],
+    truth: Num[np.ndarray, "clips *outputs"],
+    metrics: dict[str, Any],
+    task: str,
+) -> Figure:
+    """The answers to the test clips against the truth, as the task asks for."""
+    if task == "regression" and truth.ndim == 1:
+        return draw_predictions(predictions, truth, metrics)
+    return draw_numbers(predictions, truth, metrics) if task == "regression" else draw_classes(predictions, truth, task)
+
+
+def draw_numbers(
+    predictions: Float[np.ndarray, "clips outputs"], truth: Float[np.ndarray, "clips outputs"], metrics: dict[str, Any]
+) -> Figure:
+    """One panel for each number; on the diagonal prediction and truth agree."""
+    count = truth.shape[1]
+    figure = Figure(figsize=(3.6 * count, 4.2), layout="constrained")
+    for i, axis in enumerate(figure.subplots(1, count, squeeze=False)[0]):
+        span = [min(truth[:, i].min(), predictions[:, i].min()), max(truth[:, i].max(), predictions[:, i].max())]
+        axis.plot(span, span, color=QUIET, linestyle="dashed", linewidth=1)
+        axis.scatter(truth[:, i], predictions[:, i], s=16, color=MODEL, alpha=0.6, linewidths=0)
+        axis.set(xlabel=f"true number {i + 1}", ylabel=f"predicted number {i + 1}")
+        axis.set_title(
+            f"CCC {metrics['test'][f'ccc_{i + 1}']:.2f}, MAE {metrics['test'][f'mae_{i + 1}']:.2f}", fontsize=10
+        )
+        axis.spines[["top", "right"]].set_visible(False)
+    error, constant = metrics["test"]["mae"], metrics["constant"]["test"]["mae"]
+    figure.suptitle(f"Test clips are missed by {error:.2f} on average (by a constant: {constant:.2f})", fontsize=12)
+    return figure
+
+
+def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.ndarray, "clips"], task: str) -> Figure:
+    """How many test clips of each true class (rows) got which answer (columns); right answers are on the diagonal."""
+    answers = decide(torch.from_numpy(predictions), task).numpy()
+    counts = np.zeros((1 + max(truth.max(), answers.max()),) * 2, int)
+    np.add.at(counts, (truth, answers), 1)
+    figure = Figure(figsize=(1.6 + 0.55 * len(counts), 2.0 + 0.55 * len(counts)), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(counts, cmap="Purples", vmin=0)
+    for (row, column), count in np.ndenumerate(counts):
+        axis.text(column, row, count, ha="center", va="center", color="white" if count > counts.max() / 2 else INK)
+    axis.set(xticks=range(len(counts)), yticks=range(len(counts)), xlabel="answer", ylabel="true class")
+    figure.suptitle(f"{(truth == answers).mean():.0%} of the test clips\nget their class", fontsize=11)
     return figure
 
 

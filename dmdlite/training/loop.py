@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
+from dmdlite.training.metrics import task_error
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
@@ -24,7 +25,8 @@ SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a s
 def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: TrainingConfig) -> list[dict[str, Any]]:
     """Trains `model` in place, leaves the weights of its best epoch in it, and returns one record for each epoch.
 
-    A record holds epoch (from 1), learning_rate, losses and edges (means over the batches) and valid_mae.
+    A record holds epoch (from 1), learning_rate, losses and edges (means over the batches) and valid_error:
+    the MAE, or of classes the cross-entropy (`task_error`).
     `dmdlite.train` does the same with `transformers.Trainer`, and adds the run folder, resuming, bf16 and many GPUs.
     bf16 and compile are ignored here. For the same initial weights, call `seed_everything` before the model is made.
     """
@@ -35,16 +37,17 @@ def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: T
         optimizer, factor=training.plateau_factor, patience=training.plateau_patience
     )
     records: list[dict[str, Any]] = []
+    valid, task = splits["valid"], model.config.task
     for epoch in range(training.epochs):
         means = train_epoch(model, splits["train"], optimizer, training, epoch)
-        mae = float(np.abs(predict(model, splits["valid"], training.padding_mask) - splits["valid"].labels).mean())
+        error = task_error(predict(model, valid, training.padding_mask), valid.truth(task), task)
         learning_rate = optimizer.param_groups[0]["lr"]
-        records.append({"epoch": epoch + 1, "learning_rate": learning_rate, **means, "valid_mae": mae})
+        records.append({"epoch": epoch + 1, "learning_rate": learning_rate, **means, "valid_error": error})
         if epochs_without_progress(records) == 0:
             best_weights = deepcopy(model.state_dict())
         if epochs_without_progress(records) >= training.early_stopping_patience:
             break
-        schedule.step(mae)
+        schedule.step(error)
     model.load_state_dict(best_weights)
     return records
 
@@ -98,10 +101,15 @@ def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Ad
 def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:
     """The keyword arguments of one forward pass, on the device of the model."""
     device = next(model.parameters()).device
-    batch = split.batch(
-        indices, tokens=model.config.language_model is not None, mask=padding_mask, modalities=model.reads
-    )
+    batch = split.batch(indices, **batch_options(model, padding_mask))
     return {name: _to(value, device) for name, value in batch.items()}
+
+
+def batch_options(model: nn.Module, padding_mask: bool) -> dict[str, Any]:
+    """What `FeatureSplit.batch` has to be asked for, for this model."""
+    config = model.config
+    options = {"tokens": config.language_model is not None, "mask": padding_mask}
+    return options | {"modalities": model.reads, "task": config.task}
 
 
 def _to(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tensor | dict[str, Tensor] | None:
@@ -110,8 +118,11 @@ def _to(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tenso
     return None if value is None else value.to(device)
 
 
-def predict(model: nn.Module, split: FeatureSplit, padding_mask: bool = False) -> Float[np.ndarray, "clips"]:
-    """The predicted sentiment of every clip, in the order of the split, without dropout and in float32."""
+def predict(model: nn.Module, split: FeatureSplit, padding_mask: bool = False) -> Float[np.ndarray, "clips *logits"]:
+    """What the model says of every clip, in the order of the split, without dropout and in float32.
+
+    Sentiments, rows of numbers, or the logits of classes and levels (`components/tasks.py`).
+    """
     was_training = model.training
     model.eval()
     predictions = []
@@ -124,9 +135,9 @@ def predict(model: nn.Module, split: FeatureSplit, padding_mask: bool = False) -
 
 
 def epochs_without_progress(records: list[dict[str, Any]]) -> int:
-    """Epochs since the lowest validation MAE, the first of equal ones: 0 when the last epoch is the best."""
-    maes = [record["valid_mae"] for record in records]
-    return len(maes) - 1 - maes.index(min(maes))
+    """Epochs since the lowest validation error, the first of equal ones: 0 when the last epoch is the best."""
+    errors = [record["valid_error"] for record in records]
+    return len(errors) - 1 - errors.index(min(errors))
 
 
 class EpochMeans:

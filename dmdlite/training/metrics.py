@@ -1,11 +1,14 @@
-"""The scores that papers on CMU-MOSI and CMU-MOSEI report."""
+"""The scores that papers report: on CMU-MOSI and CMU-MOSEI, of valence and arousal, of classes."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Num
 from numpy import ndarray
 from sklearn.metrics import f1_score
+
+from dmdlite.components.tasks import decide, task_loss
 
 
 def sentiment_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> dict[str, float]:
@@ -52,3 +55,82 @@ def _two_classes(prediction: ndarray, truth: ndarray) -> dict[str, float]:
 def _same_class(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"], limit: int) -> float:
     classes = (np.round(np.clip(values, -limit, limit)) for values in (prediction, truth))
     return float(np.equal(*classes).mean())
+
+
+def task_error(prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], task: str) -> float:
+    """The error by which the best epoch is chosen: MAE of numbers, cross-entropy of classes, both of `task_loss`."""
+    if task == "regression":
+        return float(np.abs(prediction - truth).mean())
+    return float(task_loss(torch.from_numpy(prediction), torch.from_numpy(truth), task))
+
+
+def task_metrics(
+    prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], task: str
+) -> dict[str, float]:
+    """Scores of what a model says (`predict`), by the task.
+
+    one number       those of `sentiment_metrics`, and ccc
+    several numbers  mae, corr and ccc, each the mean over the numbers, and of each number as mae_1, mae_2, …
+    classification   accuracy, macro_f1 (classes weigh alike, however rare), cross_entropy
+    ordinal          the same, and mae: by how many levels the answer is off
+    """
+    if task == "regression" and truth.ndim == 1:
+        return sentiment_metrics(prediction, truth) | {"ccc": concordance(prediction, truth)}
+    if task == "regression":
+        each = [_agreement(*pair) for pair in zip(prediction.T, truth.T, strict=True)]
+        means = {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
+        return means | {f"{name}_{i}": score for i, scores in enumerate(each, 1) for name, score in scores.items()}
+    answer = decide(torch.from_numpy(prediction), task).numpy()
+    scores = {
+        "accuracy": float((answer == truth).mean()),
+        "macro_f1": float(f1_score(truth, answer, average="macro", zero_division=0)),
+        "cross_entropy": task_error(prediction, truth, task),
+    }
+    return scores | ({"mae": float(np.abs(answer - truth).mean())} if task == "ordinal" else {})
+
+
+def error_name(task: str) -> str:
+    """The score that `task_error` is."""
+    return "mae" if task == "regression" else "cross_entropy"
+
+
+def table_scores(task: str, outputs: int) -> tuple[str, ...]:
+    """The scores that a table shows, the first of which ranks the models; of mae and cross_entropy less is better."""
+    if task == "regression":
+        return ("mae", "corr", "acc2", "f1", "acc7") if outputs == 1 else ("mae", "corr", "ccc")
+    return ("cross_entropy", "accuracy", "macro_f1", *(("mae",) if task == "ordinal" else ()))
+
+
+def title(score: str) -> str:
+    """A score as the head of a column."""
+    return {"corr": "Corr", "accuracy": "accuracy", "macro_f1": "macro F1", "cross_entropy": "cross-entropy"}.get(
+        score, score.upper()
+    )
+
+
+def constant_prediction(truth: Num[ndarray, "clips *outputs"], task: str, outputs: int) -> Float[ndarray, "*logits"]:
+    """What somebody says who sees nothing: the median of each number, or the logits of how frequent classes are."""
+    if task == "regression":
+        return np.asarray(np.median(truth, axis=0), np.float32)
+    if task == "classification":
+        share = np.bincount(truth, minlength=outputs) / len(truth)
+        return np.log(np.maximum(share, 1e-9)).astype(np.float32)
+    above = np.clip([(truth > level).mean() for level in range(outputs - 1)], 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(above / (1 - above)).squeeze(), np.float32)
+
+
+def concordance(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> float:
+    """Lin's concordance correlation coefficient (CCC): 2 cov / (var + var + (difference of the means)²).
+
+    1 on the diagonal alone: unlike Pearson's correlation it minds a wrong scale and a wrong mean. Two equal constants,
+    for which it is not defined, give 0.
+    """
+    prediction, truth = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
+    covariance = np.mean((prediction - prediction.mean()) * (truth - truth.mean()))
+    spread = prediction.var() + truth.var() + (prediction.mean() - truth.mean()) ** 2
+    return float(2 * covariance / spread) if spread else 0.0
+
+
+def _agreement(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> dict[str, float]:
+    mae = float(np.abs(prediction - truth).mean())
+    return {"mae": mae, "corr": _correlation(prediction, truth), "ccc": concordance(prediction, truth)}

@@ -3,8 +3,8 @@
 config.json, model.safetensors    the weights of the best epoch, for `from_pretrained`
 training.json                     what was run: model, training, fingerprint of the data, version
 metrics.json                      scores of every split, of a constant beside them, and the best epoch; written last
-predictions.csv                   split, id, label, prediction of every clip
-log.jsonl                         one line for each epoch: learning rate, every loss term, the edges, validation MAE
+predictions.csv                   split, id, label, prediction (and logits of classes) of every clip
+log.jsonl                         one line for each epoch: learning rate, every loss term, the edges, validation error
 losses.png, predictions.png, edges.png
 checkpoints/                      only while a run is unfinished
 
@@ -13,7 +13,6 @@ Every file is written under another name first and then renamed, so that it is e
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -24,19 +23,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from dmdlite import models
 from dmdlite.config import TrainingConfig
-from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
-from dmdlite.training.figures import draw_edges, draw_losses, draw_predictions
-from dmdlite.training.loop import predict
-from dmdlite.training.metrics import sentiment_metrics
+from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
+from dmdlite.training.metrics import error_name
+from dmdlite.training.predictions import Splits, all_scores, predict_all, predictions_csv, score
 
-Splits = Mapping[str, FeatureSplit]
-Predictions = dict[str, np.ndarray]  # split -> (clips,)
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 
 
@@ -113,13 +109,13 @@ def start(folder: Path, description: dict[str, Any]) -> None:
 def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
     """Writes all that a finished run holds, metrics.json last, and removes the checkpoints."""
     save_model(model, folder)
-    predictions = {split: predict(model, clips, padding_mask) for split, clips in splits.items()}
-    metrics = all_scores(predictions, splits) | best_and_last(epochs)
-    write_text(folder / "predictions.csv", _predictions_csv(predictions, splits))
+    task, predictions = model.config.task, predict_all(model, splits, padding_mask)
+    metrics = all_scores(predictions, splits, model.config) | best_and_last(epochs)
+    write_text(folder / "predictions.csv", predictions_csv(predictions, splits, task))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
     figures = {
-        "losses.png": draw_losses(epochs, metrics["constant"]["valid"]["mae"]),
-        "predictions.png": draw_predictions(predictions["test"], splits["test"].labels, metrics),
+        "losses.png": draw_losses(epochs, metrics["constant"]["valid"][error_name(task)]),
+        "predictions.png": draw_answers(predictions["test"], splits["test"].truth(task), metrics, task),
         "edges.png": draw_edges(epochs) if epochs[-1]["edges"] else None,
     }
     for name, figure in figures.items():
@@ -131,19 +127,8 @@ def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def all_scores(predictions: Predictions, splits: Splits) -> dict[str, Any]:
-    """The scores of each split, and under "constant" those of always predicting the median training label."""
-    median = float(np.median(splits["train"].labels))
-    constant = {name: np.full(len(split), median) for name, split in splits.items()}
-    return {**_score(predictions, splits), "constant": {"prediction": median, **_score(constant, splits)}}
-
-
-def _score(predictions: Predictions, splits: Splits) -> dict[str, dict[str, float]]:
-    return {split: sentiment_metrics(values, splits[split].labels) for split, values in predictions.items()}
-
-
 def best_and_last(epochs: list[dict[str, Any]]) -> dict[str, int]:
-    best = min(epochs, key=lambda record: record["valid_mae"])
+    best = min(epochs, key=lambda record: record["valid_error"])
     return {"best_epoch": best["epoch"], "epochs": epochs[-1]["epoch"]}
 
 
@@ -160,7 +145,7 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     check_fits(splits, model.config, model.reads)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     mask = description["training"]["padding_mask"]
-    return _score({name: predict(model, split, mask) for name, split in splits.items()}, splits)
+    return score(predict_all(model, splits, mask), splits, model.config)
 
 
 def load_result(folder: str | Path) -> Result:
@@ -203,31 +188,6 @@ def save_model(model: nn.Module, folder: Path) -> None:
         file.chmod(0o644)  # safetensors would keep it from everybody else in the class
         os.replace(file, folder / file.name)
     draft.rmdir()
-
-
-def read_predictions(folder: str | Path) -> dict[str, dict[str, np.ndarray]]:
-    """predictions.csv as {split: {"id": strings, "label": floats, "prediction": floats}}, in the order of the data."""
-    with open(Path(folder) / "predictions.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    table = {}
-    for split in dict.fromkeys(row["split"] for row in rows):
-        own = [row for row in rows if row["split"] == split]
-        table[split] = {"id": np.array([row["id"] for row in own])}
-        table[split] |= {name: np.array([float(row[name]) for row in own]) for name in ("label", "prediction")}
-    return table
-
-
-def _predictions_csv(predictions: Predictions, splits: Splits) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("split", "id", "label", "prediction"))
-    for split, values in predictions.items():
-        clips = splits[split]
-        writer.writerows(
-            (split, name, float(label), float(value))
-            for name, label, value in zip(clips.ids, clips.labels, values, strict=True)
-        )
-    return text.getvalue()
 
 
 def _name(kind: type) -> str:

@@ -18,7 +18,15 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, StopEarly, is_first_process
-from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_batch, make_optimizer, predict
+from dmdlite.training.loop import (
+    EpochMeans,
+    batch_options,
+    epochs_without_progress,
+    make_batch,
+    make_optimizer,
+    predict,
+)
+from dmdlite.training.metrics import task_error
 
 
 def train(
@@ -130,8 +138,7 @@ class SentimentTrainer(Trainer):
         progress: bool,
     ):
         self.training, self.valid, self.means = training, splits["valid"], EpochMeans()
-        options = {"tokens": model.config.language_model is not None, "mask": training.padding_mask}
-        options["modalities"] = model.reads
+        options = batch_options(model, training.padding_mask)
         train, valid = (Batches(splits[name], **options) for name in ("train", "valid"))
         callbacks = [ClipByValue(training.gradient_clip), StopEarly(training.early_stopping_patience)]
         callbacks += [SealCheckpoints(self), *([ShowProgress()] if progress else [])]
@@ -186,17 +193,17 @@ class SentimentTrainer(Trainer):
         return out["loss"]
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Logs one record for the epoch. Every process follows the validation MAE of the first one."""
-        predictions = predict(self.model.model, self.valid, self.training.padding_mask)
-        mae = float(np.abs(predictions - self.valid.labels).mean())
-        if not np.isfinite(mae):
+        """Logs one record for the epoch. Every process follows the validation error of the first one."""
+        model, task = self.model.model, self.model.model.config.task
+        error = task_error(predict(model, self.valid, self.training.padding_mask), self.valid.truth(task), task)
+        if not np.isfinite(error):
             raise ValueError(f"training diverged in epoch {round(self.state.epoch)}; try a lower learning rate")
-        (mae,) = broadcast_object_list([mae])
+        (error,) = broadcast_object_list([error])
         self.means.sums = {name: self.accelerator.reduce(total, "mean") for name, total in self.means.sums.items()}
-        record = {"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), "valid_mae": mae}
+        record = {"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), "valid_error": error}
         self.means = EpochMeans()
         self.log(record)
-        metrics = {"eval_mae": mae}
+        metrics = {"eval_error": error}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
@@ -228,7 +235,7 @@ def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
         use_cpu=torch.accelerator.current_accelerator(check_available=True) is None,
         eval_strategy="epoch",
         save_strategy="epoch",
-        metric_for_best_model="mae",
+        metric_for_best_model="error",
         greater_is_better=False,
         label_names=["labels"],
         logging_strategy="no",

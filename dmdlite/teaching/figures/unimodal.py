@@ -27,10 +27,10 @@ def draw_learning(runs: Mapping[str, Records], constant: float, title: str) -> F
     for axis, (name, records) in zip(axes, runs.items(), strict=True):
         colour = COLOURS.get(name, INK)
         epochs = [record["epoch"] for record in records]
-        best = min(records, key=lambda record: record["valid_mae"])
+        best = min(records, key=lambda record: record["valid_error"])
         axis.plot(epochs, [record["losses"]["total"] for record in records], color=colour, linestyle="dashed")
-        axis.plot(epochs, [record["valid_mae"] for record in records], color=colour)
-        axis.plot(best["epoch"], best["valid_mae"], "o", color=colour)
+        axis.plot(epochs, [record["valid_error"] for record in records], color=colour)
+        axis.plot(best["epoch"], best["valid_error"], "o", color=colour)
         axis.axhline(constant, color=QUIET, linestyle="dotted")
         axis.set_title(name, fontsize=9, color=colour)
         axis.set_xlabel("epoch", fontsize=9)
