@@ -10,6 +10,15 @@ __version__ = "0.1.0"
 # Imported when first asked for: PyTorch takes seconds, transformers' Trainer four more.
 _HOMES = {
     "DMD": "dmdlite.models.dmd",
+    "DHMD": "dmdlite.models.dhmd",
+    "MulT": "dmdlite.models.mult",
+    "MISA": "dmdlite.models.misa",
+    "PMR": "dmdlite.models.pmr",
+    "PKDOT": "dmdlite.models.pkdot",
+    "PKDOTTeacher": "dmdlite.models.pkdot",
+    "EarlyFusion": "dmdlite.models.early_fusion",
+    "LateFusion": "dmdlite.models.late_fusion",
+    "ConventionalDistillation": "dmdlite.models.conventional_distillation",
     "Unimodal": "dmdlite.models.unimodal",
     "load_features": "dmdlite.data.features",
     "toy_world": "dmdlite.data.toy",

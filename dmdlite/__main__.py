@@ -12,6 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dmdlite.comparison import command as compare_command
+
 PRESETS = ("toy", "mosi", "mosei", "paper-mosi", "paper-mosei")
 DATA_HELP = "MMSA pickle or converted folder (default: data_samples/toy)"
 
@@ -75,21 +77,16 @@ def _command(commands: Any, run: Any, summary: str, example: str) -> Parser:
 def _add_train(commands: Any) -> None:
     example = "train --data mosi.pkl --preset mosi --seed 1 --set width=32 --set 'loss_weights={\"margin\": 0}'"
     parser = _command(commands, train, "train a model and fill a run folder; a stopped run goes on", example)
-    parser.add_argument("--model", default="dmd", metavar="NAME", help="dmd, language, vision or audio (default: dmd)")
+    text = "dmd, one of its rivals or ablations, or language, vision, audio; a wrong name lists them all (default: dmd)"
+    parser.add_argument("--model", default="dmd", metavar="NAME", help=text)
     parser.add_argument("--seed", type=int, metavar="N", help="of weights, dropout and order (default: 0)")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/MODEL-PRESET-seedN)")
     _add_shared(parser)
 
 
 def _add_compare(commands: Any) -> None:
-    example = "compare --models dmd language late_fusion --seeds 0 1 2"
-    parser = _command(commands, compare, "train models with several seeds and tabulate their test scores", example)
-    default = ["dmd", "language", "vision", "audio", "late_fusion"]
-    text = f"also late_fusion and late_mean of the three unimodal ones (default: {' '.join(default)})"
-    seeds = [0, 1, 2, 3, 4]
-    parser.add_argument("--models", nargs="+", default=default, metavar="NAME", help=text)
-    parser.add_argument("--seeds", nargs="+", type=int, default=seeds, metavar="N", help="(default: 0 1 2 3 4)")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")
+    parser = _command(commands, compare, compare_command.SUMMARY, compare_command.EXAMPLE)
+    compare_command.add_options(parser)
     _add_shared(parser)
 
 
@@ -133,18 +130,16 @@ def train(options: argparse.Namespace) -> None:
     from dmdlite.data.features import load_features
 
     splits = load_features(options.data or sample_data())
+    settings = compare_command.own_settings(options, split_settings)
     config, training = recipe(options, splits)
     output = options.output or Path("runs") / f"{options.model}-{options.preset}-seed{training.seed}"
-    from dmdlite.models import build
-    from dmdlite.training.loop import seed_everything
-
-    seed_everything(training.seed)
-    model = build(options.model, config)
     from dmdlite.training.callbacks import is_first_process
     from dmdlite.training.metrics import table_scores
-    from dmdlite.training.trainer import train as run
+    from dmdlite.training.teachers import check_settings, train_by_name
 
-    metrics = run(model, splits, output, training).metrics
+    check_settings([options.model], config, settings)
+    folder_of = lambda name: output if name == options.model else output.with_name(f"{output.name}-{name}")
+    metrics = train_by_name(options.model, splits, config, training, folder_of, settings)[1].metrics
     if is_first_process():
         table = score_table(metrics, table_scores(config.task, config.outputs))
         print(f"\nbest epoch {metrics['best_epoch']} of {metrics['epochs']}\n{table}")
@@ -154,16 +149,9 @@ def train(options: argparse.Namespace) -> None:
 def compare(options: argparse.Namespace) -> None:
     from dmdlite.data.features import load_features
 
-    splits = load_features(options.data or sample_data())
-    config, training = recipe(options, splits)
-    from dmdlite.training.callbacks import is_first_process
-    from dmdlite.training.compare import compare as run
-    from dmdlite.training.compare import markdown
-
-    output = options.output or Path("runs") / f"compare-{options.preset}"
-    table = run(options.models, splits, config, options.seeds, output, training)
-    if is_first_process():
-        print(f"\n{markdown(table, len(options.seeds))}\nthe table and every run are in {output}")
+    settings = compare_command.own_settings(options, split_settings)
+    data = options.data or sample_data()
+    compare_command.run(options, data, *recipe(options, load_features(data)), settings)
 
 
 def evaluate(options: argparse.Namespace) -> None:

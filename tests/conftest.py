@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import install_import_hook
 
-install_import_hook(
-    [f"dmdlite.{floor}" for floor in ("data", "components", "models", "training", "teaching")], "beartype.beartype"
-)
+FLOORS = ("data", "components", "models", "training", "comparison", "teaching")
+install_import_hook([f"dmdlite.{floor}" for floor in FLOORS], "beartype.beartype")
 torch.set_num_threads(1)

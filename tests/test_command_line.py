@@ -82,10 +82,25 @@ def test_convert(place, capsys):
 
 
 def test_compare_prints_a_table(place, capsys):
-    assert run(place, "compare --data toy --models language audio --seeds 0 1 --output table", *TINY) == 0
+    words = "compare --data toy --models language audio --seeds 3 1 --jobs 1 --output table"
+    assert run(place, words, *TINY, "--set", 'loss_weights={"margin": 0.5}') == 0
     out = capsys.readouterr().out
+    assert out.startswith("table: 4 of 4 runs to go\n[1/4] language, seed 3: test error ")
     assert (place / "table" / "comparison.md").read_text() in out
     assert "| audio | " in out and "| constant | " in out
+    config = json.loads((place / "table" / "audio" / "seed_1" / "config.json").read_text())
+    assert config["loss_weights"]["margin"] == 0.5
+
+
+def test_compare_with_failing_runs_prints_the_table_and_ends_with_2(place, capsys):
+    words = "compare --data toy --models audio --seeds 2 --jobs 1 --output failing --learning-rate 1e30"
+    assert run(place, words, *TINY, "--set", "gradient_clip=0.0") == 2
+    out, err = capsys.readouterr()
+    assert "| audio | failed | " in out
+    assert err == (
+        "dmdlite compare: 2 of the runs failed, the others are whole; the first: "
+        "audio, seed 0: training diverged in epoch 1; try a lower learning rate\n"
+    )
 
 
 def test_presets(place, capsys):
@@ -125,6 +140,16 @@ MISTAKES = {
     "evaluate nowhere --data toy": "nowhere holds no finished run",
     "evaluate run --data toy --split tset": "'tset'",
     "compare --data toy --models bart": "'bart' cannot be compared",
+    "compare --data toy --seeds 0": "give at least one name and one seed",
+    "compare --data toy --seeds 3 3": "each seed counts once",
+    "compare --data toy --seeds one": "invalid int value: 'one'",
+    "compare --data toy --set seed=3": "the seeds of a comparison are given by --seeds",
+    "compare --data toy --jobs 0": "jobs must be at least 1",
+    "compare --data toy --models audio --set widht=3": "none of the models audio has a field 'widht'",
+    "compare --data toy --models audio --set width": "FIELD=VALUE",
+    "compare --data toy --models audio --set width=2.5": "width must be a whole number, got 2.5",
+    "compare --data toy --models audio --output run": "already holds another run",
+    "compare --data toy --models audio --output foreign": "holds no run of dmdlite",
     "convert nowhere.pkl out": "nowhere.pkl does not exist",
     "convert toy.pkl foreign": "foreign",
 }

@@ -42,12 +42,15 @@ def mean_error(model, batch) -> float:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_is_learned_from(name, task):
     kind, outputs, labels, shape = TASKS[task]
+    seed_everything(0)
     model = build(name, small_config(task=kind, outputs=outputs))
     batch = small_batch() | {"labels": torch.tensor(labels)}
-    out = model(**batch)
-    assert out.prediction.shape == shape and out.loss.isfinite()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    out.loss.backward()
-    optimizer.step()
-    assert model(**batch).losses["task_final"] < out.losses["task_final"]
-    assert decide(out.prediction, kind).shape == batch["labels"].shape
+    first = model(**batch)
+    assert first.prediction.shape == shape and first.loss.isfinite()
+    assert decide(first.prediction, kind).shape == batch["labels"].shape
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(10):
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        optimizer.step()
+    assert model(**batch).losses["task_final"] < 0.95 * first.losses["task_final"]

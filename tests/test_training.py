@@ -21,9 +21,8 @@ from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, write_folder
 from dmdlite.data.toy import toy_world
 from dmdlite.models import build
-from dmdlite.training import checkpoints, compare, runs
+from dmdlite.training import checkpoints, runs
 from dmdlite.training.loop import epochs_without_progress, plain_loop, predict, seed_everything
-from dmdlite.training.predictions import read_predictions
 from dmdlite.training.trainer import train
 
 KEYS = {"mae", "corr", "acc2", "f1", "acc7", "acc2_with_zero", "f1_with_zero"}
@@ -342,28 +341,3 @@ def test_a_run_killed_in_the_middle_ends_as_if_it_had_not_been(splits, config, t
     train(make(config), splits, tmp_path / "unbroken", TrainingConfig(epochs=5, batch_size=8), progress=False)
     for name in ("metrics.json", "log.jsonl", "predictions.csv", "model.safetensors"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes(), name
-
-
-def test_comparison(splits, config, tmp_path, capsys):
-    names = ["language", "late_fusion", "late_mean"]
-    training = TrainingConfig(epochs=1)
-    table = compare.compare(names, splits, config, [0, 1], tmp_path, training, progress=False)
-    assert list(table) == [*names, "constant"]
-    folders = [tmp_path / "language" / f"seed_{seed}" for seed in (0, 1)]
-    maes = [runs.load_result(folder).metrics["test"]["mae"] for folder in folders]
-    assert table["language"]["mae"] == pytest.approx((np.mean(maes), np.std(maes, ddof=1)))
-    test = [read_predictions(tmp_path / m / "seed_0")["test"] for m in ("language", "vision", "audio")]
-    mean = np.mean([one["prediction"] for one in test], axis=0)
-    assert compare.fuse(compare.plain_mean, tmp_path, 0)["mae"] == pytest.approx(np.abs(mean - test[0]["label"]).mean())
-    text = (tmp_path / "comparison.md").read_text()
-    assert "| late fusion | " in text and "±" in text
-    assert len((tmp_path / "comparison.csv").read_text().splitlines()) == 5
-    with pytest.raises(ValueError, match="'bert' cannot be compared"):
-        compare.compare(["bert"], splits, config, [0], tmp_path, training)
-
-
-def test_least_squares_finds_the_weights():
-    generator = np.random.default_rng(0)
-    valid, test = generator.normal(size=(20, 3)), generator.normal(size=(5, 3))
-    weights = np.array([0.5, 0.3, -0.2])
-    np.testing.assert_allclose(compare.least_squares(valid, valid @ weights + 1, test), test @ weights + 1)

@@ -12,6 +12,7 @@ from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
+from dmdlite.models.misa import MISA, MISAConfig
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.trainer import SentimentTrainer, Trainee, has_unused_parameters
 
@@ -23,15 +24,16 @@ PRESETS = {
 }
 BATCH_SIZES = (4, 9, 50)  # for 24 clips and two processes: without remainder, with one, more than there are
 COUPLED = ("margin", "orthogonality", "gd_heterogeneous_representation", "gd_homogeneous_prior_penalty")
+COUPLED_IN_MISA = ("similarity", "difference")
 
 
-def alone(term: str) -> DMDConfig:
+def alone(term: str, config: DMDConfig) -> DMDConfig:
     """The loss is this term."""
-    official = PRESETS["official"]
-    return official.replace(loss_weights=dict.fromkeys(official.loss_weights, 0.0) | {term: 1.0})
+    return config.replace(loss_weights=dict.fromkeys(config.loss_weights, 0.0) | {term: 1.0})
 
 
-CONFIGS = PRESETS | {term: alone(term) for term in COUPLED}
+CONFIGS = PRESETS | {term: alone(term, PRESETS["official"]) for term in COUPLED}
+CONFIGS |= {term: alone(term, MISAConfig.of(PRESETS["official"])) for term in COUPLED_IN_MISA}
 
 
 def batch() -> dict[str, torch.Tensor]:
@@ -41,9 +43,9 @@ def batch() -> dict[str, torch.Tensor]:
     return streams | {"labels": torch.tensor([-1.0, 0.0, 2.0, 0.0, 0.0, 2.0, -1.0, 1.4])}
 
 
-def model(config: DMDConfig) -> DMD:
+def model(config: DMDConfig) -> DMD | MISA:
     seed_everything(0)
-    return DMD(config)
+    return MISA(config) if isinstance(config, MISAConfig) else DMD(config)
 
 
 def gradients(trained: torch.nn.Module, clips: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

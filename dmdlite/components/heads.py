@@ -33,8 +33,12 @@ class ResidualHead(nn.Module):
     def forward(self, x: Float[Tensor, "batch width"]) -> HeadOutput:
         hidden = F.relu(self.contract(x))
         features = x + self.expand(self.dropout(hidden))
-        prediction = self.regress(features)
-        return HeadOutput(prediction.squeeze(-1) if prediction.shape[-1] == 1 else prediction, hidden, features)
+        return HeadOutput(as_prediction(self.regress(features)), hidden, features)
+
+
+def as_prediction(x: Float[Tensor, "batch logits"]) -> Logits:
+    """A single number has no axis of its own."""
+    return x.squeeze(-1) if x.shape[-1] == 1 else x
 
 
 class AdaptiveFusion(nn.Module):

@@ -44,14 +44,15 @@ class CrossModalReinforcement(nn.Module):
 class SelfAttentionReaders(nn.Module):
     """One self-attention encoder for each modality, of which the last step is kept."""
 
-    def __init__(self, config: DMDConfig):
+    def __init__(self, config: DMDConfig, modalities: Sequence[str] = MODALITIES):
         super().__init__()
-        rates = list(config.attention_rates.values())
+        rates = [config.attention_rates[m] for m in modalities]
+        self.modalities = tuple(modalities)
         self.encoders = SelfAttentionEncoders(config, config.width, config.layers, rates)
 
     def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
-        read = encode_each(self.encoders, pick(streams, MODALITIES), masks=pick(masks, MODALITIES))
-        return {m: x.squeeze(1) for m, x in zip(MODALITIES, read)}
+        read = encode_each(self.encoders, pick(streams, self.modalities), masks=pick(masks, self.modalities))
+        return {m: x.squeeze(1) for m, x in zip(self.modalities, read)}
 
 
 def pick(streams: Streams | Masks | None, modalities: Sequence[str]) -> list[Tensor] | None:

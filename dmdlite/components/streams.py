@@ -1,5 +1,7 @@
 """Reading the three streams: the language encoder, the check against the config, padding, temporal convolutions."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -64,8 +66,8 @@ class TemporalConvolution(nn.Conv1d):
 class TemporalConvolutions(nn.ModuleDict):
     """X̃_m of each modality, and which of its steps are real."""
 
-    def __init__(self, config: DMDConfig):
-        super().__init__({m: TemporalConvolution.from_config(config, m) for m in MODALITIES})
+    def __init__(self, config: DMDConfig, modalities: Sequence[str] = MODALITIES):
+        super().__init__({m: TemporalConvolution.from_config(config, m) for m in modalities})
 
     def forward(
         self, streams: dict[str, Float[Tensor, "batch _ _"]], mask: Masks | None

@@ -35,6 +35,12 @@ def task_loss(prediction: Logits, labels: Num[Tensor, "batch *outputs"], task: s
     return F.binary_cross_entropy_with_logits(above, (labels[:, None] > levels).to(above.dtype))
 
 
+def task_loss_where_known(prediction: Logits, labels: Num[Tensor, "batch *outputs"], task: str) -> Float[Tensor, ""]:
+    """L_task over the clips that have a label, 0 if there is none. A label that is not known is NaN."""
+    known = ~labels.isnan().reshape(len(labels), -1).any(dim=1)
+    return task_loss(prediction[known], labels[known], task) if known.any() else 0 * prediction.sum()
+
+
 def decide(prediction: Logits, task: str) -> Num[Tensor, "batch *outputs"]:
     """The answer: the numbers as they are, the likeliest class, or how many levels are more likely passed than not."""
     if task == "regression":

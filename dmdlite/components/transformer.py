@@ -45,9 +45,12 @@ class TransformerLayer(nn.Module):
         q = self.attention_norm(target)
         k = q if key is target else self.attention_norm(key)
         v = k if value is key else self.attention_norm(value)
-        target = target + self.residual_dropout(self.attention(q, k, v, visible))
-        hidden = F.relu(self.expand(self.feed_forward_norm(target)), inplace=True)
-        return target + self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
+        return self.feed_forward(target + self.residual_dropout(self.attention(q, k, v, visible)))
+
+    def feed_forward(self, x: Float[Tensor, "group batch time width"]) -> Float[Tensor, "group batch time width"]:
+        """Step by step: x + W₂ ReLU(W₁ x)."""
+        hidden = F.relu(self.expand(self.feed_forward_norm(x)), inplace=True)
+        return x + self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
 
 
 class Transformer(nn.Module):
@@ -64,11 +67,7 @@ class Transformer(nn.Module):
         self.causal, self.positions_skip_zeros = config.causal_attention, config.positions_skip_zeros
 
     def embed(self, x: Float[Tensor, "group batch time width"]) -> Float[Tensor, "group batch time width"]:
-        """√d x plus positions."""
-        positions = sinusoidal_positions(*x.shape[2:]).to(x)
-        if self.positions_skip_zeros:
-            positions = positions * (x[..., :1] != 0)
-        return math.sqrt(x.shape[-1]) * x + positions
+        return with_positions(x, self.positions_skip_zeros)
 
 
 class CrossModalEncoders(Transformer):
@@ -136,6 +135,14 @@ def stack(streams: Sequence[Float[Tensor, "batch _ width"]]) -> Float[Tensor, "g
     """Shorter ones are padded with zeros."""
     longest = max(x.shape[1] for x in streams)
     return torch.stack([F.pad(x, (0, 0, 0, longest - x.shape[1])) for x in streams])
+
+
+def with_positions(x: Float[Tensor, "*batch time width"], skip_zeros: bool) -> Float[Tensor, "*batch time width"]:
+    """√d x plus positions. skip_zeros: none for a step whose channel 0 is exactly 0."""
+    positions = sinusoidal_positions(*x.shape[-2:]).to(x)
+    if skip_zeros:
+        positions = positions * (x[..., :1] != 0)
+    return math.sqrt(x.shape[-1]) * x + positions
 
 
 def sinusoidal_positions(time: int, width: int) -> Float[Tensor, "{time} {width}"]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from huggingface_hub import PyTorchModelHubMixin
 from huggingface_hub.constants import CONFIG_NAME
 from huggingface_hub.errors import HFValidationError
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dmdlite.components.tasks import Logits
+from dmdlite.components.tasks import Logits, task_loss
 from dmdlite.config import MODALITIES, DMDConfig
 
 
@@ -30,6 +30,13 @@ class ModelOutput:
         """The weighted sum of the terms becomes the loss; a term of weight zero takes no part in it."""
         self.loss = sum(weight * self.losses[name] for name, weight in weights.items() if weight)
         return self
+
+    def supervise(self, labels: Num[Tensor, "batch *outputs"] | None, task: str) -> "ModelOutput":
+        """The task loss of the prediction, and nothing else, becomes the loss; without labels there is none."""
+        if labels is None:
+            return self
+        self.losses = {"task_final": task_loss(self.prediction, labels, task)}
+        return self.add_up({"task_final": 1.0})
 
 
 MODEL_CARD = """---

@@ -33,6 +33,7 @@ class DMDOutput(ModelOutput):
 
     predictions: dict[str, Logits] = field(default_factory=dict)  # of all eight heads
     decoupled: Decoupled | None = None
+    masks: Masks | None = None  # which steps of the decoupled streams are real
     compared: Vectors = field(default_factory=dict)  # what the margin loss compares
     common: Vectors = field(default_factory=dict)  # X^com_m as one vector each
     reinforced: Vectors = field(default_factory=dict)  # Z^prt_{→m} as one vector each
@@ -41,6 +42,8 @@ class DMDOutput(ModelOutput):
 
 class DMD(SavedModel):
     """The whole model; each attribute is one box of Fig. 2, and `config` says where it follows paper or code."""
+
+    Output = DMDOutput
 
     def __init__(self, config: DMDConfig):
         super().__init__()
@@ -94,13 +97,13 @@ class DMD(SavedModel):
         joined = torch.cat([common[m] for m in MODALITIES], dim=1)
         prediction = self.fusion(reinforced, joined).prediction
 
-        out = DMDOutput(prediction, decoupled=decoupled, common=common, reinforced=reinforced)
+        out = self.Output(prediction, decoupled=decoupled, masks=masks, common=common, reinforced=reinforced)
         out.compared = self.align(decoupled.common, masks)
         out.predictions = {"final": prediction, "common": self.common_head(joined).prediction}
         flat = {m: x.flatten(1) for m, x in decoupled.common.items()}
         self.connect(out, "homogeneous", self.homogeneous_heads, flat, TimeMeans()(decoupled.common, masks))
         self.connect(out, "heterogeneous", self.heterogeneous_heads, reinforced, reinforced)
-        return out if labels is None else self.add_losses(out, labels)
+        return out if labels is None else self.add_losses(out, labels).add_up(self.config.loss_weights)
 
     def connect(self, out: DMDOutput, space: str, heads: nn.ModuleDict, inputs: Vectors, features: Vectors) -> None:
         """The heads and the graph of one space, Eq. (8). Published nodes are layers of the heads (`graph_nodes`)."""
@@ -115,7 +118,7 @@ class DMD(SavedModel):
         out.predictions |= {f"{space}_{m}": read[m].prediction for m in MODALITIES}
 
     def add_losses(self, out: DMDOutput, labels: Num[Tensor, "batch *outputs"]) -> DMDOutput:
-        """Every term by name, and their weighted sum, Eq. (11)."""
+        """Every term of Eq. (11) by name."""
         config, parts = self.config, out.decoupled
         out.losses = {f"task_{head}": task_loss(x, labels, config.task) for head, x in out.predictions.items()}
         norm = config.reconstruction_norm
@@ -127,4 +130,4 @@ class DMD(SavedModel):
         for space, graph in out.graphs.items():
             terms = self.units[space].losses(graph.edges, graph.nodes, graph.logits)
             out.losses |= {f"gd_{space}_{name}": term for name, term in terms.items()}
-        return out.add_up(config.loss_weights)
+        return out

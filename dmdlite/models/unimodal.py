@@ -5,7 +5,6 @@ from torch import Tensor
 
 from dmdlite.components.heads import ResidualHead
 from dmdlite.components.streams import Masks, StreamReader, TemporalConvolution
-from dmdlite.components.tasks import task_loss
 from dmdlite.components.transformer import SelfAttentionEncoders, encode_each
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel
@@ -44,8 +43,4 @@ class Unimodal(SavedModel):
         stream = self.read({m: {"language": language, "vision": vision, "audio": audio}[m]}, mask)[m]
         kept = None if mask is None else self.temporal.kept_mask(mask[m])
         (read,) = encode_each(self.encoder, [self.temporal(stream)], masks=None if kept is None else [kept])
-        out = ModelOutput(self.head(read.squeeze(1)).prediction)
-        if labels is not None:
-            out.losses = {"task_final": task_loss(out.prediction, labels, self.config.task)}
-            out.add_up({"task_final": 1.0})
-        return out
+        return ModelOutput(self.head(read.squeeze(1)).prediction).supervise(labels, self.config.task)

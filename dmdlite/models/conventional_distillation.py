@@ -1,0 +1,50 @@
+"""Conventional distillation between modalities: late fusion's branches, and lessons that somebody has set by hand."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor
+
+from dmdlite.components.graph_distillation import logit_difference
+from dmdlite.config import MODALITIES
+from dmdlite.models.late_fusion import TASKS, LateFusion, LateFusionConfig, LateFusionOutput
+
+ORDERED = [f"{teacher}->{student}" for teacher in MODALITIES for student in MODALITIES if teacher != student]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConventionalDistillationConfig(LateFusionConfig):
+    """Who teaches whom, and how strongly: 0 is no lesson. The weight of all lessons together is DMD's λ2."""
+
+    lessons: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(ORDERED, 0.0) | {"language->vision": 1.0, "language->audio": 1.0}
+    )
+    loss_weights: dict[str, float] = field(default_factory=lambda: TASKS | {"distillation": 0.05})
+
+    def __post_init__(self):
+        super().__post_init__()
+        if negative := [name for name, strength in self.lessons.items() if strength < 0]:
+            raise ValueError(f"lessons[{negative[0]!r}] must not be negative, got {self.lessons[negative[0]]}")
+
+    @property
+    def lesson_matrix(self) -> Float[Tensor, "teacher student"]:
+        rows = [[self.lessons.get(f"{teacher}->{student}", 0.0) for student in MODALITIES] for teacher in MODALITIES]
+        return torch.tensor(rows)
+
+
+class ConventionalDistillation(LateFusion):
+    """Σ_ij w_ij |ŷ_j − ŷ_i|, the teacher i held fixed, with directions and strengths w that nobody learns.
+
+    It is what DMD's distillation graphs are meant to replace. Which modalities teach is ours to set: the strongest one,
+    language, both others.
+    """
+
+    def __init__(self, config: ConventionalDistillationConfig):
+        super().__init__(config)
+        self.register_buffer("lessons", self.config.lesson_matrix, persistent=False)
+
+    def terms(self, out: LateFusionOutput, labels: Num[Tensor, "batch *outputs"]) -> dict[str, Float[Tensor, ""]]:
+        logits = torch.stack(list(out.predictions.values()), dim=1)
+        distillation = torch.einsum("ij,bij->b", self.lessons, logit_difference(logits)).mean()
+        return super().terms(out, labels) | {"distillation": distillation}

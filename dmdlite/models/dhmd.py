@@ -1,0 +1,102 @@
+"""DHMD: Decoupled Hierarchical Multimodal Distillation (Li, Wang, Ding, Zhang, Lu, Guan; TPAMI 2026), as far as known.
+
+Certain, from its abstract: DMD's decoupling; then knowledge is distilled twice, coarsely by a GD-Unit in each space
+and finely by *cross-modal dictionary matching*, in a shared dictionary space. Not found: sizes, activation, what is
+matched and how, the weights. They are fields of DHMDConfig; notebook 13 shows how our defaults were chosen.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jaxtyping import Float, Int, Num
+from torch import Tensor, nn
+
+from dmdlite.components.dictionary import ContrastiveMatching, Dictionary, DivergenceMatching, Found, MarginMatching
+from dmdlite.components.streams import Masks
+from dmdlite.config import SPACES, DMDConfig, loss_weights
+from dmdlite.models.dmd import DMD, DMDOutput
+
+
+def with_dictionaries(weight: float = 0.1) -> dict[str, float]:
+    """DMD's weights, and one for the matching of each space; 0.1 is that of the nearest public code, svliy/mmsa."""
+    dictionaries = {f"dictionary_{space}": weight for space in SPACES}
+    return loss_weights(every_head=True, only_logits=False) | dictionaries
+
+
+@dataclass(frozen=True, kw_only=True)
+class DHMDConfig(DMDConfig):
+    """DMD's numbers and those of the two dictionaries, none of which the paper's abstract gives."""
+
+    dictionary_size: int = 64  # atoms of each dictionary; FDT: 16384
+    dictionary_pooling: Literal["max", "mean", "sum"] = "max"  # of an atom's scores over time
+    dictionary_activation: Literal["sparsemax", "softmax", "top_k"] = "sparsemax"
+    dictionary_top_k: int = 8  # atoms that stay with "top_k"
+    dictionary_temperature: float = 10.0  # τ: scores are divided by √width and by this
+    dictionary_matching: Literal["contrastive", "margin", "divergence"] = "margin"  # last: of activations
+    contrast_temperature: float = 1.0  # of the contrastive matching, at the start
+    contrast_learned: bool = True
+    loss_weights: dict[str, float] = field(default_factory=with_dictionaries)
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("dictionary_temperature", "contrast_temperature"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass
+class DHMDOutput(DMDOutput):
+    """DMD's output, and what each modality finds in the dictionary of each space."""
+
+    dictionaries: dict[str, Found] = field(default_factory=dict)  # space -> modality -> what it finds
+
+
+class DHMD(DMD):
+    """DMD with a dictionary behind each of its two spaces.
+
+    Our choices: a dictionary sees the features that the GD-Unit of its space is about. Homogeneous: the common streams
+    X^com_m, step by step. Heterogeneous: the reinforced vectors Z^prt_{→m}, as private features of different modalities
+    are comparable only after cross-modal attention. Dictionary features serve the matching alone, no head reads them.
+    """
+
+    Output = DHMDOutput
+
+    def __init__(self, config: DHMDConfig):
+        super().__init__(config)
+        config = self.config
+        widths = {"homogeneous": config.width, "heterogeneous": 2 * config.width}
+        self.dictionaries = nn.ModuleDict({space: make_dictionary(config, widths[space]) for space in SPACES})
+        self.matching = nn.ModuleDict({space: make_matching(config) for space in SPACES})
+
+    def forward(
+        self,
+        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
+        vision: Float[Tensor, "batch _ _"],
+        audio: Float[Tensor, "batch _ _"],
+        labels: Num[Tensor, "batch *outputs"] | None = None,
+        mask: Masks | None = None,
+    ) -> DHMDOutput:
+        out = super().forward(language, vision, audio, mask=mask)
+        vectors = {m: x[:, None] for m, x in out.reinforced.items()}
+        out.dictionaries["homogeneous"] = self.dictionaries["homogeneous"](out.decoupled.common, out.masks)
+        out.dictionaries["heterogeneous"] = self.dictionaries["heterogeneous"](vectors)
+        return out if labels is None else self.add_losses(out, labels).add_up(self.config.loss_weights)
+
+    def add_losses(self, out: DHMDOutput, labels: Num[Tensor, "batch *outputs"]) -> DHMDOutput:
+        super().add_losses(out, labels)
+        for space, found in out.dictionaries.items():
+            out.losses[f"dictionary_{space}"] = self.matching[space](found, labels)
+        return out
+
+
+def make_dictionary(config: DHMDConfig, width: int) -> Dictionary:
+    how = config.dictionary_pooling, config.dictionary_activation
+    return Dictionary(width, config.dictionary_size, *how, config.dictionary_temperature, config.dictionary_top_k)
+
+
+def make_matching(config: DHMDConfig) -> nn.Module:
+    if config.dictionary_matching == "contrastive":
+        return ContrastiveMatching(config.contrast_temperature, config.contrast_learned)
+    if config.dictionary_matching == "margin":
+        return MarginMatching(config)
+    return DivergenceMatching(config.dictionary_activation)

@@ -1,0 +1,179 @@
+"""MISA: modality-invariant and -specific representations (Hazarika, Zimmermann, Poria; ACM Multimedia 2020)."""
+
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import torch
+from jaxtyping import Bool, Float, Int, Num
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from dmdlite.components.dropout import Dropout
+from dmdlite.components.gathering import whole_batch
+from dmdlite.components.heads import as_prediction
+from dmdlite.components.pooling import Vector, Vectors, time_mean
+from dmdlite.components.streams import Masks, StreamReader, Streams
+from dmdlite.components.tasks import task_loss
+from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.models.base import ModelOutput, SavedModel
+
+PUBLISHED_WEIGHTS = dict(similarity=1.0, difference=0.3, reconstruction=1.0)
+PUBLISHED_CLIPS, PUBLISHED_WIDTH = 64, 128  # of a batch, for CMU-MOSI; see `soft_orthogonality`
+
+
+def loss_weights(strength: float = 1.0) -> dict[str, float]:
+    """The published weights, times a strength, for losses whose size depends on neither batch nor width."""
+    sizes = {"difference": (PUBLISHED_CLIPS / PUBLISHED_WIDTH) ** 2}
+    constraints = {name: strength * weight * sizes.get(name, 1.0) for name, weight in PUBLISHED_WEIGHTS.items()}
+    return {"task_final": 1.0} | constraints
+
+
+@dataclass(frozen=True, kw_only=True)
+class MISAConfig(DMDConfig):
+    """What MISA adds, with its published values."""
+
+    moments: int = 5  # of the central moment discrepancy
+    loss_weights: dict[str, float] = field(default_factory=loss_weights)
+
+
+@dataclass
+class MISAOutput(ModelOutput):
+    """The prediction, and the vectors that led to it: modality -> (batch, width)."""
+
+    projected: Vectors = field(default_factory=dict)
+    private: Vectors = field(default_factory=dict)  # modality-specific
+    shared: Vectors = field(default_factory=dict)  # modality-invariant
+    reconstruction: Vectors = field(default_factory=dict)
+
+
+class MISA(SavedModel):
+    """Each clip is three vectors from the start; each splits in a private and a shared one, and six are fused.
+
+    As published (`src/models.py`, `src/solver.py`): every layer, the three losses and their weights. Not as published: width, heads and rates are those of the config that all models share (MISA: 128, 2 heads, 0.1 in the
+    transformer layer, 0.5 before the prediction), and the language stream has its dropout; the inner layer of the
+    transformer is four widths wide (2048); the task loss is L1 as in all models here, not the squared error.
+    """
+
+    def __init__(self, config: MISAConfig):
+        super().__init__()
+        self.read = StreamReader(config)
+        self.config = config = self.read.config
+        width, sources = config.width, utterance_widths(config.feature_widths)
+        self.recurrent = nn.ModuleDict({m: StackedLSTM(config.feature_widths[m]) for m in ("vision", "audio")})
+        self.project = nn.ModuleDict(
+            {m: nn.Sequential(nn.Linear(sources[m], width), nn.ReLU(), nn.LayerNorm(width)) for m in MODALITIES}
+        )
+        self.private = nn.ModuleDict({m: nn.Sequential(nn.Linear(width, width), nn.Sigmoid()) for m in MODALITIES})
+        self.shared = nn.Sequential(nn.Linear(width, width), nn.Sigmoid())
+        self.reconstruct = nn.ModuleDict({m: nn.Linear(width, width) for m in MODALITIES})
+        rate, six = config.memory_attention_dropout, 2 * len(MODALITIES) * width
+        self.fuse = nn.TransformerEncoderLayer(width, config.heads, 4 * width, rate, batch_first=True)
+        self.head = nn.Sequential(
+            nn.Linear(six, six // 2), Dropout(config.output_dropout), nn.ReLU(), nn.Linear(six // 2, config.logits)
+        )
+
+    def forward(
+        self,
+        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
+        vision: Float[Tensor, "batch _ _"],
+        audio: Float[Tensor, "batch _ _"],
+        labels: Num[Tensor, "batch *outputs"] | None = None,
+        mask: Masks | None = None,
+    ) -> MISAOutput:
+        streams = self.read({"language": language, "vision": vision, "audio": audio}, mask)
+        projected = {m: self.project[m](x) for m, x in self.utterances(streams, mask).items()}
+        private = {m: self.private[m](x) for m, x in projected.items()}
+        shared = {m: self.shared(x) for m, x in projected.items()}
+        six = torch.stack([*private.values(), *shared.values()], dim=1)  # (batch, 6, width): a sequence of six steps
+        out = MISAOutput(as_prediction(self.head(self.fuse(six).flatten(1))))
+        out.projected, out.private, out.shared = projected, private, shared
+        out.reconstruction = {m: self.reconstruct[m](private[m] + shared[m]) for m in MODALITIES}
+        return out if labels is None else self.add_losses(out, labels)
+
+    def utterances(self, streams: Streams, mask: Masks | None) -> Vectors:
+        """One vector for each stream: the mean of the word vectors, the final states of two recurrent layers."""
+        vectors = {"language": time_mean(streams["language"], mask and mask["language"])}
+        return vectors | {m: layers(streams[m], mask and mask[m]) for m, layers in self.recurrent.items()}
+
+    def add_losses(self, out: MISAOutput, labels: Num[Tensor, "batch *outputs"]) -> MISAOutput:
+        out.losses = {
+            "task_final": task_loss(out.prediction, labels, self.config.task),
+            "difference": difference_loss(out.private, out.shared),
+            "similarity": similarity_loss(out.shared, self.config.moments),
+            "reconstruction": reconstruction_loss(out.projected, out.reconstruction),
+        }
+        return out.add_up(self.config.loss_weights)
+
+
+def utterance_widths(feature_widths: dict[str, int]) -> dict[str, int]:
+    return {m: width if m == "language" else 4 * width for m, width in feature_widths.items()}
+
+
+class StackedLSTM(nn.Module):
+    """Two bidirectional LSTM layers with a layer norm between; the final states of both layers, in both directions."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first = nn.LSTM(width, width, batch_first=True, bidirectional=True)
+        self.norm = nn.LayerNorm(2 * width)
+        self.second = nn.LSTM(2 * width, width, batch_first=True, bidirectional=True)
+        for name, weight in self.named_parameters():
+            if "weight_hh" in name:  # as published
+                nn.init.orthogonal_(weight)
+
+    def forward(
+        self, x: Float[Tensor, "batch time width"], mask: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch 4*width"]:
+        """With a mask the layers read the real steps alone; a stream without any is one step of zeros."""
+        if mask is None:
+            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        real_first = mask.int().argsort(dim=1, descending=True, stable=True)
+        x = (x * mask[..., None]).take_along_dim(real_first[..., None], dim=1)
+        lengths = mask.sum(dim=1).clamp_min(1).cpu()
+        steps, (first, _) = self.first(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
+        _, (second, _) = self.second(steps._replace(data=self.norm(steps.data)))
+        return torch.cat([*first, *second], dim=1)
+
+
+def similarity_loss(shared: Vectors, moments: int) -> Float[Tensor, ""]:
+    """The central moment discrepancy of the shared vectors, averaged over the three pairs of modalities."""
+    pairs = list(combinations(shared.values(), 2))
+    return sum(central_moment_discrepancy(x, y, moments) for x, y in pairs) / len(pairs)
+
+
+def central_moment_discrepancy(x: Vector, y: Vector, moments: int) -> Float[Tensor, ""]:
+    """CMD: ‖mean x − mean y‖ + Σ_{k=2..moments} ‖c_k(x) − c_k(y)‖, with the central moments c_k of each channel.
+
+    It is zero when both batches have the same moments, whichever clip has which value. After a sigmoid all values lie
+    in an interval of length 1, so the powers of that length by which CMD divides (Zellinger et al., 2017) are 1.
+    """
+    x, y = whole_batch(x), whole_batch(y)
+    means = x.mean(dim=0), y.mean(dim=0)
+    x, y = x - means[0], y - means[1]
+    differences = [means[0] - means[1]] + [(x**k).mean(dim=0) - (y**k).mean(dim=0) for k in range(2, moments + 1)]
+    return sum(torch.linalg.vector_norm(difference) for difference in differences)
+
+
+def difference_loss(private: Vectors, shared: Vectors) -> Float[Tensor, ""]:
+    """Soft orthogonality, summed over six pairs: private and shared of each modality, and private of two modalities."""
+    pairs = [(private[m], shared[m]) for m in private] + list(combinations(private.values(), 2))
+    return sum(soft_orthogonality(x, y) for x, y in pairs)
+
+
+def soft_orthogonality(x: Vector, y: Vector) -> Float[Tensor, ""]:
+    """‖Xᵀ Y / B‖²_F over B clips, which are centred and then of length 1 (the length held fixed); from 0 to 1.
+
+    It is zero when no channel of one varies together with a channel of the other. The published code takes the mean of
+    the squared entries of Xᵀ Y, which is (B / width)² times this: its weight of 0.3 means another thing for each size.
+    """
+    x, y = (unit(clips - clips.mean(dim=0)) for clips in (whole_batch(x), whole_batch(y)))
+    return (x.mT @ y / len(x)).square().sum()
+
+
+def unit(x: Vector) -> Vector:
+    return x / (torch.linalg.vector_norm(x, dim=1, keepdim=True).detach() + 1e-6)
+
+
+def reconstruction_loss(vectors: Vectors, reconstruction: Vectors) -> Float[Tensor, ""]:
+    """The mean squared error of what private and shared vector together give back, averaged over the modalities."""
+    return sum((vectors[m] - reconstruction[m]).square().mean() for m in vectors) / len(vectors)

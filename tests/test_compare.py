@@ -1,0 +1,370 @@
+"""The comparison: its numbers against those of the runs, and what stops it, breaks it or should not be told apart."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from dmdlite.__main__ import main
+from dmdlite.comparison import compare as module
+from dmdlite.comparison import files as comparison_files
+from dmdlite.comparison.command import seeds_of
+from dmdlite.comparison.compare import compare
+from dmdlite.comparison.figures import draw_comparison, draw_missing
+from dmdlite.comparison.missing import SUBSETS, name_of
+from dmdlite.config import DMDConfig, TrainingConfig
+from dmdlite.data.features import feature_shapes, label_shape, write_folder
+from dmdlite.data.toy import toy_world
+from dmdlite.data.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
+from dmdlite.training import runs, teachers
+
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
+QUICK = TrainingConfig(epochs=2, batch_size=16)
+SAME = ("metrics.json", "log.jsonl", "predictions.csv", "model.safetensors", "missing_modalities.json")
+SCORES = ("mae", "corr", "acc2", "f1", "acc7")
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return toy_world(n=80, seed=0).splits
+
+
+@pytest.fixture(scope="module")
+def config(splits):
+    return DMDConfig.toy(**SIZES, **feature_shapes(splits))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """Drawing the pictures of every run takes longer than training it here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("draw_losses", "draw_answers", "draw_edges"):
+            patch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(splits, config, tmp_path_factory):
+    """A comparison, not to be changed, and its folder."""
+    folder = tmp_path_factory.mktemp("compare") / "whole"
+    names = ["dmd", "language", "audio"]
+    return compare(names, splits, config, [0, 2], folder, QUICK, progress=False), folder
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def stored(folder, name, seed):
+    return runs.load_result(folder / name / f"seed_{seed}").metrics
+
+
+def test_the_tables_hold_the_scores_of_the_runs(whole):
+    found, folder = whole
+    rows = {row["model"]: row for row in table(folder / "comparison.csv")}
+    assert list(rows) == ["dmd", "language", "audio", "linear", "linear_language", "linear_audio", "constant"]
+    assert [row["kind"] for row in rows.values()] == ["model"] * 3 + ["linear"] * 3 + ["constant"]
+    for name in ("dmd", "language", "audio"):
+        for score in SCORES:
+            values = [stored(folder, name, seed)["test"][score] for seed in (0, 2)]
+            assert float(rows[name][f"{score}_mean"]) == pytest.approx(np.mean(values))
+            assert float(rows[name][f"{score}_std"]) == pytest.approx(np.std(values, ddof=1))
+        assert (rows[name]["seeds"], rows[name]["failed"]) == ("2", "0")
+    assert float(rows["constant"]["mae_mean"]) == stored(folder, "dmd", 0)["constant"]["test"]["mae"]
+    assert rows["constant"]["mae_std"] == rows["linear"]["mae_std"] == rows["linear"]["p"] == ""
+    mean, deviation = found["audio"].score("mae")
+    text = (folder / "comparison.md").read_text(encoding="utf-8")
+    assert f"| audio | {mean:.3f} ± {deviation:.3f} | " in text and "| DMD | " in text
+    assert "Test split (20 clips), mean ± standard deviation over seeds 0, 2. One budget for all: at most 2 " in text
+    assert "ublished" not in text
+
+
+def test_one_line_for_each_run(whole):
+    _, folder = whole
+    rows = table(folder / "comparison_seeds.csv")
+    assert [(row["model"], row["seed"]) for row in rows[:4]] == [
+        ("dmd", "0"),
+        ("dmd", "2"),
+        ("language", "0"),
+        ("language", "2"),
+    ]
+    for row in rows[:6]:
+        metrics = stored(folder, row["model"], row["seed"])
+        assert {name: float(row[name]) for name in metrics["test"]} == metrics["test"]
+        assert int(row["best_epoch"]) == metrics["best_epoch"] and float(row["error"]) == metrics["test"]["mae"]
+
+
+def test_every_model_is_tested_against_dmd_with_the_same_seeds(whole):
+    _, folder = whole
+    rows = {row["model"]: row for row in table(folder / "comparison.csv")}
+    errors = {name: [stored(folder, name, seed)["test"]["mae"] for seed in (0, 2)] for name in ("dmd", "audio")}
+    differences = np.subtract(errors["audio"], errors["dmd"])
+    assert float(rows["audio"]["difference_mean"]) == pytest.approx(differences.mean())
+    assert float(rows["audio"]["difference_std"]) == pytest.approx(differences.std(ddof=1))
+    assert float(rows["audio"]["p"]) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    assert rows["audio"]["difference_n"] == "2" and rows["dmd"]["p"] == ""
+    raw = sorted(float(rows[name]["p"]) for name in ("language", "audio"))
+    corrected = sorted(float(rows[name]["p_holm"]) for name in ("language", "audio"))
+    assert corrected == pytest.approx([min(1, 2 * raw[0]), max(raw[1], min(1, 2 * raw[0]))])
+
+
+def test_missing_modalities_of_every_model(whole):
+    _, folder = whole
+    rows = table(folder / "missing_modalities.csv")
+    everything = [name_of(subset) for subset in SUBSETS]
+    assert len(everything) == 7
+    assert [(row["model"], row["present"]) for row in rows] == [
+        (name, present) for name in ("dmd", "language", "audio") for present in everything
+    ]
+    means = {(row["model"], row["present"]): float(row["mae_mean"]) for row in rows}
+    assert means["dmd", everything[0]] == pytest.approx(
+        np.mean([stored(folder, "dmd", s)["test"]["mae"] for s in (0, 2)])
+    )
+    with_audio = {means["audio", present] for present in everything if "audio" in present}
+    without = {means["audio", present] for present in everything if "audio" not in present}
+    assert len(with_audio) == len(without) == 1 and with_audio != without
+    text = (folder / "missing_modalities.md").read_text(encoding="utf-8")
+    assert "| model | language + vision + audio | language + vision |" in text and "| constant | " in text
+
+
+def test_figures_show_the_rows_of_the_table(whole):
+    found, folder = whole
+    for name in ("comparison.png", "missing_modalities.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    (axis,) = draw_comparison(found).axes
+    means = [axis.get_yticklabels()[place].get_text() for place in range(6)]
+    names = [{"DMD": "dmd"}.get(text, text.replace(" ", "_")) for text in means]
+    errors = [found[name].error()[0] for name in names]
+    assert errors == sorted(errors) and len(errors) == 6
+    assert sum(len(dots.get_offsets()) for dots in axis.collections) == 6  # three models, two seeds
+    (axis,) = draw_missing(found).axes
+    numbers = [text.get_text() for text in axis.texts]
+    assert len(numbers) == 21 and numbers[0] == f"{found['dmd'].error()[0]:.2f}"
+
+
+def test_parameters_and_time(whole, config):
+    found, folder = whole
+    every = sum(x.numel() for x in teachers.untrained("dmd", config).parameters())
+    assert found["dmd"].parameters["training"] == every > found["dmd"].parameters["test"]
+    audio = sum(x.numel() for x in teachers.untrained("audio", config).parameters())
+    assert found["audio"].parameters == {"test": audio, "training": audio}
+    assert json.loads((folder / "timing.json").read_text()) == {
+        name: found[name].seconds for name in ("dmd", "language", "audio")
+    }
+    assert all(seconds > 0 for seconds in (found[name].seconds for name in ("dmd", "language", "audio")))
+
+
+def test_the_same_call_only_does_what_is_left(whole, splits, config, tmp_path, monkeypatch):
+    first = compare(["audio"], splits, config, [0], tmp_path, QUICK, progress=False)
+    run = tmp_path / "audio" / "seed_0" / "metrics.json"
+    before = run.stat().st_mtime_ns
+    monkeypatch.setattr(module, "score_subsets", lambda *_: pytest.fail("it was scored already"))
+    again = compare(["audio"], splits, config, [0], tmp_path, QUICK, progress=False)
+    assert again["audio"].seconds == first["audio"].seconds and again["audio"].results == first["audio"].results
+    monkeypatch.undo()
+    more = compare(["audio", "vision"], splits, config, [0, 2], tmp_path, QUICK, progress=False)
+    assert list(more["vision"].results) == [0, 2] and run.stat().st_mtime_ns == before
+    assert more["audio"].errors == whole[0]["audio"].errors
+
+
+def test_scores_that_belong_to_another_run_are_made_again(splits, config, tmp_path):
+    found = compare(["audio"], splits, config, [0], tmp_path, QUICK, progress=False)
+    file = tmp_path / "audio" / "seed_0" / "missing_modalities.json"
+    text = file.read_text()
+    changed = json.loads(text)
+    changed["language+vision+audio"]["mae"] += 1
+    for content in (json.dumps(changed), "half", "[]"):
+        file.write_text(content)
+        again = compare(["audio"], splits, config, [0], tmp_path, QUICK, progress=False)
+        assert again["audio"].subsets == found["audio"].subsets and file.read_text() == text
+
+
+def test_a_failing_run_does_not_lose_the_others(splits, config, tmp_path, monkeypatch, capsys):
+    original = teachers.train
+
+    def failing(model, splits, folder, training, **options):
+        if model.reads == ("audio",) and training.seed == 1:
+            raise ValueError("training diverged in epoch 1;\n try a lower learning rate")
+        return original(model, splits, folder, training, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(teachers, "train", failing)
+        found = compare(["audio", "vision"], splits, config, [0, 1], tmp_path, QUICK)
+    sentence = "audio, seed 1: training diverged in epoch 1; try a lower learning rate"
+    assert found.failures == [sentence] and list(found["audio"].results) == [0]
+    assert "audio, seed 1: failed: training diverged" in capsys.readouterr().out
+    text = (tmp_path / "comparison.md").read_text()
+    assert "| audio (1 of 2 seeds) | " in text and f"Failed: {sentence}" in text
+    assert table(tmp_path / "comparison.csv")[0]["failed"] == "1"
+    assert [row["failure"] for row in table(tmp_path / "comparison_seeds.csv")[:2]] == ["", sentence.partition(": ")[2]]
+    again = compare(["audio", "vision"], splits, config, [0, 1], tmp_path, QUICK, progress=False)
+    assert not again.failures and list(again["audio"].results) == [0, 1]
+
+
+def test_where_every_run_fails_the_tables_say_so(splits, config, tmp_path):
+    hopeless = QUICK.replace(learning_rate=1e30, gradient_clip=0.0)
+    found = compare(["dmd", "audio"], splits, config, [0], tmp_path, hopeless, progress=False)
+    assert len(found.failures) == 2 and "diverged in epoch 1" in found.failures[0]
+    text = (tmp_path / "comparison.md").read_text()
+    assert "| audio | failed | failed |" in text and "| linear | 0." in text
+    assert "| audio | failed | failed |" in (tmp_path / "missing_modalities.md").read_text()
+
+
+def test_stopped_killed_and_with_two_jobs_the_results_are_the_same(splits, config, tmp_path):
+    """With two workers, stopped by Ctrl-C, gone on with, killed, and gone on with again; nobody is left behind.
+
+    The measure is one process that nothing happens to.
+    """
+    write_folder(splits, tmp_path / "data")
+    sizes = [f"--set={name}={value}" for name, value in SIZES.items()]
+    command = [
+        "compare",
+        "--data",
+        tmp_path / "data",
+        "--models",
+        "dmd",
+        "audio",
+        "--seeds",
+        1,
+        "--epochs",
+        8,
+        "--jobs",
+        2,
+    ]
+    command = [*map(str, command), "--batch-size", "8", "--output", str(tmp_path / "broken"), *sizes]
+    seals = lambda: set(tmp_path.glob("broken/*/*/checkpoints/*/complete.json"))
+    for stop, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+        before = seals()
+        program = [sys.executable, "-m", "dmdlite", *command]
+        victim = subprocess.Popen(program, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        while victim.poll() is None and not seals() - before:
+            time.sleep(0.01)
+        assert victim.poll() is None, "it was over before it could be stopped"
+        children = psutil.Process(victim.pid).children(recursive=True)
+        if stop == signal.SIGINT:
+            os.killpg(victim.pid, stop)  # as a terminal does
+        else:
+            victim.kill()
+        _, shown = victim.communicate()
+        assert victim.returncode == code and len(children) >= 2
+        assert not psutil.wait_procs(children, timeout=20)[1], "workers have outlived the first process"
+        assert "Traceback" not in shown and ("The same command goes on" in shown) == (stop == signal.SIGINT)
+        assert seals(), "no run was broken off in its middle"
+    assert main(command) == 0
+    training = TrainingConfig(epochs=8, batch_size=8)
+    compare(["dmd", "audio"], splits, config, [0], tmp_path / "unbroken", training, progress=False)
+    files = [f"{name}/seed_0/{file}" for name in ("dmd", "audio") for file in SAME]
+    for file in (*files, "comparison_seeds.csv", "missing_modalities.csv", "missing_modalities.md"):
+        assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "unbroken" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        (dict(names=["bart"]), "'bart' cannot be compared; known are the models dmd"),
+        (dict(names=[]), "give at least one name and one seed"),
+        (dict(seeds=[]), "give at least one name and one seed"),
+        (dict(seeds=[1, 1]), "each seed counts once, got 1 1"),
+        (dict(seeds=[-1]), "seed must be at least 0, got -1"),
+        (dict(jobs=0), "jobs must be at least 1, got 0"),
+        (dict(settings={"dictionary": 3}), "none of the models audio has a field 'dictionary'"),
+        (dict(settings={"loss_weights": {"gossip": 1.0}}), "has a term 'gossip' in its loss"),
+        (dict(settings={"loss_weights": 3}), "loss_weights must be a dict"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_touches_nothing(splits, config, tmp_path, changes, sentence):
+    usual = dict(names=["audio"], data=splits, config=config, seeds=[0], output_dir=tmp_path / "out", training=QUICK)
+    with pytest.raises(ValueError) as problem:
+        compare(**usual | changes)
+    assert sentence in str(problem.value) and "\n" not in str(problem.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("what", ["budget", "config", "settings", "data", "a run", "foreign"])
+def test_a_folder_that_holds_something_else_is_left_alone(whole, splits, config, tmp_path, what):
+    folder, training, data, settings = whole[1], QUICK, splits, {}
+    words = {
+        "budget": "training.epochs is 2 there and 5 here",
+        "config": "config.shared.width",
+        "data": "on other data",
+    }
+    words |= {"settings": "loss_weights", "a run": "already holds another run", "foreign": "holds no run of dmdlite"}
+    if what == "budget":
+        training = training.replace(epochs=5)
+    elif what == "config":
+        config = config.replace(width=16)
+    elif what == "settings":
+        settings = {"loss_weights": {"margin": 0.5}}
+    elif what == "data":
+        data = toy_world(n=80, seed=1).splits
+    elif what == "a run":
+        folder = whole[1] / "audio" / "seed_0"
+    else:
+        folder = tmp_path / "foreign"
+        folder.mkdir()
+        (folder / "thesis.txt").write_text("precious")
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    with pytest.raises(ValueError, match="choose another output folder") as problem:
+        compare(["audio"], data, config, [0], folder, training, settings=settings)
+    assert words[what] in str(problem.value)
+    assert before == {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_settings_reach_the_models_that_have_them(splits, config, tmp_path):
+    weights = {"loss_weights": {"margin": 0.7}}
+    compare(["audio"], splits, config, [0], tmp_path, QUICK, settings=weights, progress=False)
+    saved = json.loads((tmp_path / "audio" / "seed_0" / "config.json").read_text())
+    assert saved["loss_weights"] == config.loss_weights | {"margin": 0.7}
+
+
+def test_published_numbers_stand_below_the_table(whole):
+    found = replace(whole[0], dataset="mosi")
+    text = comparison_files.markdown(found)
+    assert "Published for CMU-MOSI, unaligned, in per cent:" in text  # the toy's lengths differ
+    assert "| DMD | DMD | 83.5 | 83.5 | 41.9 | Table 1 |" in text and "the paper's 686: these are other data" in text
+    assert comparison_files.model_records(found)[0]["published_acc7"] == "41.9"
+
+
+TASKS = {
+    "two numbers": (valence_and_arousal, "regression", "| model | MAE | Corr | CCC | MAE − DMD's | p (Holm) |"),
+    "classes": (reviewed_topics, "classification", "| model | cross-entropy | accuracy | macro F1 | cross-entropy − "),
+    "levels": (
+        lambda world: sentiment_levels(world.splits, 3),
+        "ordinal",
+        "| model | cross-entropy | accuracy | macro F1 | MAE |",
+    ),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_other_tasks_have_their_own_scores(config, tmp_path, task):
+    make, kind, head = TASKS[task]
+    splits = make(toy_world(n=80, seed=0))
+    config = config.replace(**label_shape(splits, kind))
+    found = compare(["dmd", "language"], splits, config, [0], tmp_path, QUICK, dataset="mosi", progress=False)
+    text = (tmp_path / "comparison.md").read_text()
+    assert head in text and "Published" not in text
+    measure = "mae" if kind == "regression" else "cross_entropy"
+    assert found["language"].errors == {0: stored(tmp_path, "language", 0)["test"][measure]}
+    assert found["linear"].error()[0] < found["constant"].error()[0]
+    assert table(tmp_path / "missing_modalities.csv")[0]["error_mean"] == str(found["dmd"].errors[0])
+
+
+def test_one_number_of_seeds_is_how_many():
+    assert seeds_of([5]) == [0, 1, 2, 3, 4] and seeds_of([3, 7]) == [3, 7]
+    assert seeds_of([1]) == [0] and seeds_of([0]) == []
+
+
+def test_baselines_of_single_modalities_are_there_for_the_models_that_read_them(whole):
+    assert "linear_audio" in whole[0] and "linear_vision" not in whole[0]

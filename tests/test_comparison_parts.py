@@ -1,0 +1,267 @@
+"""The parts of a comparison on their own: missing modalities, teachers, workers, the linear baseline, tests, papers."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from comparison_work import work
+from scipy import stats
+
+from dmdlite import models
+from dmdlite.comparison import linear
+from dmdlite.comparison.compare import compare
+from dmdlite.comparison.missing import SUBSETS, with_only
+from dmdlite.comparison.paired import Paired, holm, paired_test
+from dmdlite.comparison.published import dataset_of, published_columns, published_markdown, published_rows
+from dmdlite.comparison.timing import count_parameters, seconds_per_epoch
+from dmdlite.comparison.workers import run_tasks
+from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
+from dmdlite.data.features import feature_shapes
+from dmdlite.data.toy import toy_world
+from dmdlite.data.toy_tasks import sentiment_levels
+from dmdlite.models import Recipe, Unimodal, build, in_groups
+from dmdlite.training.loop import predict, seed_everything
+from dmdlite.training.runs import load_result
+from dmdlite.training.teachers import check_settings, own_settings, train_by_name
+
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
+ONE_EPOCH = TrainingConfig(epochs=1, batch_size=16)
+SMALL_BERT = dict(model_type="bert", vocab_size=200, hidden_size=8, num_attention_heads=2, num_hidden_layers=1)
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return toy_world(n=80, seed=0).splits
+
+
+@pytest.fixture(scope="module")
+def config(splits):
+    return DMDConfig.toy(**SIZES, **feature_shapes(splits))
+
+
+def test_subsets_are_all_there():
+    assert len(SUBSETS) == len(set(SUBSETS)) == 7 and SUBSETS[0] == MODALITIES
+    assert all(tuple(m for m in MODALITIES if m in subset) == subset for subset in SUBSETS)
+
+
+@pytest.mark.parametrize("present", SUBSETS, ids="+".join)
+def test_an_absent_modality_is_really_absent(splits, present):
+    test = splits["test"]
+    batch, usual = (split.batch([0, 5, 3], mask=True) for split in (with_only(test, present), test))
+    for m in MODALITIES:
+        if m in present:
+            assert torch.equal(batch[m], usual[m]) and torch.equal(batch["mask"][m], usual["mask"][m])
+        else:
+            assert not batch[m].any() and not batch["mask"][m].any() and batch[m].shape == usual[m].shape
+    assert torch.equal(batch["labels"], usual["labels"])
+    tokens = with_only(test, present).batch([0, 1], tokens=True)["language"]
+    assert bool(tokens.any()) == ("language" in present)
+
+
+@pytest.mark.parametrize("mask", [False, True], ids=["unmasked", "masked"])
+def test_a_model_cannot_see_what_is_absent(splits, config, mask):
+    """Scrambling the streams that are taken away changes nothing; scrambling one that is there does."""
+    seed_everything(0)
+    model = build("dmd", config).eval()
+    test = splits["test"]
+    other = {m: np.roll(x, 1, axis=0) for m, x in test.features.items()}
+    alone = ("language",)
+    before = predict(model, with_only(test, alone), mask)
+    scrambled = replace(test, features=test.features | {m: other[m] for m in ("vision", "audio")})
+    np.testing.assert_array_equal(predict(model, with_only(scrambled, alone), mask), before)
+    scrambled = replace(test, features=test.features | {"language": other["language"]})
+    assert np.abs(predict(model, with_only(scrambled, alone), mask) - before).max() > 1e-6
+    assert np.isfinite(before).all()
+
+
+def test_groups_of_names():
+    assert in_groups(["audio", "unimodal"]) == ["audio", "language", "vision"]
+    assert in_groups(["all"]) == list(models.NAMES)
+    parts = ["dmd", *models.GROUPS["unimodal"], *models.GROUPS["rivals"], *models.GROUPS["ablations"]]
+    assert sorted(parts) == sorted(models.NAMES)
+    assert all(models.RECIPES[name].kind is models.DMD for name in models.GROUPS["ablations"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PupilConfig(DMDConfig):
+    diligence: int = 3
+
+
+class Pupil(Unimodal):
+    """Begins with its teacher's weights."""
+
+    def __init__(self, config: PupilConfig, modality: str):
+        super().__init__(config, modality)
+
+    def learn_from(self, teacher):
+        self.load_state_dict(teacher.state_dict())
+
+
+@pytest.fixture
+def pupil(monkeypatch):
+    monkeypatch.setitem(models.RECIPES, "pupil", Recipe(Pupil, {"modality": "audio"}, teacher="audio"))
+
+
+def test_a_teacher_is_trained_first_and_handed_over(pupil, splits, config, tmp_path, monkeypatch):
+    taught = []
+    learn = Pupil.learn_from
+    monkeypatch.setattr(Pupil, "learn_from", lambda self, teacher: (taught.append(teacher), learn(self, teacher))[1])
+    training = ONE_EPOCH.replace(seed=4)
+    train_by_name("pupil", splits, config, training, tmp_path.joinpath, {"diligence": 5}, progress=False)
+    expected, _ = train_by_name("audio", splits, config, training, tmp_path.joinpath, progress=False)
+    assert len(taught) == 1
+    for name, weights in expected.state_dict().items():
+        assert torch.equal(taught[0].state_dict()[name], weights), name
+    seed_everything(4)
+    assert not torch.equal(next(build("audio", config).parameters()), next(taught[0].parameters()))
+    description = (tmp_path / "pupil" / "training.json").read_text()
+    assert '"diligence": 5' in description and '"seed": 4' in description
+    assert "diligence" not in (tmp_path / "audio" / "training.json").read_text()
+
+
+def test_a_comparison_trains_a_teacher_that_nobody_asked_for(pupil, splits, config, tmp_path):
+    found = compare(["pupil"], splits, config, [1], tmp_path, ONE_EPOCH, progress=False)
+    assert [row.name for row in found.rows] == ["pupil", "linear", "constant"]
+    assert load_result(tmp_path / "audio" / "seed_1").metrics["epochs"] == 1
+
+
+def test_settings_are_for_those_that_have_them(pupil, config):
+    settings = {"diligence": 7, "loss_weights": {"margin": 0.5}}
+    assert own_settings("pupil", config, settings) == settings
+    assert own_settings("audio", config, settings) == {"loss_weights": {"margin": 0.5}}
+    check_settings(["audio", "pupil"], config, settings)
+    with pytest.raises(ValueError, match="none of the models audio, vision has a field 'diligence'"):
+        check_settings(["audio", "vision"], config, settings)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_tasks_fail_alone_and_take_their_pupils_with_them(jobs):
+    tasks = [("bad", 1), ("pupil of bad", 1), ("odd", 0), ("good", 1), ("good", 2)]
+    needs = {("pupil of bad", 1): ("bad", 1), ("good", 2): ("good", 1)}
+    outcomes = list(run_tasks(work, 10, tasks, needs, jobs))
+    order = [outcome.task for outcome in outcomes]
+    assert sorted(order) == sorted(tasks) and order.index(("good", 1)) < order.index(("good", 2))
+    found = {outcome.task: outcome for outcome in outcomes}
+    assert found["good", 1].value == (11, 1) and found["good", 2].value == (12, 1)
+    assert found["bad", 1].failure == "no good with 1"
+    assert found["pupil of bad", 1].failure == "its teacher, bad, could not be trained"
+    assert found["odd", 0].failure == "KeyError: 'surprise'"
+
+
+def test_a_worker_that_dies_is_replaced():
+    tasks = [("dies", 0), ("good", 0), ("good", 1), ("good", 2)]
+    found = {outcome.task: outcome for outcome in run_tasks(work, 0, tasks, {}, 2)}
+    assert [found["good", n].value[0] for n in range(3)] == [0, 1, 2]
+    assert found["dies", 0].failure == "its process died (exit code 7)"
+
+
+def test_time_means_are_over_real_steps(splits):
+    test = splits["test"]
+    means = linear.time_means(test, ("vision", "audio"))
+    assert means.shape == (len(test), test.features["vision"].shape[2] + test.features["audio"].shape[2])
+    steps = test.lengths["vision"][3]
+    np.testing.assert_allclose(
+        means[3, : -test.features["audio"].shape[2]], test.features["vision"][3, :steps].mean(0), rtol=1e-5
+    )
+    assert steps < test.steps["vision"], "this clip has no padding: the test could not fail"
+
+
+def test_the_linear_baseline_finds_what_is_linear(splits, config):
+    weights = np.random.default_rng(0).normal(size=linear.time_means(splits["train"], MODALITIES).shape[1])
+    planted = {}
+    for name, split in splits.items():
+        labels = linear.time_means(split, MODALITIES) @ weights
+        planted[name] = replace(split, labels=(labels / 4).astype(np.float32))
+    scores, coefficients = linear.linear_baseline(planted, config)
+    assert scores["mae"] < 0.02 and coefficients == len(weights) + 1
+    assert linear.linear_baseline(planted, config, ("audio",))[0]["mae"] > 10 * scores["mae"]
+
+
+@pytest.mark.parametrize("task", ["classification", "ordinal"])
+@pytest.mark.parametrize("levels", [2, 4])
+def test_the_linear_baseline_answers_with_classes_and_levels(config, task, levels):
+    splits = sentiment_levels(toy_world(n=80, seed=0).splits, levels)
+    scores, coefficients = linear.linear_baseline(splits, config.replace(task=task, outputs=levels))
+    assert scores["accuracy"] > 1 / levels and scores["cross_entropy"] < np.log(levels)
+    width = linear.time_means(splits["test"], MODALITIES).shape[1] + 1
+    assert coefficients == width * (levels if task == "classification" and levels > 2 else levels - 1)
+
+
+def test_the_linear_baseline_bears_classes_that_training_does_not_have(config):
+    splits = sentiment_levels(toy_world(n=80, seed=0).splits, 3)
+    splits["train"] = replace(splits["train"], classes=np.zeros_like(splits["train"].classes))
+    for task in ("classification", "ordinal"):
+        scores, coefficients = linear.linear_baseline(splits, config.replace(task=task, outputs=3))
+        assert np.isfinite(scores["cross_entropy"]) and coefficients == 0
+        assert scores["accuracy"] == (splits["test"].classes == 0).mean()
+
+
+def test_paired_test_against_scipy_and_by_hand():
+    ours, theirs = {0: 0.5, 1: 0.7, 2: 0.65, 9: 3.0}, {2: 0.5, 1: 0.6, 0: 0.55}
+    test = paired_test(ours, theirs)
+    differences = np.array([-0.05, 0.1, 0.15])
+    t = differences.mean() / (differences.std(ddof=1) / np.sqrt(3))
+    assert (test.mean, test.std, test.n) == pytest.approx((differences.mean(), differences.std(ddof=1), 3))
+    assert test.p == pytest.approx(2 * stats.t.sf(abs(t), df=2))
+    assert paired_test({0: 1.0}, {0: 0.5}) == Paired(0.5, None, 1, None)
+    assert paired_test({0: 1.0, 1: 2.0}, {0: 0.5, 1: 1.5}).p is None  # there is no spread to measure by
+    assert paired_test({0: 1.0}, {1: 1.0}) is None
+
+
+def test_holm_by_hand():
+    tests = [None if p == 0 else Paired(0.1, 1.0, 5, p) for p in (0.01, 0, 0.04, None, 0.03)]
+    corrected = [test and test.p_holm for test in holm(tests)]
+    assert corrected == [pytest.approx(0.03), None, pytest.approx(0.06), None, pytest.approx(0.06)]
+    assert holm([Paired(0.1, 1.0, 5, 0.7), Paired(0.1, 1.0, 5, 0.9)])[0].p_holm == 1.0
+
+
+def test_published_rows_are_those_of_the_data_and_the_models():
+    """Paper: Tables 1 to 3."""
+    aligned, unaligned = DMDConfig.official("mosi"), DMDConfig.official("mosei", lengths={"vision": 500, "audio": 500})
+    names = ("pmr", "dmd", "language", "dmd_bare", "dmd_without_homogeneous_graph", "misa")
+    rows = published_rows(names, "mosi", aligned)
+    assert [(row.model, row.name) for row in rows] == [
+        ("pmr", "PMR"),
+        ("dmd", "DMD"),
+        ("dmd", "DMD*"),
+        ("misa", "MISA*"),
+    ]
+    assert (rows[1].acc7, rows[1].acc2, rows[1].f1, rows[1].source) == (41.4, 84.5, 84.4, "Table 1, aligned")
+    rows = published_rows(names, "mosei", unaligned)
+    assert [(row.model, row.acc7, row.acc2, row.f1) for row in rows] == [
+        ("pmr", 51.8, 83.1, 82.8),
+        ("dmd", 54.6, 84.8, 84.7),
+        ("dmd_bare", 50.0, None, 81.9),
+    ]
+    assert published_rows(names, None, aligned) == [] and published_markdown([], None, 250) == ""
+    assert published_columns(published_rows(names, "mosi", aligned))["dmd"]["published_acc7"] == "41.4; 45.6"
+    assert set(models.GROUPS["ablations"]) >= {r.model for r in published_rows(models.NAMES, "mosei", unaligned)} - {
+        *models.GROUPS["rivals"],
+        "dmd",
+    }
+    assert "other data" not in published_markdown(rows, "mosei", 4659)
+
+
+def test_presets_that_papers_report_on():
+    assert [dataset_of(preset) for preset in ("mosi", "paper-mosei", "toy")] == ["mosi", "mosei", None]
+
+
+def test_a_frozen_language_model_counts_and_a_teaching_part_does_not(splits, config):
+    bert = config.replace(language_model=SMALL_BERT, language_model_trainable=False)
+    model = build("language", bert)
+    pooler = sum(x.numel() for x in model.read.language_encoder.model.pooler.parameters())
+    every = sum(x.numel() for x in model.parameters())
+    assert count_parameters(model, splits["train"], False) == {"test": every - pooler, "training": every}
+
+
+def test_times_are_measured_for_all_or_for_none(splits, config, tmp_path):
+    made = []
+    make = lambda name: made.append(name) or build(name, config)
+    file = tmp_path / "timing.json"
+    first = seconds_per_epoch(["audio"], make, splits["train"], ONE_EPOCH, file)
+    assert set(made) == {"audio"} and first["audio"] > 0
+    made.clear()
+    assert seconds_per_epoch(["audio"], make, splits["train"], ONE_EPOCH, file) == first and not made
+    seconds_per_epoch(["audio", "vision"], make, splits["train"], ONE_EPOCH, file)
+    assert made[:2] == ["audio", "vision"]
