@@ -86,12 +86,8 @@ def compare(
     splits = plan.splits()
     described = _claim(plan, splits, names)
     failures = _train_all(plan, names, seeds, jobs, described, progress)
-    make: Callable[[str], Any] = lambda name: untrained(name, config, plan.settings)
-    seconds = seconds_per_epoch(names, make, splits["train"], training, plan.folder / "timing.json")
     rows = [_row(plan, name, seeds, failures) for name in names]
-    for row in rows:
-        row.seconds = seconds[row.name]
-        row.parameters = count_parameters(make(row.name), splits["train"], training.padding_mask)
+    _add_costs(rows, plan, splits["train"])
     add_tests(rows)
     rows += _baselines(rows, splits, config)
     found = Comparison(rows, list(seeds), splits["test"], config, training, dataset)
@@ -201,6 +197,15 @@ def _row(plan: Plan, name: str, seeds: Sequence[int], failures: Mapping[Task, st
             row.results[seed] = runs.load_result(folder).metrics
             row.subsets[seed] = stored_subsets(folder, row.results[seed]["test"]) or {}
     return row
+
+
+def _add_costs(rows: Sequence[Row], plan: Plan, train: FeatureSplit) -> None:
+    make: Callable[[str], Any] = lambda name: untrained(name, plan.config, plan.settings)
+    names, training = [row.name for row in rows], plan.training
+    seconds = seconds_per_epoch(names, make, train, training, plan.folder / "timing.json")
+    for row in rows:
+        row.seconds = seconds[row.name]
+        row.parameters = count_parameters(make(row.name), train, training.padding_mask)
 
 
 def _baselines(rows: Sequence[Row], splits: Splits, config: DMDConfig) -> list[Row]:
