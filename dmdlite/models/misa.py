@@ -17,15 +17,13 @@ from dmdlite.components.tasks import task_loss
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
-PUBLISHED_WEIGHTS = dict(similarity=1.0, difference=0.3, reconstruction=1.0)
+PUBLISHED = dict(similarity=1.0, difference=0.3, reconstruction=1.0)
 PUBLISHED_CLIPS, PUBLISHED_WIDTH = 64, 128  # of a batch, for CMU-MOSI; see `soft_orthogonality`
 
 
-def loss_weights(strength: float = 1.0) -> dict[str, float]:
-    """The published weights, times a strength, for losses whose size depends on neither batch nor width."""
-    sizes = {"difference": (PUBLISHED_CLIPS / PUBLISHED_WIDTH) ** 2}
-    constraints = {name: strength * weight * sizes.get(name, 1.0) for name, weight in PUBLISHED_WEIGHTS.items()}
-    return {"task_final": 1.0} | constraints
+def constraint_weights() -> dict[str, float]:
+    """The published weights, for losses whose size depends on neither batch nor width."""
+    return PUBLISHED | {"difference": PUBLISHED["difference"] * (PUBLISHED_CLIPS / PUBLISHED_WIDTH) ** 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class MISAConfig(DMDConfig):
     """What MISA adds, with its published values."""
 
     moments: int = 5  # of the central moment discrepancy
-    loss_weights: dict[str, float] = field(default_factory=loss_weights)
+    loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0} | constraint_weights())
 
 
 @dataclass
@@ -49,14 +47,15 @@ class MISAOutput(ModelOutput):
 class MISA(SavedModel):
     """Each clip is three vectors from the start; each splits in a private and a shared one, and six are fused.
 
-    As published (`src/models.py`, `src/solver.py`): every layer, the three losses and their weights. Not as published: width, heads and rates are those of the config that all models share (MISA: 128, 2 heads, 0.1 in the
-    transformer layer, 0.5 before the prediction), and the language stream has its dropout; the inner layer of the
-    transformer is four widths wide (2048); the task loss is L1 as in all models here, not the squared error.
+    As published (`src/models.py`, `src/solver.py`): every layer, the three losses and their weights. Not as published:
+    width, heads and rates are those of the config that all models share (MISA: 128, 2 heads, 0.1 in the transformer
+    layer, 0.5 before the prediction); the inner layer of the transformer is four widths wide (2048); the task loss is
+    L1 as in all models here, not the squared error; without a mask the recurrent layers read the padding as well.
     """
 
     def __init__(self, config: MISAConfig):
         super().__init__()
-        self.read = StreamReader(config)
+        self.read = StreamReader(config.replace(language_dropout=0.0))
         self.config = config = self.read.config
         width, sources = config.width, utterance_widths(config.feature_widths)
         self.recurrent = nn.ModuleDict({m: StackedLSTM(config.feature_widths[m]) for m in ("vision", "audio")})
@@ -117,6 +116,9 @@ class StackedLSTM(nn.Module):
         self.first = nn.LSTM(width, width, batch_first=True, bidirectional=True)
         self.norm = nn.LayerNorm(2 * width)
         self.second = nn.LSTM(2 * width, width, batch_first=True, bidirectional=True)
+        for name, weight in self.named_parameters():
+            if "weight_hh" in name:
+                nn.init.orthogonal_(weight)  # as published
         for name, weight in self.named_parameters():
             if "weight_hh" in name:  # as published
                 nn.init.orthogonal_(weight)
