@@ -1,10 +1,17 @@
 """What README shows in Python is what happens."""
 
+import csv
 import re
 from pathlib import Path
 
 import pytest
 import torch
+
+from dmdlite.comparison.timing import count_parameters
+from dmdlite.config import DMDConfig
+from dmdlite.data.features import feature_shapes, load_features
+from dmdlite.models import NAMES
+from dmdlite.training.teachers import untrained
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,3 +28,20 @@ def test_first_example(monkeypatch):
     assert len(known["out"].losses) == 18 and known["out"].edges["homogeneous"].shape == (1, 3, 3)
     assert known["out"].edges["homogeneous"].sum().item() == pytest.approx(1, abs=1e-5)
     assert torch.isfinite(known["out"].loss)
+
+
+def test_the_table_is_the_stored_comparison():
+    """`python -m dmdlite compare` has written it; notebook 12 reads the same run."""
+    stored = (ROOT / "notebooks" / "comparison" / "comparison.md").read_text(encoding="utf-8")
+    assert all(line in (ROOT / "README.md").read_text(encoding="utf-8") for line in stored.splitlines())
+
+
+def test_the_stored_comparison_is_of_these_models():
+    """A model that is added, taken away or built differently since then shows."""
+    with open(ROOT / "notebooks" / "comparison" / "comparison.csv", encoding="utf-8") as file:
+        rows = {row["model"]: row for row in csv.DictReader(file) if row["kind"] == "model"}
+    assert set(rows) == set(NAMES) and {row["seeds"] for row in rows.values()} == {"5"}
+    splits = load_features(ROOT / "data_samples" / "toy")
+    config = DMDConfig.toy(**feature_shapes(splits))
+    counted = {name: count_parameters(untrained(name, config), splits["train"], False) for name in NAMES}
+    assert {name: int(row["parameters"]) for name, row in rows.items()} == {n: c["test"] for n, c in counted.items()}

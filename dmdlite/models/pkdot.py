@@ -42,7 +42,7 @@ class PKDOTConfig(DMDConfig):
     epsilon: float = 0.01  # of the transport; published as geomloss's blur, its root, of 0.1
     transport_iterations: int = 10  # at most, after ε-scaling; published: none after it
     loss_weights: dict[str, float] = field(
-        default_factory=lambda: dict(task_final=1.0, transport=0.6, hallucination=10.0)  # the last one is ours
+        default_factory=lambda: dict(task_final=1.0, transport=0.6, hallucination=1.0)  # the last one is ours
     )
 
     def __post_init__(self):
