@@ -1,0 +1,118 @@
+"""What notebook 12 draws: the family tree, errors seed by seed, and what is left without a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
+
+# Name -> (column, row, second line). Columns go with time, rows with the idea.
+FAMILY = {
+    "Transformer": (0, 0, "2017"),
+    "CMD": (0, 1, "2017"),
+    "Distillation": (0, 2, "2015"),
+    "MulT": (1, 0, "2019"),
+    "MISA": (1, 1, "2020"),
+    "Graph distillation": (1, 2, "2018"),
+    "PMR": (2, 0, "2021"),
+    "DMD": (2, 1, "2023"),
+    "PKDOT": (2, 2, "2024"),
+    "DHMD": (3, 1, "2026"),
+}
+INHERITED = {
+    ("Transformer", "MulT"): "attention",
+    ("MulT", "PMR"): "cross-modal\nattention",
+    ("MulT", "DMD"): "six encoders,\nmemory",
+    ("CMD", "MISA"): "moments",
+    ("MISA", "DMD"): "private\nand shared",
+    ("Distillation", "Graph distillation"): "teacher,\nstudent",
+    ("Graph distillation", "DMD"): "learned\nedges",
+    ("Distillation", "PKDOT"): "",
+    ("DMD", "DHMD"): "both\ngraphs",
+}
+COLUMN, ROW, WIDTH, HEIGHT = 3.0, 1.35, 1.65, 0.62
+
+
+def draw_family() -> Figure:
+    """Who inherits what from whom; today's four are filled."""
+    figure = Figure(figsize=(7, 3.3), layout="constrained")
+    axis = figure.subplots()
+    for (parent, child), what in INHERITED.items():
+        _inherit(axis, _place(parent), _place(child), what, bend=(parent, child) == ("Distillation", "PKDOT"))
+    for name, (*_, year) in FAMILY.items():
+        x, y = _place(name)
+        face, edge = {"DMD": ("#FBE3EC", MODEL)}.get(
+            name, ("#EEF2F7" if name in ("MulT", "MISA", "PMR") else "w", QUIET)
+        )
+        style = {"boxstyle": "round,pad=0.02,rounding_size=0.12", "facecolor": face, "edgecolor": edge}
+        axis.add_patch(FancyBboxPatch((x - WIDTH / 2, y - HEIGHT / 2), WIDTH, HEIGHT, zorder=3, **style))
+        axis.text(x, y, f"{name}\n{year}", ha="center", va="center", fontsize=8, color=INK, zorder=4)
+    axis.set(xlim=(-1, 3 * COLUMN + 1), ylim=(-2 * ROW - 1.15, 0.5), aspect="equal")
+    axis.axis("off")
+    axis.set_title("DMD joins three lines: attention, private and shared, distillation", fontsize=11, loc="left")
+    return figure
+
+
+def _place(name: str) -> tuple[float, float]:
+    column, row, _ = FAMILY[name]
+    return column * COLUMN, -row * ROW
+
+
+def _inherit(axis: Axes, start: tuple[float, float], end: tuple[float, float], what: str, bend: bool) -> None:
+    tail, head = (start[0] + WIDTH / 2, start[1]), (end[0] - WIDTH / 2, end[1])
+    style = {"arrowstyle": "-|>", "color": QUIET, "linewidth": 1}
+    if bend:  # below the box between them
+        tail, head = (start[0], start[1] - HEIGHT / 2), (end[0], end[1] - HEIGHT / 2)
+        style["connectionstyle"] = "arc3,rad=0.2"
+    axis.annotate("", head, tail, arrowprops=style, zorder=1)
+    middle = ((tail[0] + head[0]) / 2, (tail[1] + head[1]) / 2)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+    axis.text(*middle, what, fontsize=6.5, color=INK, ha="center", va="center", zorder=2, bbox=box if what else None)
+
+
+def draw_seeds(
+    values: Mapping[str, Sequence[float]], title: str, xlabel: str, lines: Mapping[str, float] | None = None
+) -> Figure:
+    """A row of dots for each name, one for each seed; a bar is mean ± standard deviation. `lines` are vertical."""
+    figure = Figure(figsize=(7, 1.2 + 0.3 * len(values)), layout="constrained")
+    axis = figure.subplots()
+    for place, (name, row) in enumerate(values.items()):
+        colour = MODEL if name == "DMD" else COLOURS.get(name, INK)
+        middle, around = np.mean(row), np.std(row, ddof=1) if len(row) > 1 else 0.0
+        axis.plot([middle - around, middle + around], [place, place], color=colour, linewidth=5, alpha=0.3)
+        axis.plot([middle, middle], [place - 0.3, place + 0.3], color=colour, linewidth=2)
+        axis.plot(row, [place] * len(row), "o", color=colour, markersize=4, alpha=0.8)
+    for label, x in (lines or {}).items():
+        axis.axvline(x, color=QUIET, linestyle="dashed", linewidth=1, zorder=0)
+        axis.annotate(label, (x, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
+                      fontsize=7, color=INK, va="top")  # fmt: skip
+    axis.set_yticks(range(len(values)), list(values), fontsize=8)
+    axis.set_ylim(len(values) - 0.5, -0.5 - 0.5 * bool(lines))
+    axis.set_xlabel(xlabel, fontsize=9)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw_missing(table: Mapping[str, Mapping[str, float]], title: str, worst: float) -> Figure:
+    """Models as rows, present modalities as columns; dark is a low error, the lightest is a constant's (`worst`)."""
+    names, subsets = list(table), list(next(iter(table.values())))
+    errors = np.array([[table[name][present] for present in subsets] for name in names])
+    figure = Figure(figsize=(7, 1.3 + 0.28 * len(names)), layout="constrained")
+    axis = figure.subplots()
+    lowest = min(errors.min(), 0.99 * worst)
+    axis.imshow(errors, cmap="cividis", vmin=lowest, vmax=worst, aspect="auto")
+    for (i, j), error in np.ndenumerate(errors):
+        light = error > (lowest + worst) / 2
+        axis.text(j, i, f"{error:.2f}", ha="center", va="center", fontsize=7, color=INK if light else "white")
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_xticks(range(len(subsets)), [present.replace("+", "\n+ ") for present in subsets], fontsize=7)
+    axis.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
+    axis.spines[:].set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    return figure
