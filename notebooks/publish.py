@@ -32,11 +32,17 @@ pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f
 PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
 
 
+OPENED = ("model.safetensors", "comparison.csv")  # what tells a folder that notebooks open
+
+
 def student(folder: Path) -> None:
     """Notebooks without solutions, outputs and counts, beside the data and the models that they open."""
+    (folder / "notebooks").mkdir(parents=True)
     for part in HERE.iterdir():
-        if part.is_dir() and (part / "model.safetensors").exists():
+        if part.is_dir() and any((part / opened).exists() for opened in OPENED):
             shutil.copytree(part, folder / "notebooks" / part.name)
+        elif part.suffix == ".csv":
+            shutil.copyfile(part, folder / "notebooks" / part.name)
     for opened in ("data_samples", "tests/golden"):
         shutil.copytree(HERE.parent / opened, folder / opened)
     shutil.copyfile(HERE / "README.md", folder / "notebooks" / "README.md")

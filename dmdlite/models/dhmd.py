@@ -1,4 +1,4 @@
-"""DHMD: Decoupled Hierarchical Multimodal Distillation (Li, Wang, Ding, Zhang, Lu, Guan; TPAMI 2026), as far as known.
+"""DHMD, of "Decoupled Hierarchical Distillation for Multimodal Emotion Recognition" (Li et al., TPAMI 2026), as known.
 
 Certain, from its abstract: DMD's decoupling; then knowledge is distilled twice, coarsely by a GD-Unit in each space
 and finely by *cross-modal dictionary matching*, in a shared dictionary space. Not found: sizes, activation, what is

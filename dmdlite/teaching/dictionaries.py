@@ -1,0 +1,145 @@
+"""What the dictionaries of DHMD hold, measured against the truth of the toy world."""
+
+from __future__ import annotations
+
+import csv
+from itertools import combinations, permutations
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from dmdlite.config import MODALITIES
+from dmdlite.data.features import FeatureSplit
+from dmdlite.data.toy import ToyWorld
+from dmdlite.models.dhmd import DHMD
+
+FACTORS = ("sentiment", "topic", "duration")  # said by all modalities; by the words alone; by the length of all streams
+USED = 0.001  # an activation below this counts as none
+Activations = dict[str, Float[np.ndarray, "clip atom"]]  # by modality
+
+
+@torch.no_grad()
+def activations(model: DHMD, split: FeatureSplit) -> dict[str, Activations]:
+    """w of every clip of a split, without dropout: space -> modality -> (clip, atom)."""
+    was_training = model.training
+    found = model.eval()(**split.batch(range(len(split)))).dictionaries
+    model.train(was_training)
+    return {space: {m: found[space][m].activations.numpy() for m in MODALITIES} for space in found}
+
+
+def factor(world: ToyWorld, split: str, name: str) -> Float[np.ndarray, "clip _"]:
+    """The truth as columns for a line to fit; a topic is one of eight, so it gets eight columns of 0 and 1."""
+    values = world.truth[split][name]
+    return np.eye(len(world.topics))[values] if name == "topic" else values[:, None].astype(float)
+
+
+def explained(
+    shares: Float[np.ndarray, "clip atom"], factors: Float[np.ndarray, "clip _"]
+) -> Float[np.ndarray, "atom"]:
+    """The part of each atom's variance over clips that a line through the factor explains; 0 for an idle atom."""
+    inputs = np.column_stack([factors, np.ones(len(factors))])
+    missed = np.square(shares - inputs @ np.linalg.lstsq(inputs, shares, rcond=None)[0]).sum(axis=0)
+    variance = np.square(shares - shares.mean(axis=0)).sum(axis=0)
+    return np.where(variance > 1e-8, 1 - missed / np.maximum(variance, 1e-8), 0.0)
+
+
+def by_class(
+    shares: Float[np.ndarray, "clip atom"], sentiment: Float[np.ndarray, " clip"]
+) -> Float[np.ndarray, "7 atom"]:
+    """The mean activation in each of the seven rounded sentiments, −3 first; nan in one without clips."""
+    member = np.arange(-3, 4)[:, None] == np.clip(np.round(sentiment), -3, 3)  # (class, clip)
+    counts = member.sum(axis=1, keepdims=True)
+    return member @ shares / np.where(counts, counts, np.nan)
+
+
+def best_atom(train: Float[np.ndarray, "train atom"], truth: Float[np.ndarray, "train _"]) -> int:
+    """The atom that follows a factor most closely."""
+    return int(explained(train, truth).argmax())
+
+
+def understood(
+    train: dict[str, Float[np.ndarray, "train atom"]],
+    test: dict[str, Float[np.ndarray, "test atom"]],
+    sentiment: Float[np.ndarray, " train"],
+    truth: Float[np.ndarray, " test"],
+) -> float:
+    """Can a reader of one modality read another? The mean over the six ordered pairs of modalities.
+
+    A ridge regression from activations to sentiment is fitted on the training clips of one modality, and reads the test
+    clips of another, atom for atom; the correlation of what it says with the truth. Atoms that mean nothing in common
+    give about 0.
+    """
+    weights = {m: ridge(w, sentiment) for m, w in train.items()}
+    return float(np.mean([correlation(test[j] @ weights[i], truth) for i, j in permutations(train, 2)]))
+
+
+def ridge(shares: Float[np.ndarray, "clip atom"], target: Float[np.ndarray, " clip"]) -> Float[np.ndarray, " atom"]:
+    """The weights of a linear regression, kept small by a penalty of a hundredth of the atoms' mean variance."""
+    inputs = (shares - shares.mean(axis=0)).astype(float)
+    products = inputs.T @ inputs
+    penalty = 0.01 * np.trace(products) / len(products) + 1e-9
+    return np.linalg.solve(products + penalty * np.eye(len(products)), inputs.T @ (target - target.mean()))
+
+
+def correlation(said: Float[np.ndarray, " clip"], truth: Float[np.ndarray, " clip"]) -> float:
+    """Pearson's; 0 for a reader that says the same of every clip."""
+    return float(np.corrcoef(said, truth)[0, 1]) if np.ptp(said) > 1e-9 else 0.0
+
+
+def agreement(shares: Activations) -> tuple[float, float]:
+    """How much of their activation two modalities spend on the same atoms, for one clip and for two different clips.
+
+    Σ_i min(w_i, v_i), which is 1 for equal and 0 for disjoint activations; means over clips and pairs of modalities.
+    The second number is what agreement means when it says nothing about the clip.
+    """
+    own, other = [], []
+    for one, two in combinations(shares.values(), 2):
+        own.append(np.minimum(one, two).sum(axis=1).mean())
+        other.append(np.minimum(one, np.roll(two, len(two) // 2, axis=0)).sum(axis=1).mean())
+    return float(np.mean(own)), float(np.mean(other))
+
+
+def atoms_per_clip(shares: Activations) -> float:
+    return float(np.mean([(w > USED).sum(axis=1).mean() for w in shares.values()]))
+
+
+def atoms_used(shares: Activations) -> int:
+    """Atoms that some clip of some modality activates."""
+    return int(np.any([(w > USED).any(axis=0) for w in shares.values()], axis=0).sum())
+
+
+def measures(model: DHMD, world: ToyWorld) -> dict[str, dict[str, float]]:
+    """space -> the numbers of the ablation, on test clips; each factor is a mean over the modalities' best atoms."""
+    train, test = (activations(model, world.splits[split]) for split in ("train", "test"))
+    table = {}
+    for space, shares in test.items():
+        told = {
+            name: np.mean([told_by_best(train[space][m], shares[m], world, name) for m in shares]) for name in FACTORS
+        }
+        same, other = agreement(shares)
+        read = understood(train[space], shares, *(world.truth[split]["sentiment"] for split in ("train", "test")))
+        table[space] = {name: float(value) for name, value in told.items()}
+        table[space] |= {"understood": read, "agreement": same, "agreement_of_others": other}
+        table[space] |= {"atoms_per_clip": atoms_per_clip(shares), "atoms_used": atoms_used(shares)}
+    return table
+
+
+def told_by_best(
+    train: Float[np.ndarray, "train atom"], test: Float[np.ndarray, "test atom"], world: ToyWorld, name: str
+) -> float:
+    """What the factor explains, on test clips, of the atom that follows it most closely on training clips."""
+    atom = best_atom(train, factor(world, "train", name))
+    return float(explained(test[:, [atom]], factor(world, "test", name))[0])
+
+
+def read_ablation(path: str | Path) -> dict[str, dict[str, Float[np.ndarray, " seed"]]]:
+    """What `ablate_dictionary.py` wrote: setting -> measure -> its value for each seed."""
+    table: dict[str, dict[str, list[float]]] = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            scores = table.setdefault(f"{row.pop('factor')} {row.pop('value')}".strip(), {})
+            for name, value in row.items():
+                scores.setdefault(name, []).append(float(value))
+    return {setting: {name: np.array(x) for name, x in scores.items()} for setting, scores in table.items()}
