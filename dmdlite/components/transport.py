@@ -118,7 +118,11 @@ def sinkhorn_divergence(
 
     OT_ε itself is not: entropy spreads the plan of a cloud to itself, and the two corrections take that away.
     """
-    between = sinkhorn(x, y, epsilon, a, b, iterations, tolerance).cost
-    within_x = sinkhorn(x, x, epsilon, a, a, iterations, tolerance).cost
-    within_y = sinkhorn(y, y, epsilon, b, b, iterations, tolerance).cost
+    limits = iterations, tolerance
+    if x.shape == y.shape and a is None and b is None:  # then the three problems are one batch
+        first, second = torch.stack([x, x, y]), torch.stack([y, x, y])
+        between, within_x, within_y = sinkhorn(first, second, epsilon, None, None, *limits).cost
+    else:
+        pairs = (x, y, a, b), (x, x, a, a), (y, y, b, b)
+        between, within_x, within_y = (sinkhorn(p, q, epsilon, v, w, *limits).cost for p, q, v, w in pairs)
     return between - (within_x + within_y) / 2

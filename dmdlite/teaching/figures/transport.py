@@ -1,0 +1,91 @@
+"""Plans of optimal transport, similarities within a batch, and what a teacher is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
+
+FIRST, SECOND = COLOURS["language"], COLOURS["audio"]
+
+
+def draw_transport(
+    x: Float[ndarray, "n 2"], y: Float[ndarray, "m 2"], plan: Float[ndarray, "n m"], title: str
+) -> Figure:
+    """Two clouds in the plane with lines as wide as the mass that goes along them, and the plan as a matrix."""
+    figure = Figure(figsize=(7, 3.3), layout="constrained")
+    plane, matrix = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    for i, start in enumerate(x):
+        for j, end in enumerate(y):
+            share = plan[i, j] * len(x)
+            if share > 0.005:
+                plane.plot(*zip(start, end), color=QUIET, linewidth=4 * share, alpha=0.6, zorder=1)
+    for cloud, colour, letter, name in ((x, FIRST, "x", "first cloud"), (y, SECOND, "y", "second cloud")):
+        plane.scatter(*cloud.T, s=160, color=colour, zorder=2, label=name)
+        for place, point in enumerate(cloud, 1):
+            plane.text(*point, f"{letter}{place}", color="white", fontsize=7, ha="center", va="center", zorder=3)
+    plane.set(xlim=(-0.15, 1.15), ylim=(-0.15, 1.15), xticks=[], yticks=[], aspect="equal")
+    plane.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, frameon=False, fontsize=8)
+    draw_plan(matrix, plan)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw_plan(axis: Axes, plan: Float[ndarray, "n m"]) -> None:
+    """The plan in percent of all mass, with what its rows and columns add up to beside them."""
+    rows, columns = plan.shape
+    axis.imshow(plan, cmap="Purples", vmin=0, vmax=1 / rows)
+    for i in range(rows):
+        for j in range(columns):
+            dark = plan[i, j] > 0.6 / rows
+            axis.text(j, i, f"{100 * plan[i, j]:.0f}", color="white" if dark else INK, ha="center", va="center")
+        axis.text(columns - 0.35, i, f"{100 * plan[i].sum():.0f} %", va="center", fontsize=8)
+    for j in range(columns):
+        axis.text(j, rows - 0.3, f"{100 * plan[:, j].sum():.0f} %", ha="center", va="top", fontsize=8)
+    axis.set_xticks(range(columns), [f"y{j}" for j in range(1, columns + 1)])
+    axis.set_yticks(range(rows), [f"x{i}" for i in range(1, rows + 1)])
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    axis.set_title("plan, in % of the mass; sums beside it", fontsize=9)
+
+
+def draw_similarities(
+    matrices: dict[str, Float[ndarray, "batch batch"]], anchors: Int[ndarray, "batch anchor"], title: str
+) -> Figure:
+    """Similarity matrices side by side on one scale, with the anchors of each row as dots."""
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(matrices), squeeze=False).ravel()
+    top = max(matrix.max() for matrix in matrices.values())
+    rows = np.repeat(np.arange(len(anchors)), anchors.shape[1])
+    for axis, (name, matrix) in zip(axes, matrices.items()):
+        image = axis.imshow(matrix, cmap="Purples", vmin=0, vmax=top)
+        axis.scatter(anchors.ravel(), rows, s=9, color=COLOURS["audio"], label="anchors")
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel("clip, from negative to positive", fontsize=8)
+        axis.tick_params(labelsize=7)
+    figure.colorbar(image, ax=list(axes), shrink=0.8, label="shifted cosine similarity")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw_seeds(scores: dict[str, dict[str, Float[ndarray, "seed"]]], title: str) -> Figure:
+    """One panel for each score -> model -> value of every seed: a line for each seed, a bar at the mean."""
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(scores), squeeze=False).ravel()
+    for axis, (score, models) in zip(axes, scores.items()):
+        values = np.array(list(models.values()))  # (model, seed)
+        axis.plot(values, color=QUIET, linewidth=0.8, marker="o", markersize=3.5)
+        axis.scatter(range(len(values)), values.mean(axis=1), marker="_", s=500, color=MODEL, linewidths=2.5, zorder=3)
+        for place, mean in enumerate(values.mean(axis=1)):
+            axis.annotate(f"{mean:.2f}", (place, mean), (13, 0), textcoords="offset points", fontsize=8, va="center")
+        axis.set_xticks(range(len(values)), [name.replace(" ", "\n", 1) for name in models], fontsize=8)
+        axis.set_xlim(-0.5, len(values) - 0.3)
+        axis.set_title(score, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    return figure
