@@ -95,13 +95,14 @@ def _sums_of_hinges(
 
 
 def _pairs(
-    classes: Float[Tensor, "sample outputs"], modality: Int[Tensor, " sample"], triplets: str
+    classes: Float[Tensor, "sample *outputs"], modality: Int[Tensor, " sample"], triplets: str
 ) -> tuple[Bool[Tensor, "anchor sample"], Bool[Tensor, "anchor sample"]]:
     """Where j is a positive, and where k is a negative, of anchor i.
 
     "across_modalities" (paper): positives are of the same class and another modality, negatives of another class and
     the same modality. "any_modality" (published code): the modality does not matter.
     """
+    classes = classes.reshape(len(classes), -1)
     same_class = (classes[:, None] == classes[None, :]).all(dim=2)
     same_modality = modality[:, None] == modality[None, :]
     positive, negative = same_class, ~same_class
