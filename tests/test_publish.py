@@ -37,7 +37,9 @@ def test_student_copy_has_everything_but_solutions(tmp_path):
         assert text.count("<summary>Hint</summary>") == full.count("<summary>Hint</summary>")
         code = [[c["source"] for c in json.loads(book)["cells"] if c["cell_type"] == "code"] for book in (text, full)]
         assert code[0] == code[1]
-        for opened in re.findall(r'\\"((?:\.\./)?[\w/]+\.npz|finished_\w+|without_\w+|dictionary_\w+\.csv|comparison)\\"', text):
+        for opened in re.findall(
+            r'\\"((?:\.\./)?[\w/]+\.npz|finished_\w+|without_\w+|dictionary_\w+\.csv|comparison)\\"', text
+        ):
             assert (path.parent / opened).exists(), opened
 
 
