@@ -123,7 +123,7 @@ MISTAKES = {
     "train --data foreign": "foreign",
     "train --data toy --preset mossi": "'mossi'",
     "train --data toy --model bart": "'bart'",
-    "train --data toy --set widht=3": "no field 'widht'",
+    "train --data toy --set widht=3": "has a field 'widht'",
     "train --data toy --set width": "FIELD=VALUE",
     "train --data toy --set width=2.5": "width must be a whole number, got 2.5",
     'train --data toy --set kernel_sizes={"audio":"a"}': "kernel_sizes['audio'] must be a whole number, got 'a'",
@@ -168,7 +168,7 @@ def test_ctrl_c_says_how_to_go_on(place, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dmdlite.training.trainer.train", interrupted)
+    monkeypatch.setattr("dmdlite.training.teachers.train", interrupted)
     assert run(place, "train --data toy --output stopped", *TINY) == 130
     assert "The same command goes on from the last finished epoch." in capsys.readouterr().err
 
