@@ -221,6 +221,11 @@ def test_where_every_run_fails_the_tables_say_so(splits, config, tmp_path):
     assert "| audio | failed | failed |" in (tmp_path / "missing_modalities.md").read_text()
 
 
+def hears_ctrl_c() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_stopped_killed_and_with_two_jobs_the_results_are_the_same(splits, config, tmp_path):
     """With two workers, stopped by Ctrl-C, gone on with, killed, and gone on with again; nobody is left behind.
 
@@ -247,7 +252,9 @@ def test_stopped_killed_and_with_two_jobs_the_results_are_the_same(splits, confi
     for stop, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         before = seals()
         program = [sys.executable, "-m", "dmdlite", *command]
-        victim = subprocess.Popen(program, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        victim = subprocess.Popen(
+            program, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hears_ctrl_c
+        )
         while victim.poll() is None and not seals() - before:
             time.sleep(0.01)
         assert victim.poll() is None, "it was over before it could be stopped"
