@@ -9,9 +9,11 @@ from test_models import small_batch, small_config
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models import build
 from dmdlite.models.misa import (
+    PUBLISHED,
     MISAConfig,
     StackedLSTM,
     central_moment_discrepancy,
+    constraint_weights,
     difference_loss,
     reconstruction_loss,
     similarity_loss,
@@ -167,9 +169,10 @@ def test_the_shared_map_is_one_and_the_private_ones_are_three():
     assert torch.equal(out.shared["language"], out.shared["audio"]) and out.losses["similarity"] == 0
 
 
-def test_published_weights_are_kept_beside_the_shared_config():
+def test_its_own_weights_are_kept_beside_the_shared_config():
     config = MISAConfig.of(DMDConfig.toy(width=32), moments=3)
-    assert config.loss_weights == {"task_final": 1.0, "difference": 0.075, "similarity": 1.0, "reconstruction": 1.0}
+    assert config.loss_weights == {"task_final": 1.0, "difference": 0.025, "similarity": 0.3, "reconstruction": 1.0}
+    assert constraint_weights(PUBLISHED) == {"difference": 0.075, "similarity": 1.0, "reconstruction": 1.0}
     clips, width = 64, 128  # there 0.075 of ours is 0.3 of theirs
     assert 0.075 / (clips / width) ** 2 == 0.3
     assert config.width == 32 and config.moments == 3
