@@ -55,8 +55,9 @@ class MISA(SavedModel):
 
     As published (`src/models.py`, `src/solver.py`): every layer and the three losses. Not as published: the weights of
     the losses are MMSA's; width, heads and rates are those of the config that all models share (MISA: 128, 2 heads,
-    0.1 in the transformer layer, 0.5 before the prediction); the inner layer of the transformer is four widths wide (2048); the task loss is
-    L1 as in all models here, not the squared error; without a mask the recurrent layers read the padding as well.
+    0.1 in the transformer layer, 0.5 before the prediction); the inner layer of the transformer is four widths wide
+    (2048); the task loss is L1 as in all models here, not the squared error; without a mask the recurrent layers read
+    the padding as well.
     """
 
     def __init__(self, config: MISAConfig):
