@@ -77,6 +77,9 @@ class DMDConfig:
         default_factory=lambda: dict(homogeneous=64, heterogeneous=32)
     )  # of those maps
     graph_sharpness: float = 0.125  # factor on the edge scores before their softmax; paper: 1
+    # errors: no score, no prior; edges follow the task errors of the heads, our own rule (components/edge_learning.py)
+    edge_learning: Literal["published", "errors"] = "published"
+    edge_sharpness: float = 16.0  # of "errors": the odds of a teacher over nobody are the ratio of errors to this power
     # Added to the learned edges, which are pulled towards it; row teaches column. Paper: none.
     graph_priors: dict[str, Matrix | None] = field(
         default_factory=lambda: dict(

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,34 +24,16 @@ from typing import Any
 from dmdlite.comparison.files import write_comparison
 from dmdlite.comparison.linear import linear_baseline
 from dmdlite.comparison.missing import score_subsets, stored_subsets
+from dmdlite.comparison.plan import Plan, Splits, Variant, check_variants
 from dmdlite.comparison.rows import Comparison, Row, add_tests
 from dmdlite.comparison.timing import count_parameters, seconds_per_epoch
 from dmdlite.comparison.workers import Outcome, Task, on_cpu, run_tasks
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
-from dmdlite.data.features import FeatureSplit, check_fits, fingerprint, load_features
-from dmdlite.models import RECIPES, in_groups
+from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
+from dmdlite.models import in_groups
 from dmdlite.training import runs
 from dmdlite.training.metrics import error_name
-from dmdlite.training.teachers import check_settings, train_by_name, untrained
-
-Splits = Mapping[str, FeatureSplit]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the runs have in common. It is sent to every worker; `data` may be a path, so that each opens it itself."""
-
-    data: Splits | str | Path
-    config: DMDConfig
-    training: TrainingConfig
-    folder: Path
-    settings: dict[str, Any] = field(default_factory=dict)  # fields that only some models have
-
-    def splits(self) -> Splits:
-        return load_features(self.data) if isinstance(self.data, (str, Path)) else self.data
-
-    def run_folder(self, task: Task) -> Path:
-        return self.folder / task[0] / f"seed_{task[1]}"
+from dmdlite.training.teachers import check_settings
 
 
 def compare(
@@ -63,6 +45,7 @@ def compare(
     training: TrainingConfig | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
+    variants: Mapping[str, Variant] | None = None,
     dataset: str | None = None,
     jobs: int = 1,
     progress: bool = True,
@@ -72,6 +55,8 @@ def compare(
     names: what `dmdlite.models.build` knows, and the groups in `dmdlite.models.GROUPS`.
     training: the budget, the same for all; its seed is replaced by each of the seeds.
     settings: fields beside those of `config`, of which each model takes those that it has.
+    variants: name -> function that makes a model of your own from `config`; they follow the `names`. A term of their
+        loss that DMD does not have gets a column.
     dataset: "mosi" or "mosei" to have the published numbers beside ours.
     jobs: runs at the same time on a CPU, each in a process of one thread; the results do not depend on it.
 
@@ -79,10 +64,12 @@ def compare(
     others; it is in the `failures` of its row. Raises ValueError for names, seeds and settings that make no sense, and
     if the folder holds something else; nothing is touched then.
     """
-    names, training = in_groups(names), training or TrainingConfig()
-    _check(names, seeds, jobs)
+    names, variants, training = in_groups(names), dict(variants or {}), training or TrainingConfig()
+    check_variants(variants, jobs)
     check_settings(names, config, settings or {})
-    plan = Plan(data, config, training.replace(seed=0), Path(output_dir), dict(settings or {}))
+    names += variants
+    _check(names, seeds, jobs)
+    plan = Plan(data, config, training.replace(seed=0), Path(output_dir), dict(settings or {}), variants)
     splits = plan.splits()
     described = _claim(plan, splits, names)
     failures = _train_all(plan, names, seeds, jobs, described, progress)
@@ -114,8 +101,8 @@ def _claim(plan: Plan, splits: Splits, names: Sequence[str]) -> dict[str, dict[s
     Raises ValueError, before anything is touched, for a folder that holds something else or a model that cannot be.
     """
     described = {}
-    for name in _with_teachers(names):
-        model = untrained(name, plan.config, plan.settings)
+    for name in plan.with_teachers(names):
+        model = plan.untrained(name)
         check_fits(splits, model.config, model.reads)
         described[name] = runs.describe(model, splits, plan.training)
     budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
@@ -128,24 +115,13 @@ def _claim(plan: Plan, splits: Splits, names: Sequence[str]) -> dict[str, dict[s
     return described
 
 
-def _with_teachers(names: Sequence[str]) -> list[str]:
-    """The names, and before each the teacher that it needs."""
-    chain: list[str] = []
-    for name in names:
-        taught = [name]
-        while (teacher := RECIPES[taught[0]].teacher) is not None:
-            taught.insert(0, teacher)
-        chain += taught
-    return list(dict.fromkeys(chain))
-
-
 def _train_all(
     plan: Plan, names: Sequence[str], seeds: Sequence[int], jobs: int, described: dict[str, Any], progress: bool
 ) -> dict[Task, str]:
     """Trains what is not finished yet; returns what went wrong."""
-    wanted = [(name, seed) for seed in seeds for name in _with_teachers(names)]
+    wanted = [(name, seed) for seed in seeds for name in plan.with_teachers(names)]
     left = [task for task in wanted if not _is_done(plan, task, described)]
-    needs = {task: (teacher, task[1]) for task in left if (teacher := RECIPES[task[0]].teacher) is not None}
+    needs = {task: (teacher, task[1]) for task in left if (teacher := plan.teacher(task[0])) is not None}
     failures: dict[Task, str] = {}
     if progress:
         print(f"{plan.folder}: {len(left)} of {len(wanted)} runs to go", flush=True)
@@ -177,11 +153,8 @@ def _line(outcome: Outcome) -> str:
 def _train(plan: Plan, task: Task) -> tuple[float, float]:
     """The work of one task: a finished run and its scores for each subset. Returns the error and the minutes."""
     started = time.perf_counter()
-    splits, (name, seed) = plan.splits(), task
-    folder_of = lambda name: plan.run_folder((name, seed))
-    training = plan.training.replace(seed=seed)
-    model, result = train_by_name(name, splits, plan.config, training, folder_of, plan.settings, progress=False)
-    score_subsets(result, splits["test"], model)
+    model, result = plan.train(task)
+    score_subsets(result, plan.splits()["test"], model)
     return result.metrics["test"][error_name(plan.config.task)], (time.perf_counter() - started) / 60
 
 
@@ -194,18 +167,18 @@ def _row(plan: Plan, name: str, seeds: Sequence[int], failures: Mapping[Task, st
     for seed in seeds:
         if seed not in row.failures:
             folder = plan.run_folder((name, seed))
-            row.results[seed] = runs.load_result(folder).metrics
+            result = runs.load_result(folder)
+            row.results[seed], row.terms[seed] = result.metrics, plan.terms_of_its_own(name, result)
             row.subsets[seed] = stored_subsets(folder, row.results[seed]["test"]) or {}
     return row
 
 
 def _add_costs(rows: Sequence[Row], plan: Plan, train: FeatureSplit) -> None:
-    make: Callable[[str], Any] = lambda name: untrained(name, plan.config, plan.settings)
     names, training = [row.name for row in rows], plan.training
-    seconds = seconds_per_epoch(names, make, train, training, plan.folder / "timing.json")
+    seconds = seconds_per_epoch(names, plan.untrained, train, training, plan.folder / "timing.json")
     for row in rows:
         row.seconds = seconds[row.name]
-        row.parameters = count_parameters(make(row.name), train, training.padding_mask)
+        row.parameters = count_parameters(plan.untrained(row.name), train, training.padding_mask)
 
 
 def _baselines(rows: Sequence[Row], splits: Splits, config: DMDConfig) -> list[Row]:

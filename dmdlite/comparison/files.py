@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from dmdlite.comparison.figures import draw_comparison, draw_missing
 from dmdlite.comparison.missing import SUBSETS, name_of
 from dmdlite.comparison.names import title_of
@@ -17,7 +15,7 @@ from dmdlite.comparison.published import published_columns, published_markdown
 from dmdlite.comparison.rows import REFERENCE, Comparison, Row, Spread
 from dmdlite.config import TrainingConfig
 from dmdlite.training.metrics import title
-from dmdlite.training.runs import write_bytes, write_text
+from dmdlite.training.runs import write_picture, write_text
 
 SUBSET_NAMES = [name_of(subset) for subset in SUBSETS]
 
@@ -28,15 +26,9 @@ def write_comparison(found: Comparison, folder: Path) -> None:
     write_text(folder / "comparison_seeds.csv", csv_text(seed_records(found)))
     write_text(folder / "missing_modalities.md", missing_markdown(found))
     write_text(folder / "missing_modalities.csv", csv_text(missing_records(found)))
-    _write_picture(folder / "comparison.png", draw_comparison(found))
+    write_picture(folder / "comparison.png", draw_comparison(found))
     if "constant" in found:  # else no run has succeeded
-        _write_picture(folder / "missing_modalities.png", draw_missing(found))
-
-
-def _write_picture(path: Path, figure: Figure) -> None:
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
-    write_bytes(path, picture.getvalue())
+        write_picture(folder / "missing_modalities.png", draw_missing(found))
 
 
 def markdown(found: Comparison) -> str:
@@ -44,6 +36,7 @@ def markdown(found: Comparison) -> str:
     titles = ["model", *(title(score) for score in found.shown)]
     if REFERENCE in found:
         titles += [f"{found.error_title} − DMD's", "p (Holm)"]
+    titles += [f"loss: {term.replace('_', ' ')}" for term in found.terms]
     titles += ["parameters", "s/epoch"]
     lines = [_heading(found), "", _line(titles), "|---" + "|---:" * (len(titles) - 1) + "|"]
     lines += [_line(_cells(row, found)) for row in found.rows]
@@ -80,6 +73,8 @@ def _legend(found: Comparison) -> str:
         tests = sum(row.test is not None and row.test.p is not None for row in found.rows)
         parts.append(f"{found.error_title} − DMD's: the difference with the same seed.")
         parts.append(f"p: two-sided paired t-test over seeds, corrected by Holm for the {tests} tests of this table.")
+    if found.terms:
+        parts.append("loss: a term that DMD does not have, in training, in the best epoch.")
     parts.append("parameters: those that a prediction depends on.")
     parts.append("s/epoch: seconds of the training steps of one epoch (one thread on a CPU).")
     parts.append("linear: ridge regression on time means, or logistic regression for classes; it has no seed.")
@@ -99,6 +94,7 @@ def _cells(row: Row, found: Comparison) -> list[str]:
         test = row.test
         cells.append("" if test is None else _spread((test.mean, test.std), "+"))
         cells.append("" if test is None or test.p_holm is None else _p(test.p_holm))
+    cells += ["" if row.term(term) is None else _spread(row.term(term)) for term in found.terms]
     cells.append("" if row.parameters is None else f"{row.parameters['test']:,}")
     cells.append("" if row.seconds is None else f"{row.seconds:.2g}")
     return cells
@@ -140,6 +136,8 @@ def model_records(found: Comparison) -> list[dict[str, Any]]:
         record = {"model": row.name, "kind": row.kind, "seeds": len(row.results), "failed": len(row.failures)}
         for score in found.shown:
             record |= _columns(score, row.score(score))
+        for term in found.terms:
+            record |= _columns(f"loss_{term}", row.term(term))
         record |= _columns("difference", None if test is None else (test.mean, test.std))
         record |= {"difference_n": getattr(test, "n", None)}
         record |= {name: getattr(test, name, None) for name in ("p", "p_holm")}

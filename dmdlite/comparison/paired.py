@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,8 +23,8 @@ class Paired:
     p_holm: float | None = None  # corrected for the number of tests in the table
 
 
-def paired_test(errors: Mapping[int, float], reference: Mapping[int, float]) -> Paired | None:
-    """Errors by seed; the seeds that both have are compared. None if there is none."""
+def paired_test(errors: Mapping[Hashable, float], reference: Mapping[Hashable, float]) -> Paired | None:
+    """Errors by seed, or by whatever makes a pair; the seeds that both have are compared. None if there is none."""
     seeds = [seed for seed in errors if seed in reference]
     if not seeds:
         return None

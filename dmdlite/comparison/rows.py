@@ -28,6 +28,7 @@ class Row:
     kind: str = "model"  # or "linear", "constant"
     results: dict[int | None, dict[str, Any]] = field(default_factory=dict)  # seed -> metrics.json of its run
     subsets: dict[int | None, dict[str, Scores]] = field(default_factory=dict)  # seed -> present modalities -> scores
+    terms: dict[int, Scores] = field(default_factory=dict)  # seed -> terms of the loss that only this model has
     failures: dict[int, str] = field(default_factory=dict)  # seed -> what went wrong
     test: Paired | None = None  # of its error against DMD's
     parameters: dict[str, int] | None = None  # at "test" time, and in "training"
@@ -43,6 +44,10 @@ class Row:
 
     def score(self, name: str) -> Spread | None:
         return spread([metrics["test"][name] for metrics in self.results.values()])
+
+    def term(self, name: str) -> Spread | None:
+        """A term of the loss that DMD does not have, in the best epoch; None if this model has none of that name."""
+        return spread([terms[name] for terms in self.terms.values() if name in terms])
 
     def score_with(self, present: str, name: str | None = None) -> Spread | None:
         """A score, or the error, when only these modalities are present."""
@@ -71,6 +76,11 @@ class Comparison:
     def shown(self) -> list[str]:
         """The scores that the tables show."""
         return list(table_scores(self.config.task, self.config.outputs))
+
+    @property
+    def terms(self) -> list[str]:
+        """The terms of losses that somebody has added."""
+        return list(dict.fromkeys(name for row in self.rows for terms in row.terms.values() for name in terms))
 
     @property
     def error_title(self) -> str:

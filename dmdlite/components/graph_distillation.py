@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from dmdlite.components.gathering import whole_batch
@@ -29,7 +29,15 @@ class GraphDistillationUnit(nn.Module):
     def __init__(self, config: DMDConfig, space: str, node_width: int):
         super().__init__()
         self.config, self.representation = config, config.graph_representations[space]
-        graph_width = config.graph_widths[space]
+        self.learn_by(config.graph_widths[space], node_width)
+        prior = config.graph_priors[space]
+        self.has_prior = prior is not None
+        self.register_buffer("prior", torch.tensor(prior or [[0.0] * 3] * 3))
+        self.register_buffer("held", torch.full((3, 3), torch.nan), persistent=False)
+
+    def learn_by(self, graph_width: int, node_width: int) -> None:
+        """What the edges are made from: the linear maps of Eq. (8)."""
+        config = self.config
         if config.graph_inputs == "projected":
             self.project_logit = nn.Linear(config.logits, graph_width)
             self.project_node = nn.Linear(node_width, graph_width)
@@ -37,10 +45,17 @@ class GraphDistillationUnit(nn.Module):
             self.project_logit, self.project_node = nn.Identity(), nn.Identity()
             graph_width = (config.logits + node_width) / 2
         self.edge = nn.Linear(int(4 * graph_width), 1)  # g
-        prior = config.graph_priors[space]
-        self.has_prior = prior is not None
-        self.register_buffer("prior", torch.tensor(prior or [[0.0] * 3] * 3))
-        self.register_buffer("held", torch.full((3, 3), torch.nan), persistent=False)
+
+    def observe(
+        self,
+        nodes: Float[Tensor, "batch modality width"],
+        logits: Float[Tensor, "batch modality *logits"],
+        labels: Num[Tensor, "batch *outputs"],
+    ) -> None:
+        """What else a unit may learn from a training batch: nothing here, the edges learn by the gradient of `losses`.
+
+        `EvidenceUnit` is a unit that does.
+        """
 
     def forward(
         self, nodes: Float[Tensor, "batch modality width"], logits: Float[Tensor, "batch modality *logits"]

@@ -27,7 +27,13 @@ class ModelOutput:
     edges: dict[str, Float[Tensor, "batch 3 3"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
 
     def add_up(self, weights: dict[str, float]) -> "ModelOutput":
-        """The weighted sum of the terms becomes the loss; a term of weight zero takes no part in it."""
+        """The weighted sum of the terms becomes the loss. Weight zero leaves a term out; one without a weight counts 1.
+
+        Raises ValueError for a weight whose term is not there.
+        """
+        if absent := [name for name, weight in weights.items() if weight and name not in self.losses]:
+            raise ValueError(f"nothing gives the term {absent[0]!r} of the loss; set its weight in loss_weights to 0")
+        weights = weights | {name: 1.0 for name in self.losses if name not in weights}
         self.loss = sum(weight * self.losses[name] for name, weight in weights.items() if weight)
         return self
 
@@ -65,6 +71,17 @@ class SavedModel(
 
     def save_pretrained(self, save_directory: str | Path, **options) -> str | None:
         return super().save_pretrained(save_directory, config=self.saved_fields(), **options)
+
+    def load_saved(self, folder: str | Path) -> None:
+        """Takes over saved weights. For a model with parts of somebody's own, which `from_pretrained` cannot make.
+
+        Raises ValueError in one sentence if the folder holds another model, or weights that do not fit.
+        """
+        saved, own = read_config(Path(folder) / CONFIG_NAME), json.loads(json.dumps(self.saved_fields()))
+        if other := sorted(name for name in saved.keys() | own.keys() if saved.get(name) != own.get(name)):
+            raise ValueError(f"{folder} holds another model: {other[0]!r} is not as in this one")
+        file = Path(folder) / "model.safetensors"
+        load_weights(self, read_safetensors(file), str(file))
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options):
@@ -107,20 +124,35 @@ def config_kind(kind: type[SavedModel]) -> type[DMDConfig]:
 
 def check_saved_config(file: Path, kind: type[SavedModel]) -> None:
     """Raises ValueError unless the file holds each field of its config, nothing unknown, and a model of this kind."""
+    saved = read_config(file)
+    if own := saved.get("own_parts"):
+        raise ValueError(
+            f"{file} describes a model with its own {', '.join(own)}: make it with them, then `load_saved`"
+        )
+    if saved.get("model") != kind.__name__:
+        raise ValueError(f"{file} describes the model {saved.get('model')!r}, not {kind.__name__}")
+    arguments = inspect.signature(kind).parameters.values()
+    needed = {f.name for f in fields(config_kind(kind))} | {"model"}
+    needed |= {x.name for x in arguments if x.kind is x.POSITIONAL_OR_KEYWORD and x.name != "config"}
+    if odd := sorted(needed ^ set(saved)):
+        what = "lacks" if odd[0] in needed else "has the unknown"
+        raise ValueError(f"{file} {what} field {odd[0]!r}")
+
+
+def read_config(file: Path) -> dict:
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} is not a readable config: {error}") from error
     if not isinstance(saved, dict):
         raise ValueError(f"{file} is not a readable config: it holds a {type(saved).__name__}, not named fields")
-    if saved.get("model") != kind.__name__:
-        raise ValueError(f"{file} describes the model {saved.get('model')!r}, not {kind.__name__}")
-    needed = (
-        {f.name for f in fields(config_kind(kind))} | set(inspect.signature(kind).parameters) - {"config"} | {"model"}
-    )
-    if odd := sorted(needed ^ set(saved)):
-        what = "lacks" if odd[0] in needed else "has the unknown"
-        raise ValueError(f"{file} {what} field {odd[0]!r}")
+    return saved
+
+
+def name_of(part: object) -> str:
+    """A class, or what a function is called, by its full name."""
+    kind = part if inspect.isroutine(part) else type(part)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def read_safetensors(file: str | Path, device: str = "cpu") -> dict[str, Tensor]:

@@ -1,12 +1,15 @@
 """DMD: Decoupled Multimodal Distilling for emotion recognition (Li, Wang, Cui; CVPR 2023), Fig. 2 left to right."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler, NoDecoupling
+from dmdlite.components.edge_learning import EvidenceUnit
 from dmdlite.components.graph_distillation import GraphDistillationUnit
 from dmdlite.components.heads import AdaptiveFusion, ResidualHead
 from dmdlite.components.losses import margin_contrastive_loss, orthogonality_loss, reconstruction_loss
@@ -15,7 +18,7 @@ from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttent
 from dmdlite.components.streams import Masks, StreamReader, TemporalConvolutions
 from dmdlite.components.tasks import Logits, task_loss
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
-from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.base import ModelOutput, SavedModel, name_of
 
 
 @dataclass
@@ -40,12 +43,34 @@ class DMDOutput(ModelOutput):
     graphs: dict[str, Graph] = field(default_factory=dict)
 
 
+Loss = Callable[[DMDOutput, Num[Tensor, "batch *outputs"]], Float[Tensor, ""]]
+
+
 class DMD(SavedModel):
-    """The whole model; each attribute is one box of Fig. 2, and `config` says where it follows paper or code."""
+    """The whole model; each attribute is one box of Fig. 2, and `config` says where it follows paper or code.
+
+    Every part after `config` is optional and takes the place of DMD's own, which says what it is called with and gives
+    back: `components/decoupling.py`, `pooling.py` and `reinforcement.py`, `heads.py`, `graph_distillation.py`.
+    losses: name -> function of output and labels. A known name replaces that term and keeps its weight; a new one is
+    added and counts fully. What is not replaced starts from the same weights as in a DMD of the same seed, if the parts
+    have drawn theirs under `torch.random.fork_rng`: arguments are made first, and would use up its random numbers.
+    """
 
     Output = DMDOutput
 
-    def __init__(self, config: DMDConfig):
+    def __init__(
+        self,
+        config: DMDConfig,
+        *,
+        decouple: nn.Module | None = None,
+        align: nn.Module | None = None,
+        read_common: nn.Module | None = None,
+        reinforce: nn.Module | None = None,
+        fusion: nn.Module | None = None,
+        homogeneous: nn.Module | None = None,
+        heterogeneous: nn.Module | None = None,
+        losses: Mapping[str, Loss] | None = None,
+    ):
         super().__init__()
         self.read = StreamReader(config)
         self.config = config = self.read.config
@@ -62,9 +87,23 @@ class DMD(SavedModel):
         self.common_head = ResidualHead(common, common, rate, logits)
         self.fusion = AdaptiveFusion(private, common, rate, config.fusion_gate, logits)
         node_widths = {"homogeneous": width, "heterogeneous": private}
-        self.units = nn.ModuleDict(
-            {space: GraphDistillationUnit(config, space, node_widths[space]) for space in SPACES}
-        )
+        unit = GraphDistillationUnit if config.edge_learning == "published" else EvidenceUnit
+        self.units = nn.ModuleDict({space: unit(config, space, node_widths[space]) for space in SPACES})
+        boxes = dict(decouple=decouple, align=align, read_common=read_common, reinforce=reinforce, fusion=fusion)
+        self.exchange(boxes, {"homogeneous": homogeneous, "heterogeneous": heterogeneous}, losses or {})
+
+    def exchange(self, boxes: Mapping[str, Any], units: Mapping[str, Any], losses: Mapping[str, Loss]) -> None:
+        """Puts somebody's own parts in the place of DMD's, where there are any."""
+        boxes, units = ({name: part for name, part in parts.items() if part is not None} for parts in (boxes, units))
+        for name, part in boxes.items():
+            setattr(self, name, part)
+        self.units.update(units)
+        self.own_losses = dict(losses)
+        self.learned_losses = nn.ModuleDict({name: x for name, x in losses.items() if isinstance(x, nn.Module)})
+        self.own_parts = {name: name_of(part) for name, part in {**boxes, **units, **losses}.items()}
+
+    def saved_fields(self) -> dict:
+        return super().saved_fields() | ({"own_parts": self.own_parts} if self.own_parts else {})
 
     @classmethod
     def from_official(cls, weights, config: DMDConfig, homogeneous=None, heterogeneous=None) -> "DMD":
@@ -128,6 +167,9 @@ class DMD(SavedModel):
         out.losses["orthogonality"] = orthogonality_loss(parts.common, parts.private, over, clamped)
         out.losses["margin"] = margin_contrastive_loss(out.compared, labels.to(out.prediction.dtype), config)
         for space, graph in out.graphs.items():
+            if self.training:
+                self.units[space].observe(graph.nodes, graph.logits, labels)
             terms = self.units[space].losses(graph.edges, graph.nodes, graph.logits)
             out.losses |= {f"gd_{space}_{name}": term for name, term in terms.items()}
+        out.losses |= {name: loss(out, labels) for name, loss in self.own_losses.items()}
         return out

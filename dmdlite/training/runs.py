@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from dmdlite import models
@@ -120,9 +121,7 @@ def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str
     }
     for name, figure in figures.items():
         if figure is not None:
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png", dpi=150)
-            write_bytes(folder / name, picture.getvalue())
+            write_picture(folder / name, figure)
     write_json(folder / "metrics.json", metrics)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
@@ -141,7 +140,10 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     folder = Path(folder)
     description = read_description(folder)
     _read_json(folder / "metrics.json")
-    model = load_model(folder) if model is None else load_into(model, folder)
+    if model is None:
+        model = load_model(folder)
+    else:
+        model.load_saved(folder)
     check_fits(splits, model.config, model.reads)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     mask = description["training"]["padding_mask"]
@@ -170,13 +172,6 @@ def load_model(folder: Path) -> nn.Module:
     if wanted not in kinds:
         raise ValueError(f"{folder} holds a {wanted}, which dmdlite does not know: pass the model itself")
     return kinds[wanted].from_pretrained(folder)
-
-
-def load_into(model: nn.Module, folder: Path) -> nn.Module:
-    """Puts the weights of a run into a model of the same shape."""
-    saved = type(model).from_pretrained(folder)
-    model.load_state_dict(saved.state_dict())
-    return model
 
 
 def save_model(model: nn.Module, folder: Path) -> None:
@@ -208,6 +203,12 @@ def _read_text(path: Path) -> str:
         raise ValueError(f"{path.parent} holds no finished run: {path.name} is missing") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise ValueError(f"{path} cannot be read: {problem}") from None
+
+
+def write_picture(path: Path, figure: Figure) -> None:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    write_bytes(path, picture.getvalue())
 
 
 def write_json(path: Path, content: Any) -> None:

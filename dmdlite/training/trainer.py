@@ -54,7 +54,7 @@ def train(
     state = runs.state_of(folder, description)
     if state == "finished" and resume:
         _say(progress, f"{folder} holds this run already, finished: nothing to train")
-        runs.load_into(model, folder)
+        model.load_saved(folder)
         return runs.load_result(folder)
     checkpoint = checkpoints.newest(folder / "checkpoints") if resume else None
     loop.keep_freed_memory()

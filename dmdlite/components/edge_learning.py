@@ -1,0 +1,78 @@
+"""Edges that follow how good a teacher each modality is, in place of learned scores. Our own rule; no paper has it.
+
+The published score of an edge is learned by the gradient of Eq. (9), Σ w ε: it falls fastest when the weight goes to
+pairs whose ε is small already. Nothing in it asks whether a lesson helps. Here evidence is gathered while training,
+and no gradient touches the edges.
+"""
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor
+
+from dmdlite.components.gathering import whole_batch
+from dmdlite.components.graph_distillation import Edges, GraphDistillationUnit
+from dmdlite.components.tasks import task_loss
+from dmdlite.config import MODALITIES, DMDConfig
+
+MEMORY = 0.95  # of the running mean: evidence from about the last 20 batches
+Evidence = Float[Tensor, "source target"]
+
+
+def advantage(errors: Float[Tensor, "modality"]) -> Evidence:
+    """log(error of j / error of i): above 0 where i errs less than j does."""
+    return errors.log()[None, :] - errors.log()[:, None]
+
+
+def edges_of(evidence: Evidence, sharpness: float) -> Evidence:
+    """For each student, a column, the shares of its two teachers in a softmax over them and nobody, who scores 0."""
+    scores = (sharpness * evidence).fill_diagonal_(0.0)  # nobody stands where the student would teach itself
+    return scores.softmax(dim=0).fill_diagonal_(0.0)
+
+
+class EvidenceUnit(GraphDistillationUnit):
+    """w_{i→j} is i's share in a softmax, for each student j, over its two possible teachers and over nobody.
+
+    Their scores are the running means of `evidence`, 0 for nobody, times `config.edge_sharpness`. So the lessons of a
+    student weigh at most 1, and a student for whom nobody is good enough refuses them all. There is no prior.
+    """
+
+    gathered: Evidence
+
+    def __init__(self, config: DMDConfig, space: str, node_width: int):
+        super().__init__(config.replace(graph_priors={space: None}), space, node_width)
+
+    def learn_by(self, graph_width: int, node_width: int) -> None:
+        """The evidence so far; without any, both teachers and nobody get a third each."""
+        self.register_buffer("gathered", torch.zeros(len(MODALITIES), len(MODALITIES)))
+
+    def forward(
+        self, nodes: Float[Tensor, "batch modality width"], logits: Float[Tensor, "batch modality *logits"]
+    ) -> Edges:
+        """The same edges for every clip; zero diagonal."""
+        chosen = edges_of(self.gathered, self.config.edge_sharpness).to(logits.dtype).expand(len(nodes), -1, -1)
+        return torch.where(self.held.isnan(), chosen, self.held)
+
+    def observe(
+        self,
+        nodes: Float[Tensor, "batch modality width"],
+        logits: Float[Tensor, "batch modality *logits"],
+        labels: Num[Tensor, "batch *outputs"],
+    ) -> None:
+        """Adds the evidence of one training batch, of all processes."""
+        nodes, logits, labels = (whole_batch(x.detach()) for x in (nodes, logits, labels))
+        with torch.no_grad():
+            self.gathered.lerp_(self.evidence(nodes, logits.float(), labels), 1 - MEMORY)
+
+    def evidence(
+        self,
+        nodes: Float[Tensor, "clips modality width"],
+        logits: Float[Tensor, "clips modality *logits"],
+        labels: Num[Tensor, "clips *outputs"],
+    ) -> Evidence:
+        return advantage(self.errors(logits, labels))
+
+    def errors(
+        self, logits: Float[Tensor, "clips modality *logits"], labels: Num[Tensor, "clips *outputs"]
+    ) -> Float[Tensor, "modality"]:
+        """L_task of each modality's own head."""
+        return torch.stack([task_loss(logit, labels, self.config.task) for logit in logits.unbind(dim=1)])
