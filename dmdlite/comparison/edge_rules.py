@@ -1,0 +1,86 @@
+"""Rules of edge learning, by name: the published one with three priors, ours, and two that were tried and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Num
+from torch import Tensor
+
+from dmdlite.components.edge_learning import Evidence, EvidenceUnit
+from dmdlite.components.tasks import task_loss
+from dmdlite.config import SPACES, DMDConfig
+from dmdlite.models.ablations import no_graphs
+from dmdlite.models.dmd import DMD
+
+UNIFORM = [[(i != j) / 6 for j in range(3)] for i in range(3)]
+STEP = 0.5  # of a look ahead: how far a student goes towards its teacher
+
+
+class LookAheadUnit(EvidenceUnit):
+    """How much the log error of j would fall if its logits went half of the way to those of i."""
+
+    def evidence(
+        self,
+        nodes: Float[Tensor, "clips modality width"],
+        logits: Float[Tensor, "clips modality *logits"],
+        labels: Num[Tensor, "clips *outputs"],
+    ) -> Evidence:
+        now = self.errors(logits, labels).log()
+        moved = [logits.lerp(teacher[:, None], STEP) for teacher in logits.unbind(dim=1)]
+        return torch.stack([now - self.errors(students, labels).log() for students in moved])
+
+
+class AlignmentUnit(EvidenceUnit):
+    """Whether ε_{i→j} of some clips pulls the last layer of j where the task pulls it on the other clips of the batch.
+
+    Both gradients are of that layer: a residual for each logit, times the node. Their inner product over pairs of
+    different clips is summed, and divided by its size if all pairs agreed, so it lies between −1 and 1.
+    """
+
+    def evidence(
+        self,
+        nodes: Float[Tensor, "clips modality width"],
+        logits: Float[Tensor, "clips modality *logits"],
+        labels: Num[Tensor, "clips *outputs"],
+    ) -> Evidence:
+        logits = logits.flatten(2) if logits.ndim > 2 else logits[..., None]
+        lesson = (logits[:, :, None] - logits[:, None, :]).sign()  # (clip, i, j, logit): where i wants j to go
+        task = -self.task_gradient(logits, labels)
+        alike = torch.einsum("bjd,cjd->jbc", *[F.normalize(nodes.float(), dim=-1)] * 2)
+        alike = alike * (1 - torch.eye(len(nodes), device=nodes.device))
+        aligned = torch.einsum("jbc,bijk,cjk->ij", alike, lesson, task)
+        return aligned / torch.einsum("jbc,bijk,cjk->ij", alike.abs(), lesson.abs(), task.abs()).clamp_min(1e-9)
+
+    def task_gradient(
+        self, logits: Float[Tensor, "clips modality logit"], labels: Num[Tensor, "clips *outputs"]
+    ) -> Float[Tensor, "clips modality logit"]:
+        shape = (len(logits),) if logits.shape[2] == 1 and self.config.task == "regression" else logits.shape[::2]
+        with torch.enable_grad():
+            free = logits.clone().requires_grad_()
+            loss = sum(task_loss(x.reshape(shape), labels, self.config.task) for x in free.unbind(dim=1))
+        return torch.autograd.grad(loss, free)[0]
+
+
+def with_fields(config: DMDConfig, **changes: object) -> DMD:
+    return DMD(config.replace(**changes))
+
+
+def with_units(config: DMDConfig, kind: type[EvidenceUnit], sharpness: float) -> DMD:
+    config = config.replace(edge_sharpness=sharpness)
+    widths = {"homogeneous": config.width, "heterogeneous": 2 * config.width}
+    return DMD(config, **{space: kind(config, space, widths[space]) for space in SPACES})
+
+
+RULES: dict[str, Callable[[DMDConfig], DMD]] = {
+    "published prior": DMD,
+    "uniform prior": partial(with_fields, graph_priors=dict.fromkeys(SPACES, UNIFORM)),
+    "no prior": partial(with_fields, graph_priors=dict.fromkeys(SPACES)),
+    "errors": partial(with_fields, edge_learning="errors"),
+    "look ahead": partial(with_units, kind=LookAheadUnit, sharpness=16.0),
+    "alignment": partial(with_units, kind=AlignmentUnit, sharpness=64.0),
+    "no distillation": partial(with_fields, loss_weights=no_graphs(*SPACES)),
+}
