@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import dmdlite
+from dmdlite.components.edge_learning import advantage, edges_of
 from dmdlite.components.graph_distillation import logit_difference
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.data.toy import toy_world
@@ -17,10 +18,12 @@ from dmdlite.teaching.widgets.graph_state import (
     PAIRS,
     PRESETS,
     GraphReading,
+    by_errors,
     held_strengths,
     preset_name,
     read_graph,
     space_inputs,
+    true_edges,
 )
 from dmdlite.teaching.widgets.graph_training import HEADS, Lessons, Outcome, editor_config
 
@@ -220,3 +223,19 @@ def test_the_editor_takes_another_config(splits):
     config = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1).without_dropout()
     editor = GraphEditor(splits, config=config)
     assert editor.readings["homogeneous"].strengths.sum().item() == pytest.approx(2.0, abs=1e-4)  # with the prior
+
+
+def test_a_preset_may_follow_the_errors_of_the_heads(splits):
+    world_truth = true_edges({"language": 0.8, "vision": 0.9, "audio": 0.5})
+    editor = GraphEditor(splits, PRESETS | {"truth": world_truth, "by errors": by_errors})
+    for space in SPACES:
+        editor.space.value = space
+        editor.preset.value = "by errors"
+        errors = torch.tensor([editor.before.errors[f"{space}_{m}"] for m in MODALITIES])
+        expected = edges_of(advantage(errors), DMDConfig().edge_sharpness)
+        torch.testing.assert_close(editor.readings[space].strengths, expected)
+        assert editor.preset.value == "by errors"
+    editor.preset.value = "truth"
+    strengths = editor.readings[SPACES[-1]].strengths
+    assert strengths.sum().item() == pytest.approx(1) and strengths[:, 1].sum() == 0 and strengths[1].sum() > 0.6
+    assert editor.train().graphs == {"homogeneous": "by errors", "heterogeneous": "truth"}

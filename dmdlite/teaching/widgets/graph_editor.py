@@ -18,10 +18,12 @@ from dmdlite.teaching.widgets.graph_state import (
     PRESETS,
     SWITCHED_OFF,
     GraphReading,
+    Preset,
     held_strengths,
     preset_name,
     read_graph,
     space_inputs,
+    strengths_of,
 )
 from dmdlite.teaching.widgets.graph_training import Lessons, Outcome, editor_config
 
@@ -70,20 +72,24 @@ class EdgeControls:
 class GraphEditor:
     """Both distillation graphs of a small model, to be set by hand; see `widgets/graph_state.py` for the presets.
 
+    A preset that is a function of the errors gets those of the heads at the start, on the validation clips.
+
     What somebody sets goes to `held`, everything shown is made from `held` again. Moving a slider sets its edge.
     """
 
     def __init__(
         self,
         splits: Mapping[str, FeatureSplit],
-        presets: Mapping[str, Matrix | None] = PRESETS,
+        presets: Mapping[str, Preset] = PRESETS,
         config: DMDConfig | None = None,
     ):
         self.presets = dict(presets)
         self.lessons = Lessons(splits["train"], splits["valid"], config or editor_config())
         self.inputs = space_inputs(self.lessons.start, splits["valid"].batch(range(min(CLIPS, len(splits["valid"])))))
         self.held = {space: held_strengths(SWITCHED_OFF) for space in SPACES}
-        self.before, self.control = self.lessons.before(), self._lesson()
+        self.before = self.lessons.before()
+        self.graphs = {space: self._resolved(space) for space in SPACES}
+        self.control = self._lesson()
         self.outcomes = [self.control]
         self.held = {space: held_strengths(None) for space in SPACES}
         self.readings = {space: self._read(space) for space in SPACES}
@@ -99,7 +105,7 @@ class GraphEditor:
 
     def set_graph(self, preset: str) -> None:
         """All six edges of the chosen space."""
-        self.held[self.space.value] = held_strengths(self.presets[preset])
+        self.held[self.space.value] = held_strengths(self.graphs[self.space.value][preset])
         self._graph_changed()
 
     def train(self) -> Outcome:
@@ -121,7 +127,7 @@ class GraphEditor:
         """Everything but the table, from what is held and what was read."""
         space = self.space.value
         held, reading = self.held[space], self.readings[space]
-        self.preset.value = preset_name(held, self.presets)
+        self.preset.value = preset_name(held, self.graphs[space])
         for edge in self.edges:
             edge.show(held[edge.pair].item(), reading)
         for place, student in enumerate(self.students):
@@ -135,11 +141,15 @@ class GraphEditor:
         self.readings[self.space.value] = self._read(self.space.value)
         self.show()
 
+    def _resolved(self, space: str) -> dict[str, Matrix | None]:
+        errors = {m: self.before.errors[f"{space}_{m}"] for m in MODALITIES}
+        return {name: strengths_of(preset, errors) for name, preset in self.presets.items()}
+
     def _read(self, space: str) -> GraphReading:
         return read_graph(self.lessons.start, space, self.inputs[space], self.held[space])
 
     def _lesson(self) -> Outcome:
-        return self.lessons.after(self.held, {s: preset_name(held, self.presets) for s, held in self.held.items()})
+        return self.lessons.after(self.held, {s: preset_name(held, self.graphs[s]) for s, held in self.held.items()})
 
     def _make_controls(self) -> None:
         self.space = ipywidgets.ToggleButtons(options=list(SPACES))
@@ -163,7 +173,7 @@ class GraphEditor:
         return lambda strength: self.set_edge(source, target, strength)
 
     def _on_preset(self, name: str) -> None:
-        now = preset_name(self.held[self.space.value], self.presets)
+        now = preset_name(self.held[self.space.value], self.graphs[self.space.value])
         if name == BY_HAND:  # nobody can ask for that; it tells what is
             self.preset.value = now
         elif name != now:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dmdlite.components.edge_learning import advantage, edges_of
 from dmdlite.components.graph_distillation import logit_difference
 from dmdlite.components.pooling import TimeMeans, Vectors
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
@@ -38,6 +39,24 @@ PRESETS: dict[str, Matrix | None] = {  # name -> strengths, rows teach columns; 
     "published prior, heterogeneous": _published["heterogeneous"],
 }
 BY_HAND = "set by hand"
+
+Preset = Matrix | None | Callable[[Mapping[str, float]], Matrix]  # strengths may depend on the errors of the heads
+
+
+def true_edges(reliability: Mapping[str, float]) -> Matrix:
+    """The truth of a toy world: every modality is taught by those that see the sentiment better, a third each edge."""
+    return [[(reliability[i] > reliability[j]) / 3 for j in MODALITIES] for i in MODALITIES]
+
+
+def by_errors(errors: Mapping[str, float]) -> Matrix:
+    """What `edge_learning="errors"` makes of the errors of the three heads of a space."""
+    evidence = advantage(torch.tensor([errors[m] for m in MODALITIES]))
+    return edges_of(evidence, DMDConfig().edge_sharpness).tolist()
+
+
+def strengths_of(preset: Preset, errors: Mapping[str, float]) -> Matrix | None:
+    """errors: modality -> error of its own head, in the space whose graph is asked for."""
+    return preset(errors) if callable(preset) else preset
 
 
 def held_strengths(strengths: Matrix | Float[Tensor, "3 3"] | None) -> Held:
