@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ ARROWS = [
     *(("decoupling", "fusion"), ("attention", "fusion")),
 ]
 BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 1.75, 0.62, 2.25, 0.95
+WIDEST_TITLE = 76  # characters; what is longer goes on in a second line
 
 
 def model_map(lit: Collection[str] = ()) -> Figure:
@@ -42,7 +44,8 @@ def model_map(lit: Collection[str] = ()) -> Figure:
     axis.set(xlim=(-1.0, 4 * COLUMN + 1.0), ylim=(-2.75, 0.8), aspect="equal")
     axis.axis("off")
     place = "the whole model" if set(lit) == set(STAGES) else ", ".join(lit)
-    axis.set_title(f"You are here: {place}" if lit else "The whole of DMD", fontsize=11, loc="left")
+    title = f"You are here: {place}" if lit else "The whole of DMD"
+    axis.set_title(fill(title, WIDEST_TITLE), fontsize=11, loc="left")
     return figure
 
 
