@@ -45,3 +45,17 @@ def test_the_stored_comparison_is_of_these_models():
     config = DMDConfig.toy(**feature_shapes(splits))
     counted = {name: count_parameters(untrained(name, config), splits["train"], False) for name in NAMES}
     assert {name: int(row["parameters"]) for name, row in rows.items()} == {n: c["test"] for n, c in counted.items()}
+
+
+def test_the_variant(monkeypatch, tmp_path):
+    """As shown, but for one epoch and one seed."""
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "variants=" in block)
+    shorter = {"epochs=16": "epochs=1", "range(5)": "[0]", '"runs/smooth"': f'"{tmp_path.as_posix()}"'}
+    for shown, short in shorter.items():
+        assert block.count(shown) == 1
+        block = block.replace(shown, short)
+    exec(block, {})
+    table = (tmp_path / "comparison.md").read_text(encoding="utf-8")
+    assert "| loss: smoothness |" in table and "| smooth |" in table
