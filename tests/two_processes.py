@@ -21,6 +21,7 @@ SIZES |= dict(feature_widths=dict(language=6, vision=5, audio=4), lengths=dict(l
 PRESETS = {
     "official": DMDConfig.official(**SIZES, orthogonality_over="over_batch").without_dropout(),
     "paper": DMDConfig.paper(**SIZES).without_dropout(),
+    "errors": DMDConfig.official(**SIZES, edge_learning="errors").without_dropout(),
 }
 BATCH_SIZES = (4, 9, 50)  # for 24 clips and two processes: without remainder, with one, more than there are
 COUPLED = ("margin", "orthogonality", "gd_heterogeneous_representation", "gd_homogeneous_prior_penalty")
@@ -49,11 +50,12 @@ def model(config: DMDConfig) -> DMD | MISA:
 
 
 def gradients(trained: torch.nn.Module, clips: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The loss, and its gradients by the name of the parameter, of those that have one."""
+    """The loss, and by name the gradient of each parameter that has one, and what edges by evidence have gathered."""
     loss = trained(**clips)["loss"]
     loss.backward()
-    named = ((name.removeprefix("module."), x.grad) for name, x in trained.named_parameters())
-    return loss.detach(), {name: gradient for name, gradient in named if gradient is not None}
+    named = [(name, x.grad) for name, x in trained.named_parameters()]
+    named += [(name, x.clone()) for name, x in trained.named_buffers() if name.endswith("gathered")]
+    return loss.detach(), {name.removeprefix("module."): found for name, found in named if found is not None}
 
 
 def own_gradients(config: DMDConfig, rank: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

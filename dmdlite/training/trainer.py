@@ -214,8 +214,9 @@ def has_unused_parameters(model: nn.Module, batch: dict[str, Any]) -> bool:
     DistributedDataParallel waits for the gradient of every weight, or else has to look for the unused ones.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    gradients = torch.autograd.grad(model(**batch).loss, trained, allow_unused=True)
-    return any(gradient is None for gradient in gradients)
+    mode, loss = model.training, model.eval()(**batch).loss  # nothing is learned or drawn meanwhile
+    model.train(mode)
+    return any(x is None for x in torch.autograd.grad(loss, trained, allow_unused=True))
 
 
 def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
