@@ -16,7 +16,7 @@ def main_teacher(answer: Callable) -> None:
     columns = torch.tensor([[0.0, 0.05, 0.1], [0.25, 0.0, 0.2], [0.35, 0.05, 0.0]])
     single = torch.tensor([[0.0, 0.36, 0.04], [0.25, 0.0, 0.25], [0.05, 0.05, 0.0]])
     got = answer(columns.clone())
-    expect(np.size(got) == 1, f"one number is asked for, the place of the teacher; got {got!r}")
+    expect(np.asarray(got).size == 1, f"one number is asked for, the place of the teacher; got {got!r}")
     expect(
         float(got) == int(got), f"the place of the teacher is asked for, 0, 1 or 2, not its weight; got {float(got)}"
     )
