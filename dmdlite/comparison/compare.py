@@ -153,8 +153,9 @@ def _line(outcome: Outcome) -> str:
 def _train(plan: Plan, task: Task) -> tuple[float, float]:
     """The work of one task: a finished run and its scores for each subset. Returns the error and the minutes."""
     started = time.perf_counter()
-    model, result = plan.train(task)
-    score_subsets(result, plan.splits()["test"], model)
+    splits = plan.splits()
+    model, result = plan.train(task, splits)
+    score_subsets(result, splits["test"], model)
     return result.metrics["test"][error_name(plan.config.task)], (time.perf_counter() - started) / 60
 
 

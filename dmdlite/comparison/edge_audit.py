@@ -25,7 +25,7 @@ from dmdlite.models.dmd import DMD
 from dmdlite.training.loop import keep_freed_memory, make_batch, make_optimizer, seed_everything, train_epoch
 
 Record = dict[str, Any]
-CLIPS, SCORED_AT_ONCE = 1000, 64
+CLIPS = 1000
 WEIGHT = 0.05  # λ2 as published
 
 
@@ -111,18 +111,10 @@ def audit_run(rule: str, planted: str, seed: int, plan: Audit) -> list[Record]:
 @torch.no_grad()
 def read(model: DMD, split: FeatureSplit) -> tuple[dict[str, float], dict[str, Float[Tensor, "3 3"]]]:
     """The mean absolute error of every head, and the mean edges of both graphs, as learned: without the prior."""
-    model.eval()
-    predictions: dict[str, list[Tensor]] = {}
-    edges: dict[str, list[Tensor]] = {}
-    for clips in torch.arange(len(split)).split(SCORED_AT_ONCE):
-        out = model(**make_batch(model, split, clips.tolist(), padding_mask=False) | {"labels": None})
-        for name, found in out.predictions.items():
-            predictions.setdefault(name, []).append(found)
-        for space, found in out.edges.items():
-            edges.setdefault(space, []).append(found)
+    out = model.eval()(**make_batch(model, split, list(range(len(split))), padding_mask=False))
     labels = torch.as_tensor(split.labels)
-    errors = {name: (torch.cat(found) - labels).abs().mean().item() for name, found in predictions.items()}
-    return errors, {space: torch.cat(found).mean(dim=0) for space, found in edges.items()}
+    errors = {head: (found - labels).abs().mean().item() for head, found in out.predictions.items()}
+    return errors, {space: edges.mean(dim=0) for space, edges in out.edges.items()}
 
 
 def measures(space: str, edges: Float[Tensor, "3 3"], errors: dict[str, float], world: ToyWorld) -> Record:

@@ -7,10 +7,9 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Num
-from torch import Tensor
 
 from dmdlite.components.edge_learning import Evidence, EvidenceUnit
+from dmdlite.components.graph_distillation import Labels, NodeLogits, Nodes
 from dmdlite.components.tasks import task_loss
 from dmdlite.config import SPACES, DMDConfig
 from dmdlite.models.ablations import no_graphs
@@ -23,12 +22,7 @@ STEP = 0.5  # of a look ahead: how far a student goes towards its teacher
 class LookAheadUnit(EvidenceUnit):
     """How much the log error of j would fall if its logits went half of the way to those of i."""
 
-    def evidence(
-        self,
-        nodes: Float[Tensor, "clips modality width"],
-        logits: Float[Tensor, "clips modality *logits"],
-        labels: Num[Tensor, "clips *outputs"],
-    ) -> Evidence:
+    def evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> Evidence:
         now = self.errors(logits, labels).log()
         moved = [logits.lerp(teacher[:, None], STEP) for teacher in logits.unbind(dim=1)]
         return torch.stack([now - self.errors(students, labels).log() for students in moved])
@@ -41,12 +35,7 @@ class AlignmentUnit(EvidenceUnit):
     different clips is summed, and divided by its size if all pairs agreed, so it lies between −1 and 1.
     """
 
-    def evidence(
-        self,
-        nodes: Float[Tensor, "clips modality width"],
-        logits: Float[Tensor, "clips modality *logits"],
-        labels: Num[Tensor, "clips *outputs"],
-    ) -> Evidence:
+    def evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> Evidence:
         logits = logits.flatten(2) if logits.ndim > 2 else logits[..., None]
         lesson = (logits[:, :, None] - logits[:, None, :]).sign()  # (clip, i, j, logit): where i wants j to go
         task = -self.task_gradient(logits, labels)
@@ -55,9 +44,7 @@ class AlignmentUnit(EvidenceUnit):
         aligned = torch.einsum("jbc,bijk,cjk->ij", alike, lesson, task)
         return aligned / torch.einsum("jbc,bijk,cjk->ij", alike.abs(), lesson.abs(), task.abs()).clamp_min(1e-9)
 
-    def task_gradient(
-        self, logits: Float[Tensor, "clips modality logit"], labels: Num[Tensor, "clips *outputs"]
-    ) -> Float[Tensor, "clips modality logit"]:
+    def task_gradient(self, logits: NodeLogits, labels: Labels) -> NodeLogits:
         shape = (len(logits),) if logits.shape[2] == 1 and self.config.task == "regression" else logits.shape[::2]
         with torch.enable_grad():
             free = logits.clone().requires_grad_()

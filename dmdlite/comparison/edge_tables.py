@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dmdlite.comparison.paired import Paired, paired_test
+from dmdlite.comparison.tables import markdown_table
 from dmdlite.config import MODALITIES, SPACES
 
 Records = Sequence[Mapping[str, Any]]  # numbers may still be the text of a CSV file
@@ -83,29 +84,23 @@ def markdown(records: Records) -> str:
 def _tables_of(records: Records, space: str) -> list[str]:
     worlds, found = values(records, "planted"), teachers(records, space)
     lines = [f"Who teaches in the {space} graph: runs whose largest outgoing weight is the planted teacher's.", ""]
-    lines += _table(["rule", *worlds, "all", "into the best", "from the prior"])
+    rows = []
     for row in found:
         counts = [str(row[f"found_{planted}"]) for planted in worlds] + [f"{row['found']} of {row['runs']}"]
-        lines.append(_line([row["rule"], *counts, _range(row["into_planted"]), _range(row["from_prior"])]))
+        rows.append([row["rule"], *counts, _range(row["into_planted"]), _range(row["from_prior"])])
+    lines += markdown_table(["rule", *worlds, "all", "into the best", "from the prior"], rows)
     lines += ["", f"Error of the two weak modalities' own {space} heads, less that under another rule.", ""]
-    lines += _table(["rule", *(f"{planted}, − {OFF}" for planted in worlds), f"all, − {OFF}", f"all, − {PUBLISHED}"])
+    titles = ["rule", *(f"{planted}, − {OFF}" for planted in worlds), f"all, − {OFF}", f"all, − {PUBLISHED}"]
+    rows = []
     for row in found:
         tests = [gain(records, row["rule"], OFF, space, planted) for planted in [*worlds, None]]
         tests.append(gain(records, row["rule"], PUBLISHED, space))
-        lines.append(_line([row["rule"], *map(_difference, tests)]))
-    return [*lines, ""]
+        rows.append([row["rule"], *map(_difference, tests)])
+    return [*lines, *markdown_table(titles, rows), ""]
 
 
 def _seeds(records: Records) -> str:
     return ", ".join(str(int(seed)) for seed in sorted({float(record["seed"]) for record in records}))
-
-
-def _table(titles: Sequence[str]) -> list[str]:
-    return [_line(titles), "|---" + "|---:" * (len(titles) - 1) + "|"]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _range(shares: tuple[float, float, float]) -> str:

@@ -13,6 +13,7 @@ from dmdlite.comparison.missing import SUBSETS, name_of
 from dmdlite.comparison.names import title_of
 from dmdlite.comparison.published import published_columns, published_markdown
 from dmdlite.comparison.rows import REFERENCE, Comparison, Row, Spread
+from dmdlite.comparison.tables import markdown_table
 from dmdlite.config import TrainingConfig
 from dmdlite.training.metrics import title
 from dmdlite.training.runs import write_picture, write_text
@@ -38,8 +39,7 @@ def markdown(found: Comparison) -> str:
         titles += [f"{found.error_title} − DMD's", "p (Holm)"]
     titles += [f"loss: {term.replace('_', ' ')}" for term in found.terms]
     titles += ["parameters", "s/epoch"]
-    lines = [_heading(found), "", _line(titles), "|---" + "|---:" * (len(titles) - 1) + "|"]
-    lines += [_line(_cells(row, found)) for row in found.rows]
+    lines = [_heading(found), "", *markdown_table(titles, [_cells(row, found) for row in found.rows])]
     lines += ["", _legend(found)]
     lines += [f"\nFailed: {failure}" for failure in found.failures]
     text = "\n".join(lines) + "\n"
@@ -81,10 +81,6 @@ def _legend(found: Comparison) -> str:
     return " ".join(parts)
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def _cells(row: Row, found: Comparison) -> list[str]:
     cells = [title_of(row.name)]
     if row.failures and row.results:
@@ -114,13 +110,13 @@ def _p(p: float) -> str:
 def missing_markdown(found: Comparison) -> str:
     """missing_modalities.md: the error of every model with each subset of the modalities present."""
     heading = f"{found.error_title} on the test split when only these modalities are present; an absent one is zeros."
-    lines = [heading, "", _line(["model", *(name.replace("+", " + ") for name in SUBSET_NAMES)])]
-    lines += ["|---" + "|---:" * len(SUBSET_NAMES) + "|"]
-    for row in _models(found):
-        lines.append(_line([title_of(row.name), *(_spread(row.score_with(present)) for present in SUBSET_NAMES)]))
+    titles = ["model", *(name.replace("+", " + ") for name in SUBSET_NAMES)]
+    rows = [
+        [title_of(row.name), *(_spread(row.score_with(present)) for present in SUBSET_NAMES)] for row in _models(found)
+    ]
     if "constant" in found:
-        lines.append(_line(["constant", *[_spread(found["constant"].error())] * len(SUBSET_NAMES)]))
-    return "\n".join(lines) + "\n"
+        rows.append(["constant", *[_spread(found["constant"].error())] * len(SUBSET_NAMES)])
+    return "\n".join([heading, "", *markdown_table(titles, rows)]) + "\n"
 
 
 def _models(found: Comparison) -> list[Row]:

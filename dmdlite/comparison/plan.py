@@ -14,7 +14,7 @@ from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import FeatureSplit, load_features
 from dmdlite.models import NAMES, RECIPES, SavedModel
 from dmdlite.training.loop import seed_everything
-from dmdlite.training.runs import Result
+from dmdlite.training.runs import Result, read_description
 from dmdlite.training.teachers import train_by_name, untrained
 from dmdlite.training.trainer import train
 
@@ -59,9 +59,9 @@ class Plan:
             return self.variants[name](self.config)
         return untrained(name, self.config, self.settings)
 
-    def train(self, task: Task) -> tuple[SavedModel, Result]:
+    def train(self, task: Task, splits: Splits) -> tuple[SavedModel, Result]:
         """The model of one task, trained, and its run."""
-        splits, (name, seed) = self.splits(), task
+        name, seed = task
         training = self.training.replace(seed=seed)
         if name in self.variants:
             seed_everything(seed)
@@ -75,7 +75,7 @@ class Plan:
         if name not in self.variants:
             return {}
         best = next(record for record in result.epochs if record["epoch"] == result.metrics["best_epoch"])
-        known = {"total", *self.untrained(name).config.loss_weights}
+        known = {"total", *read_description(result.folder)["config"]["loss_weights"]}
         return {term: value for term, value in best["losses"].items() if term not in known}
 
 

@@ -6,11 +6,11 @@ and no gradient touches the edges.
 """
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor
 
 from dmdlite.components.gathering import whole_batch
-from dmdlite.components.graph_distillation import Edges, GraphDistillationUnit
+from dmdlite.components.graph_distillation import Edges, GraphDistillationUnit, Labels, NodeLogits, Nodes
 from dmdlite.components.tasks import task_loss
 from dmdlite.config import MODALITIES, DMDConfig
 
@@ -45,34 +45,20 @@ class EvidenceUnit(GraphDistillationUnit):
         """The evidence so far; without any, both teachers and nobody get a third each."""
         self.register_buffer("gathered", torch.zeros(len(MODALITIES), len(MODALITIES)))
 
-    def forward(
-        self, nodes: Float[Tensor, "batch modality width"], logits: Float[Tensor, "batch modality *logits"]
-    ) -> Edges:
+    def forward(self, nodes: Nodes, logits: NodeLogits) -> Edges:
         """The same edges for every clip; zero diagonal."""
         chosen = edges_of(self.gathered, self.config.edge_sharpness).to(logits.dtype).expand(len(nodes), -1, -1)
         return torch.where(self.held.isnan(), chosen, self.held)
 
-    def observe(
-        self,
-        nodes: Float[Tensor, "batch modality width"],
-        logits: Float[Tensor, "batch modality *logits"],
-        labels: Num[Tensor, "batch *outputs"],
-    ) -> None:
+    def observe(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> None:
         """Adds the evidence of one training batch, of all processes."""
         nodes, logits, labels = (whole_batch(x.detach()) for x in (nodes, logits, labels))
         with torch.no_grad():
             self.gathered.lerp_(self.evidence(nodes, logits.float(), labels), 1 - MEMORY)
 
-    def evidence(
-        self,
-        nodes: Float[Tensor, "clips modality width"],
-        logits: Float[Tensor, "clips modality *logits"],
-        labels: Num[Tensor, "clips *outputs"],
-    ) -> Evidence:
+    def evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> Evidence:
         return advantage(self.errors(logits, labels))
 
-    def errors(
-        self, logits: Float[Tensor, "clips modality *logits"], labels: Num[Tensor, "clips *outputs"]
-    ) -> Float[Tensor, "modality"]:
+    def errors(self, logits: NodeLogits, labels: Labels) -> Float[Tensor, "modality"]:
         """L_task of each modality's own head."""
         return torch.stack([task_loss(logit, labels, self.config.task) for logit in logits.unbind(dim=1)])

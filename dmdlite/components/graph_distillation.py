@@ -9,6 +9,9 @@ from dmdlite.components.gathering import whole_batch
 from dmdlite.config import MODALITIES, DMDConfig
 
 Edges = Float[Tensor, "batch source target"]
+Nodes = Float[Tensor, "batch modality width"]
+NodeLogits = Float[Tensor, "batch modality *logits"]
+Labels = Num[Tensor, "batch *outputs"]
 
 
 class GraphDistillationUnit(nn.Module):
@@ -46,12 +49,7 @@ class GraphDistillationUnit(nn.Module):
             graph_width = (config.logits + node_width) / 2
         self.edge = nn.Linear(int(4 * graph_width), 1)  # g
 
-    def observe(
-        self,
-        nodes: Float[Tensor, "batch modality width"],
-        logits: Float[Tensor, "batch modality *logits"],
-        labels: Num[Tensor, "batch *outputs"],
-    ) -> None:
+    def observe(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> None:
         """What else a unit may learn from a training batch: nothing here, the edges learn by the gradient of `losses`.
 
         `EvidenceUnit` is a unit that does.

@@ -150,8 +150,8 @@ def read_config(file: Path) -> dict:
 
 
 def name_of(part: object) -> str:
-    """A class, or what a function is called, by its full name."""
-    kind = part if inspect.isroutine(part) else type(part)
+    """The full name of a class or a function, or of the class of anything else."""
+    kind = part if inspect.isclass(part) or inspect.isroutine(part) else type(part)
     return f"{kind.__module__}.{kind.__qualname__}"
 
 

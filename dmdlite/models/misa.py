@@ -18,9 +18,7 @@ from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
 PUBLISHED = dict(similarity=1.0, difference=0.3, reconstruction=1.0)
-TUNED = dict(
-    similarity=0.3, difference=0.1, reconstruction=1.0
-)  # for CMU-MOSI by MMSA, whose numbers DMD compares with
+TUNED = dict(similarity=0.3, difference=0.1, reconstruction=1.0)  # by MMSA, for CMU-MOSI
 PUBLISHED_CLIPS, PUBLISHED_WIDTH = 64, 128  # of a batch, for CMU-MOSI; see `soft_orthogonality`
 
 

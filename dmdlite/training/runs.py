@@ -30,6 +30,7 @@ from torch import nn
 from dmdlite import models
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.models.base import name_of
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.metrics import error_name
 from dmdlite.training.predictions import Splits, all_scores, predict_all, predictions_csv, score
@@ -49,7 +50,7 @@ class Result:
 def describe(model: nn.Module, splits: Splits, training: TrainingConfig) -> dict[str, Any]:
     """What training.json holds: everything that makes a run this run and no other."""
     description = {
-        "model": _name(type(model)),
+        "model": name_of(model),
         "config": model.saved_fields(),
         "training": asdict(training),
         "data": {"fingerprint": fingerprint(splits), "source": splits["train"].source},
@@ -168,7 +169,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 def load_model(folder: Path) -> nn.Module:
     """The model of a run, if its class is part of dmdlite: a run folder cannot make us import anything else."""
     wanted = read_description(folder)["model"]
-    kinds = {_name(kind): kind for kind in models.KINDS}
+    kinds = {name_of(kind): kind for kind in models.KINDS}
     if wanted not in kinds:
         raise ValueError(f"{folder} holds a {wanted}, which dmdlite does not know: pass the model itself")
     return kinds[wanted].from_pretrained(folder)
@@ -183,10 +184,6 @@ def save_model(model: nn.Module, folder: Path) -> None:
         file.chmod(0o644)  # safetensors would keep it from everybody else in the class
         os.replace(file, folder / file.name)
     draft.rmdir()
-
-
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _read_json(path: Path) -> Any:

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dmdlite.comparison.edge_audit import read
 from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.models.dmd import DMD
 from dmdlite.teaching.widgets.graph_state import SWITCHED_OFF, Held, held_strengths
-from dmdlite.training.loop import make_batch, make_optimizer, seed_everything, train_epoch
+from dmdlite.training.loop import make_optimizer, seed_everything, train_epoch
 
 HEADS = [f"{space}_{m}" for space in SPACES for m in MODALITIES]
 START_EPOCHS, LESSON_EPOCHS, LESSON_RATE = 6, 3, 1e-3
@@ -97,10 +98,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@torch.no_grad()
 def outcome(model: DMD, split: FeatureSplit, names: dict[str, str]) -> Outcome:
-    out = model(**make_batch(model, split, list(range(len(split))), padding_mask=False))
-    labels = torch.as_tensor(split.labels)
-    errors = {head: (out.predictions[head] - labels).abs().mean().item() for head in HEADS}
-    edges = {space: model.units[space].strengths(out.edges[space]).mean(dim=0) for space in SPACES}
-    return Outcome(names, errors, edges)
+    errors, edges = read(model, split)
+    strengths = {space: model.units[space].strengths(edges[space]) for space in SPACES}
+    return Outcome(names, {head: errors[head] for head in HEADS}, strengths)
