@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dmdlite.comparison import command as compare_command
+from dmdlite.experiments import command as compare_command
 
 PRESETS = ("toy", "mosi", "mosei", "paper-mosi", "paper-mosei")
 DATA_HELP = "MMSA pickle or converted folder (default: data_samples/toy)"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import dmdlite
+from course.dictionaries import measures
 from dmdlite.models import build
-from dmdlite.teaching.dictionaries import measures
 from dmdlite.training.loop import plain_loop, predict, seed_everything
 
 HERE = Path(__file__).parent

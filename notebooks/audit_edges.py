@@ -8,10 +8,10 @@ python notebooks/audit_edges.py         writes edges/runs.csv and edges/audit.md
 import os
 from pathlib import Path
 
-from dmdlite.comparison.edge_audit import EXACT, NOISY, audit
-from dmdlite.comparison.edge_rules import RULES
-from dmdlite.comparison.edge_tables import OFF, PUBLISHED, in_order, markdown
-from dmdlite.comparison.files import csv_text
+from course.edge_audit.audit import EXACT, NOISY, audit
+from course.edge_audit.rules import RULES
+from course.edge_audit.tables import OFF, PUBLISHED, in_order, markdown
+from dmdlite.experiments.files import csv_text
 
 FOLDER = Path(__file__).parent / "edges"
 

@@ -41,6 +41,8 @@ def student(folder: Path) -> None:
     for part in HERE.iterdir():
         if part.is_dir() and any((part / opened).exists() for opened in OPENED):
             shutil.copytree(part, folder / "notebooks" / part.name)
+        elif part.name == "course":
+            shutil.copytree(part, folder / "notebooks" / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         elif part.suffix == ".csv":
             shutil.copyfile(part, folder / "notebooks" / part.name)
     for opened in ("data_samples", "tests/golden"):

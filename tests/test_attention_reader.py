@@ -5,13 +5,13 @@ import pytest
 import torch
 
 import dmdlite
+from course import events
+from course.figures import attention as pictures
+from course.figures import png
+from course.reading import attention_maps
+from course.widgets.attention_reader import FRAMES, WORD, AttentionReader
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
-from dmdlite.teaching import events
-from dmdlite.teaching.figures import attention as pictures
-from dmdlite.teaching.figures import png
-from dmdlite.teaching.reading import attention_maps
-from dmdlite.teaching.widgets.attention_reader import FRAMES, WORD, AttentionReader
 
 
 @pytest.fixture(scope="module")

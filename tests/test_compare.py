@@ -16,16 +16,16 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from dmdlite.__main__ import main
-from dmdlite.comparison import compare as module
-from dmdlite.comparison import files as comparison_files
-from dmdlite.comparison.command import seeds_of
-from dmdlite.comparison.compare import compare
-from dmdlite.comparison.figures import draw_comparison, draw_missing
-from dmdlite.comparison.missing import SUBSETS, name_of
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, label_shape, write_folder
 from dmdlite.data.toy import toy_world
 from dmdlite.data.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
+from dmdlite.experiments import compare as module
+from dmdlite.experiments import files as comparison_files
+from dmdlite.experiments.command import seeds_of
+from dmdlite.experiments.compare import compare
+from dmdlite.experiments.figures import draw_comparison, draw_missing
+from dmdlite.experiments.missing import SUBSETS, name_of
 from dmdlite.training import runs, teachers
 
 SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)

@@ -9,17 +9,17 @@ from comparison_work import work
 from scipy import stats
 
 from dmdlite import models
-from dmdlite.comparison import linear
-from dmdlite.comparison.compare import compare
-from dmdlite.comparison.missing import SUBSETS, with_only
-from dmdlite.comparison.paired import Paired, holm, paired_test
-from dmdlite.comparison.published import dataset_of, published_columns, published_markdown, published_rows
-from dmdlite.comparison.timing import count_parameters, seconds_per_epoch
-from dmdlite.comparison.workers import run_tasks
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
 from dmdlite.data.toy_tasks import sentiment_levels
+from dmdlite.experiments import linear
+from dmdlite.experiments.compare import compare
+from dmdlite.experiments.missing import SUBSETS, with_only
+from dmdlite.experiments.paired import Paired, holm, paired_test
+from dmdlite.experiments.published import dataset_of, published_columns, published_markdown, published_rows
+from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
+from dmdlite.experiments.workers import run_tasks
 from dmdlite.models import Recipe, Unimodal, build, in_groups
 from dmdlite.training.loop import predict, seed_everything
 from dmdlite.training.runs import load_result

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import dmdlite
+from course import dictionaries
+from course.figures import dictionaries as figures
+from course.figures import png
+from course.widgets.dictionary_browser import DictionaryBrowser
 from dmdlite.config import SPACES
 from dmdlite.models import build
 from dmdlite.models.dhmd import DHMD
-from dmdlite.teaching import dictionaries
-from dmdlite.teaching.figures import dictionaries as figures
-from dmdlite.teaching.figures import png
-from dmdlite.teaching.widgets.dictionary_browser import DictionaryBrowser
 from dmdlite.training.loop import predict
 
 MODALITIES = dmdlite.MODALITIES

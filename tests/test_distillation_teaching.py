@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from course.figures import distillation_results as results
+from course.figures import png
+from course.figures.distillation_schemes import draw_schemes
 from dmdlite.config import MODALITIES
-from dmdlite.teaching.figures import distillation_results as results
-from dmdlite.teaching.figures import png
-from dmdlite.teaching.figures.distillation_schemes import draw_schemes
 from dmdlite.training.figures import COLOURS
 
 

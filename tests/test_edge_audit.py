@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmdlite.comparison.edge_audit import (
+from course.edge_audit.audit import (
     EXACT,
     NOISY,
     Audit,
@@ -18,8 +18,8 @@ from dmdlite.comparison.edge_audit import (
     distance,
     measures,
 )
-from dmdlite.comparison.edge_rules import RULES
-from dmdlite.comparison.edge_tables import OFF, PUBLISHED, gain, markdown, pick, read_records, teachers, values
+from course.edge_audit.rules import RULES
+from course.edge_audit.tables import OFF, PUBLISHED, gain, markdown, pick, read_records, teachers, values
 from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "edges"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from test_models import small_batch, small_config
 from torch.testing import assert_close
 
-from dmdlite.comparison.edge_rules import RULES, AlignmentUnit, LookAheadUnit
+from course.edge_audit.rules import RULES, AlignmentUnit, LookAheadUnit
 from dmdlite.components.edge_learning import MEMORY, EvidenceUnit
 from dmdlite.components.graph_distillation import GraphDistillationUnit
 from dmdlite.config import MODALITIES, SPACES, DMDConfig

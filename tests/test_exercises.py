@@ -18,7 +18,7 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 def checks_of(path: Path):
     """The module with the checks of a notebook; it has the notebook's name."""
-    return importlib.import_module(f"dmdlite.teaching.checks.{path.stem[3:]}")
+    return importlib.import_module(f"course.checks.{path.stem[3:]}")
 
 
 def names_of(checks) -> set[str]:

@@ -5,15 +5,10 @@ import pytest
 import torch
 
 import dmdlite
-from dmdlite.components.edge_learning import advantage, edges_of
-from dmdlite.components.graph_distillation import logit_difference
-from dmdlite.config import MODALITIES, SPACES, DMDConfig
-from dmdlite.data.toy import toy_world
-from dmdlite.models.dmd import DMD
-from dmdlite.teaching.figures.graphs import draw_graphs
-from dmdlite.teaching.widgets import graph_views as views
-from dmdlite.teaching.widgets.graph_editor import GraphEditor
-from dmdlite.teaching.widgets.graph_state import (
+from course.figures.graphs import draw_graphs
+from course.widgets import graph_views as views
+from course.widgets.graph_editor import GraphEditor
+from course.widgets.graph_state import (
     BY_HAND,
     PAIRS,
     PRESETS,
@@ -25,7 +20,12 @@ from dmdlite.teaching.widgets.graph_state import (
     space_inputs,
     true_edges,
 )
-from dmdlite.teaching.widgets.graph_training import HEADS, Lessons, Outcome, editor_config
+from course.widgets.graph_training import HEADS, Lessons, Outcome, editor_config
+from dmdlite.components.edge_learning import advantage, edges_of
+from dmdlite.components.graph_distillation import logit_difference
+from dmdlite.config import MODALITIES, SPACES, DMDConfig
+from dmdlite.data.toy import toy_world
+from dmdlite.models.dmd import DMD
 
 HELD = torch.tensor([[0.0, 0.3, 0.05], [0.0, 0.0, 0.2], [0.7, 0.1, 0.0]])
 MIXED = torch.tensor([[0.0, torch.nan, 0.05], [0.0, 0.0, torch.nan], [0.7, torch.nan, 0.0]])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from course.figures import geometry
+from course.figures.plain import png
+from course.widgets.margin_explorer import ANCHOR, DEGREES, KINDS, LABELS, MARGINS, MarginExplorer
 from dmdlite.components.losses import margin_contrastive_loss
 from dmdlite.config import MODALITIES, DMDConfig
-from dmdlite.teaching.figures import geometry
-from dmdlite.teaching.figures.plain import png
-from dmdlite.teaching.widgets.margin_explorer import ANCHOR, DEGREES, KINDS, LABELS, MARGINS, MarginExplorer
 from dmdlite.training.figures import COLOURS, MODEL
 
 CONSTANT, PER_LABEL = KINDS

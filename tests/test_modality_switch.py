@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import dmdlite
-from dmdlite.teaching.reading import attention_maps
-from dmdlite.teaching.widgets.modality_switch import ModalitySwitch
+from course.reading import attention_maps
+from course.widgets.modality_switch import ModalitySwitch
 from dmdlite.training.loop import predict
 
 MODALITIES = dmdlite.MODALITIES

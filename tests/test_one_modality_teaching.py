@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from course import figures
+from course.figures.convolutions import draw_chain, draw_kernel
+from course.figures.scores import EDGE, draw_scores, wrong_side
+from course.figures.unimodal import draw_accuracies, draw_learning, draw_score_panels
+from course.widgets.score_explorer import ScoreExplorer
 from dmdlite.config import MODALITIES
-from dmdlite.teaching import figures
-from dmdlite.teaching.figures.convolutions import draw_chain, draw_kernel
-from dmdlite.teaching.figures.scores import EDGE, draw_scores, wrong_side
-from dmdlite.teaching.figures.unimodal import draw_accuracies, draw_learning, draw_score_panels
-from dmdlite.teaching.widgets.score_explorer import ScoreExplorer
 from dmdlite.training.figures import COLOURS
 from dmdlite.training.metrics import sentiment_metrics
 

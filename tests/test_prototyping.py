@@ -7,7 +7,6 @@ import torch
 from test_models import small_batch, small_config
 from torch import nn
 
-from dmdlite.comparison.compare import compare
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
 from dmdlite.components.edge_learning import EvidenceUnit
 from dmdlite.components.heads import AdaptiveFusion
@@ -15,6 +14,7 @@ from dmdlite.components.pooling import TimeMeans
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.toy import toy_world
+from dmdlite.experiments.compare import compare
 from dmdlite.models.dmd import DMD
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.runs import evaluate, load_model

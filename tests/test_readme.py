@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmdlite.comparison.timing import count_parameters
 from dmdlite.config import DMDConfig
 from dmdlite.data.features import feature_shapes, load_features
+from dmdlite.experiments.timing import count_parameters
 from dmdlite.models import NAMES
 from dmdlite.training.teachers import untrained
 

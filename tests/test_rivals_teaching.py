@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from dmdlite.teaching.comparison_table import Compared, read_comparison, read_missing
-from dmdlite.teaching.figures.plain import png
-from dmdlite.teaching.figures.rivals import FAMILY, INHERITED, draw_family, draw_missing, draw_seeds
-from dmdlite.teaching.widgets.comparison_browser import GROUPS, ORDERS, ComparisonBrowser
+from course.comparison_table import Compared, read_comparison, read_missing
+from course.figures.plain import png
+from course.figures.rivals import FAMILY, INHERITED, draw_family, draw_missing, draw_seeds
+from course.widgets.comparison_browser import GROUPS, ORDERS, ComparisonBrowser
 
 MAE = {"dmd": (0.5, 0.6, 0.7), "mult": (0.6, 0.7, 0.9), "language": (0.8, 0.8, 0.8), "dmd_bare": (0.45, 0.54, 0.66)}
 SUBSETS = ("language+vision+audio", "vision+audio", "language")

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import dmdlite
+from course import figures
+from course.figures import decoupling
+from course.probes import PARTS, decoupled_parts, linear_probe, time_means
+from course.widgets.loss_mixer import DECOUPLING, ROWS, VALUE, LossMixer, Mix, parts_of
 from dmdlite.config import MODALITIES, loss_weights
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
-from dmdlite.teaching import figures
-from dmdlite.teaching.figures import decoupling
-from dmdlite.teaching.probes import PARTS, decoupled_parts, linear_probe, time_means
-from dmdlite.teaching.widgets.loss_mixer import DECOUPLING, ROWS, VALUE, LossMixer, Mix, parts_of
 
 SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from course.figures import png
+from course.figures.spaces import draw_draws, draw_maps, draw_scores, draw_spaces, tsne
+from course.figures.switches import draw_groups, draw_switched
 from dmdlite import MODALITIES
-from dmdlite.teaching.figures import png
-from dmdlite.teaching.figures.spaces import draw_draws, draw_maps, draw_scores, draw_spaces, tsne
-from dmdlite.teaching.figures.switches import draw_groups, draw_switched
 from dmdlite.training.figures import draw_edges
 
 

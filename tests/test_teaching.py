@@ -6,13 +6,13 @@ import torch
 from matplotlib.figure import Figure
 
 import dmdlite
+from course import figures
+from course.reading import attention_maps
+from course.widgets.clip_browser import ClipBrowser
+from course.widgets.paper_or_code import PaperOrCode
 from dmdlite.data import toy_performance
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
-from dmdlite.teaching import figures
-from dmdlite.teaching.reading import attention_maps
-from dmdlite.teaching.widgets.clip_browser import ClipBrowser
-from dmdlite.teaching.widgets.paper_or_code import PaperOrCode
 from dmdlite.training.loop import predict
 
 

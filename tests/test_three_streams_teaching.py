@@ -8,14 +8,14 @@ import wave
 import numpy as np
 import pytest
 
+from course.alignment import word_means
+from course.figures import png
+from course.figures.scatter import draw_scatters
+from course.figures.streams import draw_streams, steps_at
+from course.voice import SAMPLE_RATE, player, synthesise
+from course.widgets.moment_browser import MomentBrowser
 from dmdlite.data import toy_performance
 from dmdlite.data.toy import toy_world
-from dmdlite.teaching.alignment import word_means
-from dmdlite.teaching.figures import png
-from dmdlite.teaching.figures.scatter import draw_scatters
-from dmdlite.teaching.figures.streams import draw_streams, steps_at
-from dmdlite.teaching.voice import SAMPLE_RATE, player, synthesise
-from dmdlite.teaching.widgets.moment_browser import MomentBrowser
 
 CHANNELS = toy_performance.CHANNELS["audio"]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dmdlite.teaching.figures import png
-from dmdlite.teaching.figures.transport import draw_seeds, draw_similarities, draw_transport
-from dmdlite.teaching.widgets.transport_explorer import CLOUDS, EPSILONS, TransportExplorer
+from course.figures import png
+from course.figures.transport import draw_seeds, draw_similarities, draw_transport
+from course.widgets.transport_explorer import CLOUDS, EPSILONS, TransportExplorer
 
 
 @pytest.fixture(scope="module")

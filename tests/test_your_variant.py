@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import dmdlite
-from dmdlite.comparison.edge_rules import with_fields
-from dmdlite.comparison.plan import check_variants
+from course.edge_audit.rules import with_fields
+from course.figures.written_tables import draw_written_table
 from dmdlite.components.decoupling import FeatureDecoupler
-from dmdlite.teaching.figures.written_tables import draw_written_table
+from dmdlite.experiments.plan import check_variants
 
 SMALL = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
 

@@ -8,7 +8,7 @@ from benchmarks.cases import Case, Ours
 from benchmarks.floors import seconds_of
 from benchmarks.pairs import paired
 from benchmarks.report import timed_row
-from dmdlite.comparison.edge_rules import RULES
+from course.edge_audit.rules import RULES
 
 CASE, TARGET = Case("mosi", True, 16), 1 / 1.5
 

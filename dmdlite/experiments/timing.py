@@ -1,0 +1,103 @@
+"""What a model costs: its parameters, and the time of an epoch, measured for all models in the same way."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from dmdlite.components.language import LanguageEncoder
+from dmdlite.config import TrainingConfig
+from dmdlite.data.features import FeatureSplit
+from dmdlite.experiments.workers import one_thread
+from dmdlite.models import SavedModel
+from dmdlite.training.loop import keep_freed_memory, make_batch, make_optimizer, train_epoch
+from dmdlite.training.runs import write_json
+
+PASSES, STEPS = 3, 4  # each model gets its turn three times; the first of its four steps warms up
+
+
+def seconds_per_epoch(
+    names: Sequence[str],
+    make: Callable[[str], SavedModel],
+    train: FeatureSplit,
+    training: TrainingConfig,
+    file: Path | None = None,
+) -> dict[str, float]:
+    """Seconds that the training steps of one epoch take each model, one thread on a CPU.
+
+    The median step (forward, backward, optimizer, one batch), times the batches of an epoch. Validation, checkpoints
+    and `compile` are not in it.
+    All models are measured in turn in this one process, so that what else the machine does disturbs all alike.
+    file: where the times are kept. If they are there for every model, they are not measured again.
+    """
+    if file is not None and (known := _stored(file, names)):
+        return known
+    keep_freed_memory()
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    training = training.replace(gradient_accumulation=1)
+    clips = train.subset(slice(0, training.batch_size))
+    steps: dict[str, list[float]] = {name: [] for name in names}
+    with one_thread():
+        for _ in range(PASSES):
+            for name in names:
+                steps[name] += _steps(make(name).to(device), clips, training)[1:]
+    epoch = len(train) / len(clips)
+    seconds = {name: statistics.median(times) * epoch for name, times in steps.items()}
+    if file is not None:
+        write_json(file, seconds)
+    return seconds
+
+
+def _steps(model: SavedModel, clips: FeatureSplit, training: TrainingConfig) -> list[float]:
+    optimizer, device = make_optimizer(model, training), next(model.parameters()).device
+    times = []
+    for step in range(STEPS):
+        started = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=training.bf16):
+            train_epoch(model, clips, optimizer, training, step)
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def _stored(file: Path, names: Sequence[str]) -> dict[str, float] | None:
+    try:
+        seconds: Mapping[str, float] = json.loads(file.read_text(encoding="utf-8"))
+        return {name: float(seconds[name]) for name in names}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def count_parameters(model: SavedModel, split: FeatureSplit, padding_mask: bool) -> dict[str, int]:
+    """How many parameters a prediction depends on ("test"), and how many there are in all ("training").
+
+    What only teaches, such as decoders, extra heads or the graphs of DMD, is not needed at test time; a frozen language
+    model is. The model is for counting only: afterwards nothing in it is frozen.
+    """
+    everything = list(model.parameters())
+    batch = make_batch(model, split, [0, 1], padding_mask)
+    del batch["labels"]
+    model.eval().requires_grad_(True)
+    for module in model.modules():
+        if isinstance(module, LanguageEncoder):
+            module.trainable = True
+    with _ThroughDetach():
+        prediction = model(**batch).prediction
+    gradients = torch.autograd.grad(prediction.sum(), everything, allow_unused=True)
+    used = sum(p.numel() for p, gradient in zip(everything, gradients, strict=True) if gradient is not None)
+    return {"test": used, "training": sum(p.numel() for p in everything)}
+
+
+class _ThroughDetach(TorchFunctionMode):
+    """Meanwhile what is detached keeps its history: a prediction depends on it, even if nothing learns through it."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if function in (torch.Tensor.detach, torch.detach) else function(*args, **(kwargs or {}))

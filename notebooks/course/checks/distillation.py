@@ -1,0 +1,80 @@
+"""Notebook 05."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from course.checks.marking import exercise, expect
+from dmdlite.config import MODALITIES
+
+
+@exercise("5.1")
+def distillation_loss(answer: Callable) -> None:
+    """answer(student, teacher) -> () the mean of |student − teacher| with the teacher held fixed; both are (batch,)."""
+    student = torch.tensor([0.5, -1.0, 2.0, 0.0], requires_grad=True)
+    teacher = torch.tensor([1.5, -3.0, 2.5, 0.5], requires_grad=True)
+    loss = answer(student, teacher * 1.0)
+    expect(isinstance(loss, Tensor) and loss.numel() == 1, "return one number as a tensor: the mean over the clips")
+    value = loss.item()
+    expect(abs(value - 1.375) > 1e-5, "that is the mean of squared differences; ε takes absolute ones")
+    expect(
+        abs(value) > 1e-5 and value > 0, "differences of either sign cancel: take the absolute value before the mean"
+    )
+    expect(abs(value - 4.0) > 1e-5, "that is the sum over the clips; take their mean")
+    expect(abs(value - 1.0) < 1e-5, f"expected 1.0 for a small example, got {value:.4f}")
+    expect(loss.requires_grad, "no gradient is left, so nobody learns: only the teacher is detached")
+    student_gradient, teacher_gradient = torch.autograd.grad(loss, (student, teacher), allow_unused=True)
+    expect(
+        student_gradient is not None,
+        "wrong direction: your loss moves the teacher and holds the student; detach the teacher",
+    )
+    expect(teacher_gradient is None, "the teacher gets a gradient, so it moves towards its student: detach it")
+    right = torch.tensor([-0.25, 0.25, -0.25, -0.25])
+    expect(torch.allclose(student_gradient, right), "the value is right, but the student's gradient is not ±1/4 a clip")
+
+
+@exercise("5.2")
+def taught(answer: Callable) -> None:
+    """answer(weights, logits) -> (batch, 3) ζ_j of Eq. (7) for each clip; weights (3, 3), logits (batch, 3)."""
+    weights = torch.tensor([[0.0, 1.0, 2.0], [0.5, 0.0, 4.0], [0.25, 8.0, 0.0]])
+    logits = torch.tensor([[2.0, 1.0, -0.5], [-1.0, 0.5, 3.0]], requires_grad=True)
+    expected = _zeta(weights, logits.detach())
+    zeta = torch.as_tensor(answer(weights, logits))
+    expect(
+        tuple(zeta.shape) == (2, 3),
+        f"the shape should be (batch, 3), here (2, 3), got {tuple(zeta.shape)}: one ζ_j for each clip and each student",
+    )
+    expect(
+        not torch.allclose(zeta, _zeta(weights.T, logits.detach())),
+        "the weights are transposed: ζ_j adds up column j, the arrows that arrive at j, and yours adds up row j",
+    )
+    expect(not torch.allclose(zeta, expected / 2), "ζ_j is the sum over the two teachers, not their mean")
+    expect(not torch.allclose(zeta, expected / 3), "ζ_j is a sum over teachers, not a mean")
+    squares = torch.einsum("ij,bij->bj", weights, (logits[:, None, :] - logits[:, :, None]).square())
+    expect(not torch.allclose(zeta, squares), "those are squared differences; ε takes absolute ones")
+    for b, j in (~torch.isclose(zeta, expected)).nonzero().tolist():
+        want, got = expected[b, j].item(), zeta[b, j].item()
+        raise AssertionError(
+            f"ζ of {MODALITIES[j]} for clip {b} should be {want:.2f} in a small example, got {got:.2f}"
+        )
+    expect(zeta.requires_grad, "no gradient is left, so nobody learns: only the teachers are detached")
+    for j, modality in enumerate(MODALITIES):
+        moved = torch.autograd.grad(zeta[:, j].sum(), logits, retain_graph=True)[0].ne(0).any(dim=0)
+        teachers = moved.clone()
+        teachers[j] = False
+        expect(not (teachers.any() and not moved[j]), f"ζ of {modality} moves the teachers instead of the student")
+        expect(not teachers.any(), f"ζ of {modality} also moves its teachers: detach their logits")
+        expect(moved[j], f"ζ of {modality} does not move {modality}: the student must not be detached")
+
+
+def _zeta(weights: Float[Tensor, "3 3"], logits: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
+    """Worked out with loops, unlike any answer."""
+    zeta = torch.zeros_like(logits)
+    for b in range(len(logits)):
+        for j in range(3):
+            zeta[b, j] = sum(weights[i, j] * abs(logits[b, j] - logits[b, i]) for i in range(3) if i != j)
+    return zeta

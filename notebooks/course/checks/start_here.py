@@ -1,0 +1,43 @@
+"""Notebook 00."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from course.checks.marking import exercise, expect
+from dmdlite.config import MODALITIES
+
+
+@exercise("0.1")
+def constant_error(answer: Callable) -> None:
+    """answer(train_labels, test_labels) -> the mean absolute error of always predicting the training median."""
+    train, test = np.array([-3.0, 1.0, 1.2, 1.4, 3.0]), np.array([0.0, 2.0, 2.6])
+    value = float(answer(train, test))
+    expect(value >= 0, "an absolute error is never negative: take the absolute value before the mean")
+    expect(
+        abs(value - np.abs(test - 0.72).mean()) > 1e-6, "that is the error of the training mean; the median errs less"
+    )
+    expect(
+        abs(value - np.abs(test - 2.0).mean()) > 1e-6,
+        "that constant knows the test labels: only the training ones may tell it",
+    )
+    expect(abs(value - np.square(test - 1.2).mean()) > 1e-6, "these are squared errors; MAE takes absolute ones")
+    expect(abs(value - np.abs(test - 1.2).mean()) < 1e-6, f"expected 1.1333 for a small example, got {value:.4f}")
+
+
+@exercise("0.2")
+def strongest_edge(answer: Callable) -> None:
+    """answer(edges) -> "source -> target" of the largest entry of a 3 by 3 matrix w[i, j], i teaches j."""
+    for i, j in ((0, 2), (2, 1), (1, 0)):
+        edges = torch.full((3, 3), 0.1).fill_diagonal_(0.0)
+        edges[i, j] = 0.5
+        right, reverse = f"{MODALITIES[i]} -> {MODALITIES[j]}", f"{MODALITIES[j]} -> {MODALITIES[i]}"
+        said = answer(edges)
+        expect(
+            said != reverse,
+            f"edges[{i}, {j}] is the largest: row {i} teaches column {j}, so it is {right!r}, not {reverse!r}",
+        )
+        expect(said == right, f"edges[{i}, {j}] is the largest, so the answer is {right!r}, got {said!r}")
