@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
+from dmdlite.config import MODALITIES, SPACES, DMDConfig, ModelConfig, TrainingConfig
 
 __version__ = "0.1.0"
 
@@ -20,11 +20,12 @@ _HOMES = {
     "LateFusion": "dmdlite.models.late_fusion",
     "ConventionalDistillation": "dmdlite.models.conventional_distillation",
     "Unimodal": "dmdlite.models.unimodal",
+    "build": "dmdlite.models.registry",
     "load_features": "dmdlite.data.features",
     "toy_world": "dmdlite.data.toy",
     "train": "dmdlite.training.trainer",
 }
-__all__ = ["MODALITIES", "SPACES", "DMDConfig", "TrainingConfig", *_HOMES]
+__all__ = ["MODALITIES", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 import dmdlite
 from course.dictionaries import measures
-from dmdlite.models import build
+from dmdlite.models.registry import build
 from dmdlite.training.loop import plain_loop, predict, seed_everything
 
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dmdlite
-from dmdlite.models import build
 from dmdlite.models.base import SavedModel
+from dmdlite.models.registry import build
 from dmdlite.training.loop import seed_everything
 
 HERE = Path(__file__).parent

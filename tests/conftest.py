@@ -3,6 +3,6 @@
 import torch
 from jaxtyping import install_import_hook
 
-FLOORS = ("data", "components", "models", "training", "comparison", "teaching")
-install_import_hook([f"dmdlite.{floor}" for floor in FLOORS], "beartype.beartype")
+FLOORS = ("dmdlite.data", "dmdlite.components", "dmdlite.models", "dmdlite.training", "dmdlite.experiments", "course")
+install_import_hook(list(FLOORS), "beartype.beartype")
 torch.set_num_threads(1)

@@ -20,12 +20,12 @@ from dmdlite.experiments.paired import Paired, holm, paired_test
 from dmdlite.experiments.published import dataset_of, published_columns, published_markdown, published_rows
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import run_tasks
-from dmdlite.models import Recipe, Unimodal, build, in_groups
+from dmdlite.models.registry import Recipe, Unimodal, build, in_groups
 from dmdlite.training.loop import predict, seed_everything
 from dmdlite.training.runs import load_result
 from dmdlite.training.teachers import check_settings, own_settings, train_by_name
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 ONE_EPOCH = TrainingConfig(epochs=1, batch_size=16)
 SMALL_BERT = dict(model_type="bert", vocab_size=200, hidden_size=8, num_attention_heads=2, num_hidden_layers=1)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from test_models import small_batch, small_config
 
-from dmdlite.components.tasks import decide
-from dmdlite.models import NAMES, build
+from dmdlite.components.losses import decide
+from dmdlite.models.registry import NAMES, build
 from dmdlite.training.loop import seed_everything
 
 TASKS = {  # task, outputs, labels of four clips, shape of the prediction

@@ -8,12 +8,12 @@ import pytest
 import torch
 from test_models import TINY_BERT, small_batch, small_config, tokens
 
-from dmdlite.components.tasks import task_loss, task_loss_where_known
+from dmdlite.components.losses import task_loss, task_loss_where_known
 from dmdlite.components.transport import sinkhorn_divergence
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.toy import toy_world
-from dmdlite.models import build
 from dmdlite.models.pkdot import PKDOT, PKDOTConfig, PKDOTTeacher, pick_anchors, shifted_similarities
+from dmdlite.models.registry import build
 from dmdlite.training.loop import make_optimizer, plain_loop, predict, seed_everything
 
 NAN = float("nan")

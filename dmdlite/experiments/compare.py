@@ -30,7 +30,7 @@ from dmdlite.experiments.plan import Plan, Splits, Variant, check_variants
 from dmdlite.experiments.rows import Comparison, Row, add_tests
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Outcome, Task, on_cpu, run_tasks
-from dmdlite.models import in_groups
+from dmdlite.models.registry import in_groups
 from dmdlite.training import runs
 from dmdlite.training.metrics import error_name
 from dmdlite.training.teachers import check_settings

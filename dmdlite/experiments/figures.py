@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from dmdlite.experiments.missing import SUBSETS, name_of
 from dmdlite.experiments.names import title_of
 from dmdlite.experiments.rows import REFERENCE, Comparison, Row
-from dmdlite.models import GROUPS
+from dmdlite.models.registry import GROUPS
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 ABLATION, WEAKEST = "#66779A", "cividis"  # both told apart without colour, too: by an open marker, by the numbers

@@ -12,7 +12,7 @@ import numpy as np
 
 from dmdlite.config import MODALITIES
 from dmdlite.data.features import FeatureSplit
-from dmdlite.models import SavedModel
+from dmdlite.models.registry import SavedModel
 from dmdlite.training.runs import Result, evaluate, write_json
 
 Present = tuple[str, ...]  # the modalities that are there

@@ -12,7 +12,7 @@ from typing import Any
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import FeatureSplit, load_features
 from dmdlite.experiments.workers import Task
-from dmdlite.models import NAMES, RECIPES, SavedModel
+from dmdlite.models.registry import NAMES, RECIPES, SavedModel
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.runs import Result, read_description
 from dmdlite.training.teachers import train_by_name, untrained

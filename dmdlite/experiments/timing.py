@@ -16,7 +16,7 @@ from dmdlite.components.language import LanguageEncoder
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.experiments.workers import one_thread
-from dmdlite.models import SavedModel
+from dmdlite.models.registry import SavedModel
 from dmdlite.training.loop import keep_freed_memory, make_batch, make_optimizer, train_epoch
 from dmdlite.training.runs import write_json
 

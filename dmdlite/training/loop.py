@@ -63,8 +63,10 @@ def train_epoch(
     for start in range(0, len(batches), training.gradient_accumulation):
         accumulated = batches[start : start + training.gradient_accumulation]
         for indices in accumulated:
-            out = model(**make_batch(model, split, indices.tolist(), training.padding_mask))
+            batch = make_batch(model, split, indices.tolist(), training.padding_mask)
+            out = model(**batch)
             (out.loss / len(accumulated)).backward()
+            model.update_evidence(out, batch["labels"])
             means.add(out.loss, out.losses, out.edges)
         if training.gradient_clip:
             nn.utils.clip_grad_value_(model.parameters(), training.gradient_clip)

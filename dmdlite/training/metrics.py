@@ -8,7 +8,7 @@ from jaxtyping import Float, Num
 from numpy import ndarray
 from sklearn.metrics import f1_score
 
-from dmdlite.components.tasks import decide, task_loss
+from dmdlite.components.losses import decide, task_loss
 
 
 def sentiment_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dmdlite.components.tasks import decide
+from dmdlite.components.losses import decide
 from dmdlite.config import DMDConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.training.loop import predict

@@ -27,9 +27,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from dmdlite import models
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.models import registry as models
 from dmdlite.models.base import name_of
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.metrics import error_name

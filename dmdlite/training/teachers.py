@@ -9,7 +9,8 @@ from typing import Any
 
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import FeatureSplit
-from dmdlite.models import RECIPES, SavedModel, build, own_config
+from dmdlite.models.base import SavedModel
+from dmdlite.models.registry import RECIPES, build
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.runs import Result
 from dmdlite.training.trainer import train
@@ -52,7 +53,7 @@ def untrained(name: str, config: DMDConfig, settings: Settings | None = None) ->
 
 def own_settings(name: str, config: DMDConfig, settings: Settings | None) -> dict[str, Any]:
     """Those settings that this model has a field for; of `loss_weights`, the terms that its loss has."""
-    own = own_config(name, config)
+    own = RECIPES[name].config(config)
     kept = {field: value for field, value in (settings or {}).items() if field in {f.name for f in fields(own)}}
     if isinstance(weights := kept.get("loss_weights"), dict):
         kept["loss_weights"] = {term: weight for term, weight in weights.items() if term in own.loss_weights}

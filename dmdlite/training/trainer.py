@@ -122,6 +122,8 @@ class Trainee(nn.Module):
 
     def forward(self, **batch: Any) -> dict[str, Any]:
         out = self.model(**batch)
+        if self.training:
+            self.model.update_evidence(out, batch["labels"])
         terms, edges = ({name: x.detach() for name, x in found.items()} for found in (out.losses, out.edges))
         return {"loss": out.loss, "losses": terms, "edges": edges}
 

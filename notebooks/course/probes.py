@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from dmdlite.components.decoupling import Decoupled
-from dmdlite.components.pooling import TimeMeans
+from dmdlite.components.streams import TimeMeans
 from dmdlite.config import MODALITIES
 from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 
 from dmdlite.components.edge_learning import Evidence, EvidenceUnit
 from dmdlite.components.graph_distillation import Labels, NodeLogits, Nodes
-from dmdlite.components.tasks import task_loss
+from dmdlite.components.losses import task_loss
 from dmdlite.config import SPACES, DMDConfig
-from dmdlite.models.ablations import no_graphs
 from dmdlite.models.dmd import DMD
+from dmdlite.models.registry import no_graphs
 
 UNIFORM = [[(i != j) / 6 for j in range(3)] for i in range(3)]
 STEP = 0.5  # of a look ahead: how far a student goes towards its teacher

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dmdlite.components.edge_learning import advantage, edges_of
 from dmdlite.components.graph_distillation import logit_difference
-from dmdlite.components.pooling import TimeMeans, Vectors
+from dmdlite.components.streams import TimeMeans, Vectors
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
-from dmdlite.models.dmd import DMD, DMDOutput
+from dmdlite.models.dmd import DMD
 from dmdlite.presets import Matrix
 
 Held = Float[Tensor, "3 3"]  # strengths set by hand, nan where an edge is left to learn
@@ -60,7 +60,7 @@ def strengths_of(preset: Preset, errors: Mapping[str, float]) -> Matrix | None:
 
 
 def held_strengths(strengths: Matrix | Float[Tensor, "3 3"] | None) -> Held:
-    """A preset as what `GraphDistillationUnit.held` takes."""
+    """A preset as what `GraphDistillationUnit.fixed_edges` takes."""
     held = torch.full((3, 3), torch.nan) if strengths is None else torch.as_tensor(strengths, dtype=torch.float32)
     return held.clone().fill_diagonal_(0.0)
 
@@ -106,9 +106,8 @@ class GraphReading:
 def read_graph(model: DMD, space: str, inputs: SpaceInputs, held: Held) -> GraphReading:
     """What the graph `held` is and does at the model's present weights; it stays in the model's unit."""
     unit, heads = model.units[space], model.get_submodule(f"{space}_heads")
-    unit.held.copy_(held)
-    model.connect(out := DMDOutput(torch.empty(0)), space, heads, inputs.heads, inputs.features)
-    graph = out.graphs[space]
+    unit.fixed_edges.copy_(held)
+    graph, _ = model.run_graph(space, inputs.heads, inputs.features)
     loss = unit.losses(graph.edges, graph.nodes, graph.logits)["logit"]
     weights = [list(heads[m].parameters()) for m in MODALITIES]
     gradients = torch.autograd.grad(loss, [p for group in weights for p in group])

@@ -30,7 +30,7 @@ def editor_config() -> DMDConfig:
     terms = {f"gd_{space}_{term}": 0.0 for space in SPACES for term in ("representation", "prior_penalty")}
     return DMDConfig.toy(
         width=12,
-        heads=2,
+        attention_heads=2,
         layers=1,
         minimum_memory_layers=1,
         graph_sharpness=1.0,
@@ -76,7 +76,7 @@ class Lessons:
 
 def hold(model: DMD, held: Mapping[str, Held]) -> None:
     for space, strengths in held.items():
-        model.units[space].held.copy_(strengths)
+        model.units[space].fixed_edges.copy_(strengths)
 
 
 def train_epochs(model: DMD, split: FeatureSplit, training: TrainingConfig, epochs: range) -> None:
