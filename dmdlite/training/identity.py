@@ -78,7 +78,9 @@ def own_code(*objects: Any) -> dict[str, str]:
 def is_own(module: str | None) -> bool:
     """Whether a module is neither dmdlite, nor of the standard library, nor installed; notebooks are one's own."""
     root = str(module).partition(".")[0]
-    if root in ("dmdlite", "builtins", "None") or (root in sys.stdlib_module_names and root != "__main__"):
+    if root in ("__main__", "__mp_main__"):
+        return True
+    if root in ("dmdlite", "builtins", "None") or root in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules.get(root), "__file__", None) or ""
     return not {"site-packages", "dist-packages"} & set(Path(file).parts)
