@@ -24,20 +24,29 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
 from dmdlite import models
 from dmdlite.config import TrainingConfig
-from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
 from dmdlite.files import write_bytes, write_json, write_text
 from dmdlite.models.base import name_of
 from dmdlite.training import checkpoints
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import identity
+from dmdlite.training.loop import predict_logits
 from dmdlite.training.metrics import error_name
-from dmdlite.training.predictions import Splits, all_scores, predict_all, predictions_csv, score
+from dmdlite.training.predictions import (
+    Splits,
+    all_scores,
+    predict_all,
+    prediction_table,
+    predictions_csv,
+    score,
+)
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 CHANGED = {"code": "the code has changed since", "own_code": "your own code has changed since"}
@@ -174,6 +183,18 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     mask = description["training"]["padding_mask"]
     return score(predict_all(model, splits, mask), splits, model.config)
+
+
+def predict(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) -> pd.DataFrame:
+    """One row a clip: id, text, label if there is one, prediction, and of a task with classes the logits.
+
+    run_or_model: a run folder, its Result, or a model, which is used without a padding mask.
+    """
+    model, mask = run_or_model, False
+    if not isinstance(model, nn.Module):
+        folder = Path(model.folder if isinstance(model, Result) else model)
+        mask, model = read_description(folder)["training"]["padding_mask"], load_trained(folder)
+    return prediction_table(predict_logits(model, split, mask), split, model.config.task)
 
 
 def load_result(folder: str | Path) -> Result:
