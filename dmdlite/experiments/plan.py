@@ -15,7 +15,7 @@ from dmdlite.experiments.workers import Task
 from dmdlite.models import NAMES, RECIPES, SavedModel
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.runs import Result, read_description
-from dmdlite.training.systems import fresh, train_alone
+from dmdlite.training.systems import fresh, train_system
 from dmdlite.training.trainer import train
 
 Splits = Mapping[str, FeatureSplit]
@@ -75,7 +75,8 @@ class Plan:
             model = self.fresh(task)
             return model, train(model, splits, self.run_folder(task), training, progress=False)
         folder_of = lambda name: self.run_folder((name, seed))
-        return train_alone(name, RECIPES, splits, self.config, training, folder_of, self.settings, progress=False)
+        options = dict(with_teacher=False, progress=False)
+        return train_system(name, RECIPES, splits, self.config, training, folder_of, self.settings, **options)
 
     def terms_of_its_own(self, name: str, result: Result) -> dict[str, float]:
         """The terms of a variant's loss that its config has no weight for, as they were in its best epoch."""

@@ -21,6 +21,8 @@ from dmdlite.models.base import name_of
 from dmdlite.sources import code_digests
 from dmdlite.training import loop
 
+CHANGED = {"code": "the code has changed since", "own_code": "your own code has changed since"}
+FIXED = {"data": "on other data", "initial_weights": "initial weights differ"}
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range)
 OPENED = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
 METHODS = (types.FunctionType, staticmethod, classmethod, property)
@@ -40,6 +42,31 @@ def identity(model: nn.Module, training: TrainingConfig) -> dict[str, Any]:
         "code": code_digests(),
         "initial_weights": weights_digest(model),
     }
+
+
+def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """How two descriptions of runs differ, in words; not by the version, the source of the data, or epochs to add."""
+    theirs, ours = (_flat({**x, "dmdlite": None, "data": x.get("data", {}).get("fingerprint")}) for x in (there, here))
+    other = [name for name in ours | theirs if theirs.get(name) != ours.get(name)]
+    if "training.epochs" in other and theirs.get("training.epochs", 0) < ours.get("training.epochs", 0):
+        other.remove("training.epochs")
+    if not other:
+        return None
+    kind = other[0].partition(".")[0]
+    if kind in CHANGED:
+        parts = [name.partition(".")[2] for name in other if name.startswith(f"{kind}.")]
+        return f"{CHANGED[kind]}: {', '.join(filter(None, parts[:3]))}{' …' if len(parts) > 3 else ''}"
+    return FIXED.get(kind) or f"{other[0]} is {theirs.get(other[0])!r} there and {ours.get(other[0])!r} here"
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
