@@ -26,7 +26,8 @@ from dmdlite.experiments.command import seeds_of
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.missing import SUBSETS, name_of
-from dmdlite.training import runs, teachers
+from dmdlite.models.registry import build
+from dmdlite.training import runs, systems
 
 SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
@@ -155,9 +156,9 @@ def test_figures_show_the_rows_of_the_table(whole):
 
 def test_parameters_and_time(whole, config):
     found, folder = whole
-    every = sum(x.numel() for x in teachers.untrained("dmd", config).parameters())
+    every = sum(x.numel() for x in build("dmd", config).parameters())
     assert found["dmd"].parameters["training"] == every > found["dmd"].parameters["test"]
-    audio = sum(x.numel() for x in teachers.untrained("audio", config).parameters())
+    audio = sum(x.numel() for x in build("audio", config).parameters())
     assert found["audio"].parameters == {"test": audio, "training": audio}
     assert json.loads((folder / "timing.json").read_text()) == {
         name: found[name].seconds for name in ("dmd", "language", "audio")
@@ -191,7 +192,7 @@ def test_scores_that_belong_to_another_run_are_made_again(splits, config, tmp_pa
 
 
 def test_a_failing_run_does_not_lose_the_others(splits, config, tmp_path, monkeypatch, capsys):
-    original = teachers.train
+    original = systems.train
 
     def failing(model, splits, folder, training, **options):
         if model.reads == ("audio",) and training.seed == 1:
@@ -199,7 +200,7 @@ def test_a_failing_run_does_not_lose_the_others(splits, config, tmp_path, monkey
         return original(model, splits, folder, training, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(teachers, "train", failing)
+        patch.setattr(systems, "train", failing)
         found = compare(["audio", "vision"], splits, config, [0, 1], tmp_path, QUICK)
     sentence = "audio, seed 1: training diverged in epoch 1; try a lower learning rate"
     assert found.failures == [sentence] and list(found["audio"].results) == [0]

@@ -20,10 +20,10 @@ from dmdlite.experiments.paired import Paired, holm, paired_test
 from dmdlite.experiments.published import dataset_of, published_columns, published_markdown, published_rows
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import run_tasks
-from dmdlite.models.registry import Recipe, Unimodal, build, in_groups
-from dmdlite.training.loop import predict, seed_everything
+from dmdlite.models.registry import RECIPES, Recipe, Unimodal, build, check_settings, in_groups
+from dmdlite.training.loop import predict_logits, seed_everything
 from dmdlite.training.runs import load_result
-from dmdlite.training.teachers import check_settings, own_settings, train_by_name
+from dmdlite.training.systems import train_system
 
 SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 ONE_EPOCH = TrainingConfig(epochs=1, batch_size=16)
@@ -67,11 +67,11 @@ def test_a_model_cannot_see_what_is_absent(splits, config, mask):
     test = splits["test"]
     other = {m: np.roll(x, 1, axis=0) for m, x in test.features.items()}
     alone = ("language",)
-    before = predict(model, with_only(test, alone), mask)
+    before = predict_logits(model, with_only(test, alone), mask)
     scrambled = replace(test, features=test.features | {m: other[m] for m in ("vision", "audio")})
-    np.testing.assert_array_equal(predict(model, with_only(scrambled, alone), mask), before)
+    np.testing.assert_array_equal(predict_logits(model, with_only(scrambled, alone), mask), before)
     scrambled = replace(test, features=test.features | {"language": other["language"]})
-    assert np.abs(predict(model, with_only(scrambled, alone), mask) - before).max() > 1e-6
+    assert np.abs(predict_logits(model, with_only(scrambled, alone), mask) - before).max() > 1e-6
     assert np.isfinite(before).all()
 
 
@@ -108,8 +108,8 @@ def test_a_teacher_is_trained_first_and_handed_over(pupil, splits, config, tmp_p
     learn = Pupil.learn_from
     monkeypatch.setattr(Pupil, "learn_from", lambda self, teacher: (taught.append(teacher), learn(self, teacher))[1])
     training = ONE_EPOCH.replace(seed=4)
-    train_by_name("pupil", splits, config, training, tmp_path.joinpath, {"diligence": 5}, progress=False)
-    expected, _ = train_by_name("audio", splits, config, training, tmp_path.joinpath, progress=False)
+    train_system("pupil", RECIPES, splits, config, training, tmp_path.joinpath, {"diligence": 5}, progress=False)
+    expected, _ = train_system("audio", RECIPES, splits, config, training, tmp_path.joinpath, progress=False)
     assert len(taught) == 1
     for name, weights in expected.state_dict().items():
         assert torch.equal(taught[0].state_dict()[name], weights), name
@@ -128,11 +128,11 @@ def test_a_comparison_trains_a_teacher_that_nobody_asked_for(pupil, splits, conf
 
 def test_settings_are_for_those_that_have_them(pupil, config):
     settings = {"diligence": 7, "loss_weights": {"margin": 0.5}}
-    assert own_settings("pupil", config, settings) == settings
-    assert own_settings("audio", config, settings) == {"loss_weights": {"margin": 0.5}}
-    check_settings(["audio", "pupil"], config, settings)
+    assert RECIPES["pupil"].accepted(config, settings) == settings
+    assert RECIPES["audio"].accepted(config, settings) == {"loss_weights": {"margin": 0.5}}
+    check_settings({name: RECIPES[name] for name in ("audio", "pupil")}, config, settings)
     with pytest.raises(ValueError, match="none of the models audio, vision has a field 'diligence'"):
-        check_settings(["audio", "vision"], config, settings)
+        check_settings({name: RECIPES[name] for name in ("audio", "vision")}, config, settings)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -30,10 +30,9 @@ from dmdlite.experiments.plan import Plan, Splits, Variant, check_variants
 from dmdlite.experiments.rows import Comparison, Row, add_tests
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Outcome, Task, on_cpu, run_tasks
-from dmdlite.models.registry import in_groups
+from dmdlite.models.registry import RECIPES, check_settings, in_groups
 from dmdlite.training import runs
 from dmdlite.training.metrics import error_name
-from dmdlite.training.teachers import check_settings
 
 
 def compare(
@@ -66,13 +65,13 @@ def compare(
     """
     names, variants, training = in_groups(names), dict(variants or {}), training or TrainingConfig()
     check_variants(variants, jobs)
-    check_settings(names, config, settings or {})
+    check_settings({name: RECIPES[name] for name in names}, config, settings or {})
     names += variants
     _check(names, seeds, jobs)
     plan = Plan(data, config, training.replace(seed=0), Path(output_dir), dict(settings or {}), variants)
     splits = plan.splits()
-    described = _claim(plan, splits, names)
-    failures = _train_all(plan, names, seeds, jobs, described, progress)
+    _claim(plan, splits, names)
+    failures = _train_all(plan, names, seeds, jobs, splits, progress)
     rows = [_row(plan, name, seeds, failures) for name in names]
     _add_costs(rows, plan, splits["train"])
     add_tests(rows)
@@ -95,16 +94,14 @@ def _check(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
         raise ValueError("jobs must be 1 on a GPU: runs beside each other would only take turns")
 
 
-def _claim(plan: Plan, splits: Splits, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Makes the folder this comparison's, and returns what describes the runs of each model, for seed 0.
+def _claim(plan: Plan, splits: Splits, names: Sequence[str]) -> None:
+    """Makes the folder this comparison's.
 
     Raises ValueError, before anything is touched, for a folder that holds something else or a model that cannot be.
     """
-    described = {}
     for name in plan.with_teachers(names):
         model = plan.untrained(name)
         check_fits(splits, model.config, model.reads)
-        described[name] = runs.describe(model, splits, plan.training)
     budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
     source = {"fingerprint": fingerprint(splits), "source": splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
@@ -112,15 +109,14 @@ def _claim(plan: Plan, splits: Splits, names: Sequence[str]) -> dict[str, dict[s
     whole = json.loads(json.dumps(whole))
     if runs.state_of(plan.folder, whole) == "new":
         runs.start(plan.folder, whole)
-    return described
 
 
 def _train_all(
-    plan: Plan, names: Sequence[str], seeds: Sequence[int], jobs: int, described: dict[str, Any], progress: bool
+    plan: Plan, names: Sequence[str], seeds: Sequence[int], jobs: int, splits: Splits, progress: bool
 ) -> dict[Task, str]:
     """Trains what is not finished yet; returns what went wrong."""
     wanted = [(name, seed) for seed in seeds for name in plan.with_teachers(names)]
-    left = [task for task in wanted if not _is_done(plan, task, described)]
+    left = [task for task in wanted if not _is_done(plan, task, splits)]
     needs = {task: (teacher, task[1]) for task in left if (teacher := plan.teacher(task[0])) is not None}
     failures: dict[Task, str] = {}
     if progress:
@@ -134,9 +130,12 @@ def _train_all(
     return failures
 
 
-def _is_done(plan: Plan, task: Task, described: dict[str, Any]) -> bool:
+def _is_done(plan: Plan, task: Task, splits: Splits) -> bool:
     folder, (name, seed) = plan.run_folder(task), task
-    own = described[name] | {"training": described[name]["training"] | {"seed": seed}}
+    teacher = plan.teacher(name)
+    if teacher is not None and not _is_done(plan, (teacher, seed), splits):
+        return False
+    own = runs.describe(plan.fresh(task), splits, plan.training.replace(seed=seed))
     if runs.state_of(folder, own) != "finished":
         return False
     return stored_subsets(folder, runs.load_result(folder).metrics["test"]) is not None

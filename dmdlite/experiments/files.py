@@ -15,8 +15,9 @@ from dmdlite.experiments.names import title_of
 from dmdlite.experiments.published import published_columns, published_markdown
 from dmdlite.experiments.rows import REFERENCE, Comparison, Row, Spread
 from dmdlite.experiments.tables import markdown_table
+from dmdlite.files import write_text
 from dmdlite.training.metrics import title
-from dmdlite.training.runs import write_picture, write_text
+from dmdlite.training.runs import write_picture
 
 SUBSET_NAMES = [name_of(subset) for subset in SUBSETS]
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from dmdlite.config import MODALITIES
 from dmdlite.data.features import FeatureSplit
+from dmdlite.files import write_json
 from dmdlite.models.registry import SavedModel
-from dmdlite.training.runs import Result, evaluate, write_json
+from dmdlite.training.runs import Result, evaluate
 
 Present = tuple[str, ...]  # the modalities that are there
 Scores = dict[str, float]

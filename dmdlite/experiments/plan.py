@@ -15,7 +15,7 @@ from dmdlite.experiments.workers import Task
 from dmdlite.models.registry import NAMES, RECIPES, SavedModel
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.runs import Result, read_description
-from dmdlite.training.teachers import train_by_name, untrained
+from dmdlite.training.systems import fresh, train_system
 from dmdlite.training.trainer import train
 
 Splits = Mapping[str, FeatureSplit]
@@ -57,18 +57,26 @@ class Plan:
         """The model as it would begin its training."""
         if name in self.variants:
             return self.variants[name](self.config)
-        return untrained(name, self.config, self.settings)
+        return RECIPES[name].build(self.config, self.settings)
+
+    def fresh(self, task: Task) -> SavedModel:
+        """The model of one task as it begins its training."""
+        name, seed = task
+        if name in self.variants:
+            seed_everything(seed)
+            return self.untrained(name)
+        return fresh(name, RECIPES, self.config, self.settings, seed, lambda name: self.run_folder((name, seed)))
 
     def train(self, task: Task, splits: Splits) -> tuple[SavedModel, Result]:
         """The model of one task, trained, and its run."""
         name, seed = task
         training = self.training.replace(seed=seed)
         if name in self.variants:
-            seed_everything(seed)
-            model = self.untrained(name)
+            model = self.fresh(task)
             return model, train(model, splits, self.run_folder(task), training, progress=False)
         folder_of = lambda name: self.run_folder((name, seed))
-        return train_by_name(name, splits, self.config, training, folder_of, self.settings, progress=False)
+        options = dict(with_teacher=False, progress=False)
+        return train_system(name, RECIPES, splits, self.config, training, folder_of, self.settings, **options)
 
     def terms_of_its_own(self, name: str, result: Result) -> dict[str, float]:
         """The terms of a variant's loss that its config has no weight for, as they were in its best epoch."""

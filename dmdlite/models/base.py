@@ -198,8 +198,13 @@ def read_safetensors(file: str | Path, device: str = "cpu") -> dict[str, Tensor]
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Copies every weight; a missing, unknown or differently shaped one is a ValueError that names it."""
+    """Copies every weight; a missing, unknown or differently shaped one is a ValueError that names it.
+
+    A shared weight has several names in the model; one of them is enough.
+    """
     own = model.state_dict()
+    shared = {(x.data_ptr(), x.shape): weights[name] for name, x in own.items() if name in weights and x.numel()}
+    weights = {name: shared[key] for name, x in own.items() if (key := (x.data_ptr(), x.shape)) in shared} | weights
     for name in sorted(own.keys() | weights.keys()):
         if name not in weights:
             raise ValueError(f"{source} has no weight {name!r}, which the model needs")

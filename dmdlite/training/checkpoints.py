@@ -1,8 +1,8 @@
-"""What an unfinished run needs to go on: folders `checkpoint-STEP`, each sealed once all of its files are there.
+"""What a run needs in order to resume: folders `checkpoint-STEP`, each sealed once all of its files are there.
 
-`transformers.Trainer` writes the files of a checkpoint one after the other into their final place. A process that is
-killed in between leaves a folder that looks like a checkpoint, so only one whose seal names every file and its digest
-is used. The weights are safetensors; Trainer reads the rest with `torch.load(weights_only=True)`, which runs nothing.
+`transformers.Trainer` writes the files of a checkpoint one by one, in their final place. If the process is killed in
+between, the folder looks like a checkpoint but is none; so only one whose seal names every file and its digest is used.
+The weights are safetensors. Trainer reads the rest with `torch.load(weights_only=True)`, which runs no code.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from dmdlite.config import SPACES
+from dmdlite.files import write_json
 
 SEAL = "complete.json"
 STATE = "trainer_state.json"
 WEIGHTS = "model.safetensors"
+LAST = "last_epoch"  # the folder to which a finished run moves its last checkpoint
 
 
 def step_of(checkpoint: Path) -> int:
-    """Optimizer steps that were done when the checkpoint was written."""
+    """The number of optimizer steps before the checkpoint."""
     return int(checkpoint.name.rpartition("-")[2])
 
 
 def seal(checkpoint: Path) -> None:
-    """Declares a checkpoint whole, once every process has written its files."""
-    draft = checkpoint / f".{SEAL}"
-    draft.write_text(json.dumps(_digests(checkpoint)), encoding="utf-8")
-    draft.replace(checkpoint / SEAL)
+    """Marks a checkpoint as whole, once every process has written its files."""
+    write_json(checkpoint / SEAL, _digests(checkpoint))
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether the seal is there and every file is as it was when the checkpoint was sealed."""
+    """Whether the checkpoint is sealed and no file has changed since."""
     try:
         return json.loads((checkpoint / SEAL).read_text(encoding="utf-8")) == _digests(checkpoint)
     except (OSError, ValueError):
@@ -43,16 +43,17 @@ def is_whole(checkpoint: Path) -> bool:
 def _digests(checkpoint: Path) -> dict[str, str]:
     digests = {}
     for file in sorted(checkpoint.iterdir()):
-        if file.is_file() and file.name != SEAL and not file.name.startswith("."):  # .DS_Store comes by looking
+        if file.is_file() and file.name != SEAL and not file.name.startswith("."):  # .DS_Store appears on macOS
             with file.open("rb") as content:
                 digests[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
     return digests
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest whole checkpoint whose best epoch is whole, too."""
+    """The newest whole checkpoint for which that of the best epoch is whole, too."""
     whole = {step_of(path): path for path in folder.glob("checkpoint-*") if is_whole(path)}
-    usable = [step for step, path in whole.items() if read_state(path)["best_global_step"] in whole]
+    resumable = {step: path for step, path in whole.items() if (path / STATE).is_file()}
+    usable = [step for step, path in resumable.items() if read_state(path)["best_global_step"] in whole]
     return whole[max(usable)] if usable else None
 
 
@@ -67,11 +68,33 @@ def best_weights(checkpoint: Path) -> Path:
 
 
 def keep_only(checkpoint: Path | None, folder: Path) -> None:
-    """Deletes every checkpoint but this one and that of its best epoch."""
+    """Deletes every checkpoint except this one and that of its best epoch."""
     kept = {checkpoint, best_weights(checkpoint).parent} if checkpoint else set()
     for other in folder.glob("checkpoint-*"):
         if other not in kept:
             shutil.rmtree(other)
+
+
+def put_aside(run: Path) -> None:
+    """Keeps the last checkpoint of a finished run, and no other: the best weights are in the run folder."""
+    if last := newest(run / "checkpoints"):
+        shutil.rmtree(run / LAST, ignore_errors=True)
+        last.replace(run / LAST)
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+
+
+def take_up(run: Path) -> None:
+    """Puts the last checkpoint of a finished run, and its best weights, back where training resumes from."""
+    if is_whole(run / LAST) and (run / WEIGHTS).is_file():
+        state = read_state(run / LAST)
+        last, best = (run / "checkpoints" / f"checkpoint-{state[key]}" for key in ("global_step", "best_global_step"))
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+        (run / "checkpoints").mkdir()
+        if best != last:
+            best.mkdir()
+            shutil.copyfile(run / WEIGHTS, best / WEIGHTS)
+            seal(best)
+        (run / LAST).replace(last)
 
 
 def epoch_records(checkpoint: Path) -> list[dict[str, Any]]:
@@ -80,7 +103,7 @@ def epoch_records(checkpoint: Path) -> list[dict[str, Any]]:
 
 
 def records_in(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The epochs in Trainer's log, without what else it notes there; the total and the homogeneous graph come first."""
+    """The records of the epochs in Trainer's log, which holds more; the total and the homogeneous graph come first."""
     return [
         {
             "epoch": round(entry["epoch"]),

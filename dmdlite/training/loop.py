@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import random
-import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -13,34 +11,33 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
+from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.metrics import task_error
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
 
 
 def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: TrainingConfig) -> list[dict[str, Any]]:
     """Trains `model` in place, leaves the weights of its best epoch in it, and returns one record for each epoch.
 
-    A record holds epoch (from 1), learning_rate, losses and edges (means over the batches) and valid_error:
-    the MAE, or of classes the cross-entropy (`task_error`).
-    `dmdlite.train` does the same with `transformers.Trainer`, and adds the run folder, resuming, bf16 and many GPUs.
-    bf16 and compile are ignored here. For the same initial weights, call `seed_everything` before the model is made.
+    A record holds epoch (from 1), learning_rate, losses and edges (means over the batches) and valid_error: the MAE,
+    or for classes the cross-entropy (`task_error`).
+    `dmdlite.train` does the same with `transformers.Trainer`, and adds the run folder, resuming, bf16 and several GPUs.
+    bf16 and compile are ignored here. To get the same initial weights, call `seed_everything` before making the model.
     """
     seed_everything(training.seed)
     keep_freed_memory()
     optimizer = make_optimizer(model, training)
-    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, factor=training.plateau_factor, patience=training.plateau_patience
-    )
+    schedule = make_schedule(optimizer, training)
     records: list[dict[str, Any]] = []
     valid, task = splits["valid"], model.config.task
     for epoch in range(training.epochs):
         means = train_epoch(model, splits["train"], optimizer, training, epoch)
-        error = task_error(predict(model, valid, training.padding_mask), valid.truth(task), task)
+        error = task_error(predict_logits(model, valid, training.padding_mask), valid.truth(task), task)
         learning_rate = optimizer.param_groups[0]["lr"]
         records.append({"epoch": epoch + 1, "learning_rate": learning_rate, **means, "valid_error": error})
         if epochs_without_progress(records) == 0:
@@ -55,7 +52,7 @@ def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: T
 def train_epoch(
     model: nn.Module, split: FeatureSplit, optimizer: torch.optim.Optimizer, training: TrainingConfig, epoch: int
 ) -> dict[str, Any]:
-    """One pass over `split`, in an order of the seed and the epoch alone; returns `EpochMeans.result`."""
+    """One pass over `split`; its order depends on the seed and the epoch alone. Returns `EpochMeans.result`."""
     model.train()
     means = EpochMeans()
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(training.seed + epoch))
@@ -65,8 +62,8 @@ def train_epoch(
         for indices in accumulated:
             batch = make_batch(model, split, indices.tolist(), training.padding_mask)
             out = model(**batch)
-            (out.loss / len(accumulated)).backward()
             model.update_evidence(out, batch["labels"])
+            (out.loss / len(accumulated)).backward()
             means.add(out.loss, out.losses, out.edges)
         if training.gradient_clip:
             nn.utils.clip_grad_value_(model.parameters(), training.gradient_clip)
@@ -76,28 +73,21 @@ def train_epoch(
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds Python's, NumPy's and PyTorch's global generators, on every device."""
+    """Seeds the global generators of Python, NumPy and PyTorch, on every device."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
-def keep_freed_memory() -> None:
-    """Asks the C library of Linux to keep what is freed instead of giving it back to the system.
-
-    Each step takes and frees the same large blocks; to have them zeroed afresh costs a tenth to a quarter of it.
-    """
-    if sys.platform == "linux":
-        never, mmap_threshold_limit = 2**31 - 1, 2**25  # bytes
-        change = getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)  # glibc has it
-        change(M_TRIM_THRESHOLD, never)
-        change(M_MMAP_THRESHOLD, mmap_threshold_limit)
-
-
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
-    """Adam over every parameter that is trained; the weight decay, if any, is the same for all of them."""
+    """Adam for every trainable parameter; the weight decay, if any, is the same for all of them."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return torch.optim.Adam(trained, lr=training.learning_rate, weight_decay=training.weight_decay)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, training: TrainingConfig) -> ReduceLROnPlateau:
+    """Lowers the learning rate after some epochs without a lower validation error."""
+    return ReduceLROnPlateau(optimizer, factor=training.plateau_factor, patience=training.plateau_patience)
 
 
 def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:
@@ -108,7 +98,7 @@ def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], paddin
 
 
 def batch_options(model: nn.Module, padding_mask: bool) -> dict[str, Any]:
-    """What `FeatureSplit.batch` has to be asked for, for this model."""
+    """The options of `FeatureSplit.batch` that this model needs."""
     config = model.config
     options = {"tokens": config.language_model is not None, "mask": padding_mask}
     return options | {"modalities": model.reads, "task": config.task}
@@ -120,8 +110,10 @@ def _to(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tenso
     return None if value is None else value.to(device)
 
 
-def predict(model: nn.Module, split: FeatureSplit, padding_mask: bool = False) -> Float[np.ndarray, "clips *logits"]:
-    """What the model says of every clip, in the order of the split, without dropout and in float32.
+def predict_logits(
+    model: nn.Module, split: FeatureSplit, padding_mask: bool = False
+) -> Float[np.ndarray, "clips *logits"]:
+    """The model's output for every clip, in the order of the split, without dropout and in float32.
 
     Sentiments, rows of numbers, or the logits of classes and levels (`components/tasks.py`).
     """
@@ -143,14 +135,14 @@ def epochs_without_progress(records: list[dict[str, Any]]) -> int:
 
 
 class EpochMeans:
-    """Means of every loss term and of the edges over the batches of an epoch; they stay on the device until asked."""
+    """Means of every loss term and of the edges over the batches of an epoch, kept on the device until `result`."""
 
     def __init__(self):
         self.sums: dict[tuple[str, str], Tensor] = {}
         self.batches = 0
 
     def add(self, loss: Tensor, losses: dict[str, Tensor], edges: dict[str, Float[Tensor, "batch 3 3"]]) -> None:
-        """Counts one batch. The loss itself goes by the name of `total`."""
+        """Adds one batch. The loss itself is called `total`."""
         values = {("losses", name): value for name, value in {"total": loss, **losses}.items()}
         values |= {("edges", space): matrix.mean(0) for space, matrix in edges.items()}
         for name, value in values.items():
