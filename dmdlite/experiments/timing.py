@@ -16,9 +16,9 @@ from dmdlite.components.language import LanguageEncoder
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.experiments.workers import one_thread
-from dmdlite.models import SavedModel
+from dmdlite.files import write_json
+from dmdlite.models.base import SavedModel
 from dmdlite.training.loop import keep_freed_memory, make_batch, make_optimizer, train_epoch
-from dmdlite.training.runs import write_json
 
 PASSES, STEPS = 3, 4  # each model gets its turn three times; the first of its four steps warms up
 
