@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -107,14 +107,14 @@ def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
     whole = json.loads(json.dumps(whole))
-    state, left = plan.state_of(plan.folder, whole), []
+    plan.state_of(plan.folder, whole)
+    left: list[Task] = []
     for task in tasks:  # a teacher comes before its student
         if plan.teacher(task) in left or not plan.run_folder(task).exists() or not _is_done(plan, task, splits):
             left.append(task)
     if plan.restart:
         (plan.folder / "timing.json").unlink(missing_ok=True)
-    if state != "finished":
-        runs.start(plan.folder, whole)
+    runs.start(plan.folder, whole)
     return left
 
 
@@ -128,6 +128,7 @@ def _is_done(plan: Plan, task: Task, splits: Splits) -> bool:
 def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress: bool) -> dict[Task, str]:
     """Trains what is not done yet; returns what went wrong."""
     needs = {task: teacher for task in left if (teacher := plan.teacher(task)) in left}
+    plan = replace(plan, retaught=frozenset(needs))
     failures: dict[Task, str] = {}
     if progress:
         print(f"{plan.folder}: {len(left)} of {count} runs to go", flush=True)

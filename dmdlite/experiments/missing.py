@@ -35,10 +35,8 @@ def with_only(split: FeatureSplit, present: Sequence[str]) -> FeatureSplit:
     zeros = lambda array: np.broadcast_to(np.zeros((), array.dtype), array.shape)
     features = {m: x if m in present else zeros(x) for m, x in split.features.items()}
     lengths = {m: x if m in present else np.zeros_like(x) for m, x in split.lengths.items()}
-    keep_tokens = "language" in present or split.tokens is None
-    return replace(
-        split, features=features, lengths=lengths, tokens=split.tokens if keep_tokens else zeros(split.tokens)
-    )
+    tokens = split.tokens if "language" in present or split.tokens is None else zeros(split.tokens)
+    return replace(split, features=features, lengths=lengths, tokens=tokens)
 
 
 def score_subsets(run: Result, test: FeatureSplit, model: SavedModel) -> dict[str, Scores]:

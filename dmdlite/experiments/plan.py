@@ -33,6 +33,7 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)  # fields that only some models have
     variants: dict[str, Recipe] = field(default_factory=dict)
     restart: bool = False
+    retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
 
     @property
     def recipes(self) -> dict[str, Recipe]:
@@ -53,28 +54,30 @@ class Plan:
         """A model with any weights."""
         return self.recipes[name].build(self.config, self.settings)
 
-    def start(self, task: Task, splits: Splits) -> tuple[SavedModel, TrainingConfig, str]:
-        """The model as it begins its training, its budget, and the state of its run folder (`state_of`)."""
+    def start(self, task: Task, splits: Splits) -> tuple[SavedModel, dict[str, Any], str]:
+        """The model as it begins its training, further arguments of `train`, and the state of its run folder."""
         name, seed = task
         folder_of = lambda other: self.run_folder((other, seed))
-        model, training = fresh(name, self.recipes, self.config, self.settings, seed, folder_of), self.training
-        training = training.replace(seed=seed)
-        return model, training, self.state_of(self.run_folder(task), runs.describe(model, splits, training))
+        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of)
+        training = self.training.replace(seed=seed)
+        state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
+        source = self.data if isinstance(self.data, (str, Path)) else None
+        return model, {"training": training, "source": source, "restart": state == "stale"}, state
 
-    def state_of(self, folder: Path, description: dict[str, Any]) -> str:
-        """As `runs.state_of`, or "stale" if the folder holds something else and `restart` allows to replace it."""
+    def state_of(self, folder: Path, description: dict[str, Any], replaceable: bool = False) -> str:
+        """As `runs.state_of`, or "stale" if the folder holds another run, which may be replaced."""
         try:
             return runs.state_of(folder, description)
         except ValueError:
-            if self.restart and runs.read_description(folder)["model"] == description["model"]:
-                return "stale"
-            raise
+            if not self.restart and not replaceable:
+                raise
+            runs.state_of(folder, description, restart=True)  # raises if there is no run at all
+            return "stale"
 
     def train(self, task: Task, splits: Splits) -> tuple[SavedModel, runs.Result]:
         """The model of one task, trained, and its run."""
-        model, training, state = self.start(task, splits)
-        options = {"progress": False, "restart": state == "stale"}
-        return model, train(model, splits, self.run_folder(task), training, **options)
+        model, options, _ = self.start(task, splits)
+        return model, train(model, splits, self.run_folder(task), progress=False, **options)
 
     def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
         """The loss terms in its best epoch for which a variant's config has no weight, as loss_TERM."""

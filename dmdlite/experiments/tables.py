@@ -50,10 +50,7 @@ class Comparison:
     @classmethod
     def read(cls, folder: str | Path) -> Comparison:
         """The DataFrames that a comparison has left in its folder, to the last bit."""
-        frames = {
-            name: pd.read_csv(Path(folder) / file, float_precision="round_trip", dtype={"failure": str})
-            for name, file in FILES.items()
-        }
+        frames = {name: pd.read_csv(Path(folder) / file, dtype={"failure": str}) for name, file in FILES.items()}
         frames["table"] = frames["table"].set_index("model")
         return cls(**{name: _whole(frame) for name, frame in frames.items()})
 
@@ -83,9 +80,8 @@ class Comparison:
     @property
     def failures(self) -> list[str]:
         """One sentence per failed run."""
-        return [
-            f"{run.model}, seed {run.seed}: {run.failure}" for run in self.seeds.dropna(subset="failure").itertuples()
-        ]
+        failed = self.seeds.dropna(subset="failure")
+        return [f"{run.model}, seed {run.seed}: {run.failure}" for run in failed.itertuples()]
 
 
 def title_of(name: str) -> str:
