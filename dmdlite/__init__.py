@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+from dmdlite import sources  # noqa: F401, reads the code of the library before anybody can edit it
 from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
 
 __version__ = "0.1.0"

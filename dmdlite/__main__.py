@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from dmdlite.experiments import command as compare_command
 
 PRESETS = ("toy", "mosi", "mosei", "paper-mosi", "paper-mosei")
-DATA_HELP = "MMSA pickle or converted folder (default: data_samples/toy)"
+DATA_HELP = "MMSA pickle or converted folder"
 
 
 class Parser(argparse.ArgumentParser):
@@ -81,6 +81,7 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--model", default="dmd", metavar="NAME", help=text)
     parser.add_argument("--seed", type=int, metavar="N", help="of weights, dropout and order (default: 0)")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/MODEL-PRESET-seedN)")
+    parser.add_argument("--restart", action="store_true", help="discard a run that is there, and run it afresh")
     _add_shared(parser)
 
 
@@ -92,7 +93,7 @@ def _add_compare(commands: Any) -> None:
 
 def _add_shared(parser: Parser) -> None:
     data = parser.add_argument_group("data")
-    data.add_argument("--data", type=Path, metavar="PATH", help=DATA_HELP)
+    data.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the toy world)")
     text = "regression, classification or ordinal; numbers and classes come from the data (default: regression)"
     data.add_argument("--task", default="regression", metavar="NAME", help=text)
     data.add_argument("--mask", action="store_true", help="tell the model which time steps are padding (default: no)")
@@ -115,7 +116,7 @@ def _add_evaluate(commands: Any) -> None:
     example = "evaluate runs/dmd-toy-seed0 --data data_samples/toy --split test"
     parser = _command(commands, evaluate, "score a finished run again", example)
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that train has filled")
-    parser.add_argument("--data", type=Path, metavar="PATH", help=DATA_HELP)
+    parser.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the run's own)")
     parser.add_argument("--split", default="test", metavar="NAME", help="train, valid or test (default: test)")
 
 
@@ -127,19 +128,23 @@ def _add_convert(commands: Any) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    from dmdlite.data.features import load_features
-
-    splits = load_features(options.data or sample_data())
+    splits, source = open_data(options.data)
     settings = compare_command.own_settings(options, split_settings)
     config, training = recipe(options, splits)
     output = options.output or Path("runs") / f"{options.model}-{options.preset}-seed{training.seed}"
+    from dmdlite.checking import known
+    from dmdlite.models.registry import RECIPES, check_settings
     from dmdlite.training.callbacks import is_first_process
     from dmdlite.training.metrics import table_scores
-    from dmdlite.training.teachers import check_settings, train_by_name
+    from dmdlite.training.systems import train_system
 
-    check_settings([options.model], config, settings)
+    known("--model", options.model, RECIPES)
+    check_settings({options.model: RECIPES[options.model]}, config, settings)
     folder_of = lambda name: output if name == options.model else output.with_name(f"{output.name}-{name}")
-    metrics = train_by_name(options.model, splits, config, training, folder_of, settings)[1].metrics
+    _, result = train_system(
+        options.model, RECIPES, splits, config, training, folder_of, settings, restart=options.restart, source=source
+    )
+    metrics = result.metrics
     if is_first_process():
         table = score_table(metrics, table_scores(config.task, config.outputs))
         print(f"\nbest epoch {metrics['best_epoch']} of {metrics['epochs']}\n{table}")
@@ -147,17 +152,13 @@ def train(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    from dmdlite.data.features import load_features
-
     settings = compare_command.own_settings(options, split_settings)
-    data = options.data or sample_data()
-    compare_command.run(options, data, *recipe(options, load_features(data)), settings)
+    splits, source = open_data(options.data)
+    compare_command.run(options, source or splits, *recipe(options, splits), settings)
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    from dmdlite.data.features import load_features
-
-    splits = load_features(options.data or sample_data())
+    splits, _ = open_data(options.data or data_of(options.run_folder))
     if options.split not in splits:
         raise ValueError(f"--split must be one of {', '.join(splits)}, got {options.split!r}")
     from dmdlite.training.runs import evaluate as run
@@ -173,13 +174,29 @@ def convert(options: argparse.Namespace) -> None:
     print(f"wrote {options.folder}")
 
 
-def sample_data() -> Path:
-    """data_samples/toy of the current folder, or of the copy of the project that is running."""
-    places = [Path("data_samples/toy"), Path(__file__).parents[1] / "data_samples" / "toy"]
-    found = [place for place in places if place.exists()]
-    if not found:
-        raise ValueError("there is no data_samples/toy here; give --data PATH")
-    return found[0]
+def open_data(path: Path | None) -> tuple[Mapping[str, Any], Path | None]:
+    """The splits, and the file or folder that they come from.
+
+    Without a path this is data_samples/toy, here or beside this package; elsewhere the same splits, made in memory.
+    """
+    from dmdlite.data.features import load_features
+    from dmdlite.data.toy import toy_world
+
+    samples = [Path("data_samples/toy"), Path(__file__).parents[1] / "data_samples" / "toy"]
+    path = path or next((place for place in samples if place.exists()), None)
+    return (toy_world().splits, None) if path is None else (load_features(path), path)
+
+
+def data_of(run: Path) -> Path | None:
+    """The data that a run was trained on; None is the toy world in memory."""
+    from dmdlite.training.runs import read_description
+
+    source = read_description(run)["data"].get("source", "")
+    if source.startswith("toy_world("):
+        return None
+    if not Path(source).exists():
+        raise ValueError(f"{run} was trained on {source}, which is not here; give --data PATH")
+    return Path(source)
 
 
 def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import dmdlite
 from course.dictionaries import measures
 from dmdlite.models import build
-from dmdlite.training.loop import plain_loop, predict, seed_everything
+from dmdlite.training.loop import plain_loop, predict_logits, seed_everything
 
 HERE = Path(__file__).parent
 SMALL = dict(width=16, layers=1, minimum_memory_layers=1)
@@ -48,7 +48,7 @@ def run(world: dmdlite.data.toy.ToyWorld, changes: dict, seed: int) -> dict[str,
     model = build("dhmd", dmdlite.DMDConfig.toy(**SMALL), **START | changes)
     plain_loop(model, world.splits, dmdlite.TrainingConfig(epochs=EPOCHS, seed=seed))
     test = world.splits["test"]
-    scores = {"test_mae": float(np.abs(predict(model, test) - test.labels).mean())}
+    scores = {"test_mae": float(np.abs(predict_logits(model, test) - test.labels).mean())}
     for space, table in measures(model, world).items():
         scores |= {f"{space}_{name}": value for name, value in table.items()}
     return scores

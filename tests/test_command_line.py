@@ -168,7 +168,7 @@ def test_ctrl_c_says_how_to_go_on(place, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dmdlite.training.teachers.train", interrupted)
+    monkeypatch.setattr("dmdlite.training.systems.train", interrupted)
     assert run(place, "train --data toy --output stopped", *TINY) == 130
     assert "The same command goes on from the last finished epoch." in capsys.readouterr().err
 

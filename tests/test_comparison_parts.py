@@ -24,7 +24,7 @@ from dmdlite.models import registry
 from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import RECIPES, Recipe, build, check_settings, in_groups
 from dmdlite.models.unimodal import Unimodal
-from dmdlite.training.loop import predict, seed_everything
+from dmdlite.training.loop import predict_logits, seed_everything
 from dmdlite.training.runs import load_result
 from dmdlite.training.systems import train_system
 
@@ -70,11 +70,11 @@ def test_a_model_cannot_see_what_is_absent(splits, config, mask):
     test = splits["test"]
     other = {m: np.roll(x, 1, axis=0) for m, x in test.features.items()}
     alone = ("language",)
-    before = predict(model, with_only(test, alone), mask)
+    before = predict_logits(model, with_only(test, alone), mask)
     scrambled = replace(test, features=test.features | {m: other[m] for m in ("vision", "audio")})
-    np.testing.assert_array_equal(predict(model, with_only(scrambled, alone), mask), before)
+    np.testing.assert_array_equal(predict_logits(model, with_only(scrambled, alone), mask), before)
     scrambled = replace(test, features=test.features | {"language": other["language"]})
-    assert np.abs(predict(model, with_only(scrambled, alone), mask) - before).max() > 1e-6
+    assert np.abs(predict_logits(model, with_only(scrambled, alone), mask) - before).max() > 1e-6
     assert np.isfinite(before).all()
 
 

@@ -7,7 +7,7 @@ import torch
 import dmdlite
 from course.reading import attention_maps
 from course.widgets.modality_switch import ModalitySwitch
-from dmdlite.training.loop import predict
+from dmdlite.training.loop import predict_logits
 
 MODALITIES = dmdlite.MODALITIES
 
@@ -29,7 +29,7 @@ def switch(world, model):
 
 
 def test_with_everything_on_it_reads_what_the_model_says(world, model, switch):
-    predictions = predict(model, world.splits["test"])
+    predictions = predict_logits(model, world.splits["test"])
     for clip in (0, 5):
         prediction, shares = switch.read(clip, MODALITIES)
         assert prediction == pytest.approx(predictions[clip], abs=1e-5)

@@ -14,7 +14,7 @@ from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.toy import toy_world
 from dmdlite.models import build
 from dmdlite.models.pkdot import PKDOT, PKDOTConfig, PKDOTTeacher, pick_anchors, shifted_similarities
-from dmdlite.training.loop import make_optimizer, plain_loop, predict, seed_everything
+from dmdlite.training.loop import make_optimizer, plain_loop, predict_logits, seed_everything
 
 NAN = float("nan")
 
@@ -210,7 +210,7 @@ def test_the_student_gains_by_its_teacher(without_shape_checks):
         return model
 
     def test_error(model):
-        return float(np.abs(predict(model, world.splits["test"]) - world.splits["test"].labels).mean())
+        return float(np.abs(predict_logits(model, world.splits["test"]) - world.splits["test"].labels).mean())
 
     teacher = fit("pkdot_teacher", few, 0, epochs=25, batch_size=8)
     seeds = range(5)

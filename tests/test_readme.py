@@ -10,8 +10,7 @@ import torch
 from dmdlite.config import DMDConfig
 from dmdlite.data.features import feature_shapes, load_features
 from dmdlite.experiments.timing import count_parameters
-from dmdlite.models import NAMES
-from dmdlite.training.teachers import untrained
+from dmdlite.models import NAMES, build
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,7 +42,7 @@ def test_the_stored_comparison_is_of_these_models():
     assert set(rows) == set(NAMES) and {row["seeds"] for row in rows.values()} == {"5"}
     splits = load_features(ROOT / "data_samples" / "toy")
     config = DMDConfig.toy(**feature_shapes(splits))
-    counted = {name: count_parameters(untrained(name, config), splits["train"], False) for name in NAMES}
+    counted = {name: count_parameters(build(name, config), splits["train"], False) for name in NAMES}
     assert {name: int(row["parameters"]) for name, row in rows.items()} == {n: c["test"] for n, c in counted.items()}
 
 

@@ -20,7 +20,7 @@ from dmdlite.data.features import DataError, check_fits, feature_shapes, label_s
 from dmdlite.data.toy import toy_world
 from dmdlite.data.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
 from dmdlite.models import build
-from dmdlite.training.loop import plain_loop, predict
+from dmdlite.training.loop import plain_loop, predict_logits
 from dmdlite.training.metrics import concordance, constant_prediction, task_error, task_metrics
 from dmdlite.training.predictions import read_predictions
 from dmdlite.training.runs import evaluate
@@ -145,7 +145,7 @@ def test_a_run_of_each_task_is_whole(task, tmp_path):
     result = train(model, splits, tmp_path / "run", epochs=1, progress=False)
     read = read_predictions(tmp_path / "run")["test"]
     np.testing.assert_allclose(read["label"], splits["test"].truth(task), rtol=1e-6)
-    said = predict(model, splits["test"])
+    said = predict_logits(model, splits["test"])
     np.testing.assert_allclose(read["prediction" if task == "regression" else "logit"], said, rtol=1e-5, atol=1e-6)
     assert evaluate(tmp_path / "run", splits)["test"] == result.metrics["test"]
     assert result.metrics["test"] == task_metrics(said, splits["test"].truth(task), task)
@@ -160,7 +160,7 @@ def test_a_topic_is_learned_from_the_words_alone():
     for modality in ("language", "vision"):
         model = build(modality, config)
         plain_loop(model, splits, training)
-        scores[modality] = task_metrics(predict(model, splits["test"]), splits["test"].classes, "classification")
+        scores[modality] = task_metrics(predict_logits(model, splits["test"]), splits["test"].classes, "classification")
     assert scores["language"]["accuracy"] > 0.9 and scores["vision"]["accuracy"] < 0.3
 
 

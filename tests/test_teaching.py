@@ -13,7 +13,7 @@ from course.widgets.paper_or_code import PaperOrCode
 from dmdlite.data import toy_performance
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
-from dmdlite.training.loop import predict
+from dmdlite.training.loop import predict_logits
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_pictures_are_pictures(world):
 
 def test_clip_browser(world, model):
     browser, test = ClipBrowser(world, model), world.splits["test"]
-    predictions = predict(model, test)
+    predictions = predict_logits(model, test)
     first = bytes(browser.picture.value)
     browser.slider.value = 3
     assert first != bytes(browser.picture.value) and bytes(browser.picture.value).startswith(b"\x89PNG")
@@ -100,7 +100,7 @@ def test_finished_model_is_the_run_that_it_claims_to_be(request):
     folder = request.config.rootpath / "notebooks" / "finished_model"
     splits = dmdlite.load_features(request.config.rootpath / "data_samples" / "toy")
     model = DMD.from_pretrained(folder)
-    mae = float(np.abs(predict(model, splits["test"]) - splits["test"].labels).mean())
+    mae = float(np.abs(predict_logits(model, splits["test"]) - splits["test"].labels).mean())
     assert mae == pytest.approx(json.loads((folder / "metrics.json").read_text())["test"]["mae"], abs=1e-4)
 
 

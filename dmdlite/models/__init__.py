@@ -1,7 +1,7 @@
 """One system, one file; and the names by which the command line knows them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dmdlite.config import MODALITIES, DMDConfig
@@ -27,6 +27,19 @@ class Recipe:
     arguments: dict[str, Any] = field(default_factory=dict)  # of the constructor, beside the config
     changes: dict[str, Any] = field(default_factory=dict)  # of fields of the config
     teacher: str | None = None  # the name of the model that has to be trained first
+
+    def config(self, shared: DMDConfig, settings: Mapping[str, Any] | None = None) -> DMDConfig:
+        return config_kind(self.kind).of(shared, **self.changes).replace(**self.accepted(shared, settings))
+
+    def accepted(self, shared: DMDConfig, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        own = config_kind(self.kind).of(shared, **self.changes)
+        kept = {field: value for field, value in (settings or {}).items() if field in {f.name for f in fields(own)}}
+        if isinstance(weights := kept.get("loss_weights"), dict):
+            kept["loss_weights"] = {term: weight for term, weight in weights.items() if term in own.loss_weights}
+        return kept
+
+    def build(self, shared: DMDConfig, settings: Mapping[str, Any] | None = None) -> SavedModel:
+        return self.kind(self.config(shared, settings), **self.arguments)
 
 
 RECIPES = {

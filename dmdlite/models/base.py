@@ -65,6 +65,9 @@ class SavedModel(
     config: DMDConfig
     reads: tuple[str, ...] = MODALITIES  # the streams that `forward` needs
 
+    def update_evidence(self, out: ModelOutput, labels: Num[Tensor, "batch *outputs"]) -> None:
+        """Called after each forward pass in training, for a model that keeps statistics of its batches."""
+
     def saved_fields(self) -> dict:
         """What config.json holds: the fields of the config and further arguments of the constructor, if any."""
         return {"model": type(self).__name__, **self.config.to_dict()}
@@ -163,8 +166,13 @@ def read_safetensors(file: str | Path, device: str = "cpu") -> dict[str, Tensor]
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Copies every weight; a missing, unknown or differently shaped one is a ValueError that names it."""
+    """Copies every weight; a missing, unknown or differently shaped one is a ValueError that names it.
+
+    Of a shared weight, which has several names in the model, one name is enough.
+    """
     own = model.state_dict()
+    shared = {(x.data_ptr(), x.shape): weights[name] for name, x in own.items() if name in weights and x.numel()}
+    weights = {name: shared[key] for name, x in own.items() if (key := (x.data_ptr(), x.shape)) in shared} | weights
     for name in sorted(own.keys() | weights.keys()):
         if name not in weights:
             raise ValueError(f"{source} has no weight {name!r}, which the model needs")

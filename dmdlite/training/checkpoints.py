@@ -1,4 +1,4 @@
-"""What an unfinished run needs to go on: folders `checkpoint-STEP`, each sealed once all of its files are there.
+"""What a run needs in order to resume: folders `checkpoint-STEP`, each sealed once all of its files are there.
 
 `transformers.Trainer` writes the files of a checkpoint one after the other into their final place. A process that is
 killed in between leaves a folder that looks like a checkpoint, so only one whose seal names every file and its digest
@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from dmdlite.config import SPACES
+from dmdlite.files import write_json
 
 SEAL = "complete.json"
 STATE = "trainer_state.json"
 WEIGHTS = "model.safetensors"
+LAST = "last_epoch"  # the folder to which a finished run moves its last checkpoint
 
 
 def step_of(checkpoint: Path) -> int:
@@ -27,9 +29,7 @@ def step_of(checkpoint: Path) -> int:
 
 def seal(checkpoint: Path) -> None:
     """Declares a checkpoint whole, once every process has written its files."""
-    draft = checkpoint / f".{SEAL}"
-    draft.write_text(json.dumps(_digests(checkpoint)), encoding="utf-8")
-    draft.replace(checkpoint / SEAL)
+    write_json(checkpoint / SEAL, _digests(checkpoint))
 
 
 def is_whole(checkpoint: Path) -> bool:
@@ -52,7 +52,8 @@ def _digests(checkpoint: Path) -> dict[str, str]:
 def newest(folder: Path) -> Path | None:
     """The newest whole checkpoint whose best epoch is whole, too."""
     whole = {step_of(path): path for path in folder.glob("checkpoint-*") if is_whole(path)}
-    usable = [step for step, path in whole.items() if read_state(path)["best_global_step"] in whole]
+    resumable = {step: path for step, path in whole.items() if (path / STATE).is_file()}
+    usable = [step for step, path in resumable.items() if read_state(path)["best_global_step"] in whole]
     return whole[max(usable)] if usable else None
 
 
@@ -72,6 +73,28 @@ def keep_only(checkpoint: Path | None, folder: Path) -> None:
     for other in folder.glob("checkpoint-*"):
         if other not in kept:
             shutil.rmtree(other)
+
+
+def put_aside(run: Path) -> None:
+    """Keeps the last checkpoint of a finished run, and no other: the best weights are in the run folder."""
+    if last := newest(run / "checkpoints"):
+        shutil.rmtree(run / LAST, ignore_errors=True)
+        last.replace(run / LAST)
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+
+
+def take_up(run: Path) -> None:
+    """Puts the last checkpoint of a finished run, and its best weights, back where training resumes from."""
+    if is_whole(run / LAST) and (run / WEIGHTS).is_file():
+        state = read_state(run / LAST)
+        last, best = (run / "checkpoints" / f"checkpoint-{state[key]}" for key in ("global_step", "best_global_step"))
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+        (run / "checkpoints").mkdir()
+        if best != last:
+            best.mkdir()
+            shutil.copyfile(run / WEIGHTS, best / WEIGHTS)
+            seal(best)
+        (run / LAST).replace(last)
 
 
 def epoch_records(checkpoint: Path) -> list[dict[str, Any]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import random
-import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -13,12 +11,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
+from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.metrics import task_error
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
 
 
@@ -33,14 +32,12 @@ def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: T
     seed_everything(training.seed)
     keep_freed_memory()
     optimizer = make_optimizer(model, training)
-    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, factor=training.plateau_factor, patience=training.plateau_patience
-    )
+    schedule = make_schedule(optimizer, training)
     records: list[dict[str, Any]] = []
     valid, task = splits["valid"], model.config.task
     for epoch in range(training.epochs):
         means = train_epoch(model, splits["train"], optimizer, training, epoch)
-        error = task_error(predict(model, valid, training.padding_mask), valid.truth(task), task)
+        error = task_error(predict_logits(model, valid, training.padding_mask), valid.truth(task), task)
         learning_rate = optimizer.param_groups[0]["lr"]
         records.append({"epoch": epoch + 1, "learning_rate": learning_rate, **means, "valid_error": error})
         if epochs_without_progress(records) == 0:
@@ -63,7 +60,9 @@ def train_epoch(
     for start in range(0, len(batches), training.gradient_accumulation):
         accumulated = batches[start : start + training.gradient_accumulation]
         for indices in accumulated:
-            out = model(**make_batch(model, split, indices.tolist(), training.padding_mask))
+            batch = make_batch(model, split, indices.tolist(), training.padding_mask)
+            out = model(**batch)
+            model.update_evidence(out, batch["labels"])
             (out.loss / len(accumulated)).backward()
             means.add(out.loss, out.losses, out.edges)
         if training.gradient_clip:
@@ -80,22 +79,15 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def keep_freed_memory() -> None:
-    """Asks the C library of Linux to keep what is freed instead of giving it back to the system.
-
-    Each step takes and frees the same large blocks; to have them zeroed afresh costs a tenth to a quarter of it.
-    """
-    if sys.platform == "linux":
-        never, mmap_threshold_limit = 2**31 - 1, 2**25  # bytes
-        change = getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)  # glibc has it
-        change(M_TRIM_THRESHOLD, never)
-        change(M_MMAP_THRESHOLD, mmap_threshold_limit)
-
-
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
     """Adam over every parameter that is trained; the weight decay, if any, is the same for all of them."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return torch.optim.Adam(trained, lr=training.learning_rate, weight_decay=training.weight_decay)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, training: TrainingConfig) -> ReduceLROnPlateau:
+    """Lowers the learning rate after some epochs without a lower validation error."""
+    return ReduceLROnPlateau(optimizer, factor=training.plateau_factor, patience=training.plateau_patience)
 
 
 def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:
@@ -118,8 +110,10 @@ def _to(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tenso
     return None if value is None else value.to(device)
 
 
-def predict(model: nn.Module, split: FeatureSplit, padding_mask: bool = False) -> Float[np.ndarray, "clips *logits"]:
-    """What the model says of every clip, in the order of the split, without dropout and in float32.
+def predict_logits(
+    model: nn.Module, split: FeatureSplit, padding_mask: bool = False
+) -> Float[np.ndarray, "clips *logits"]:
+    """The model's output for every clip, in the order of the split, without dropout and in float32.
 
     Sentiments, rows of numbers, or the logits of classes and levels (`components/tasks.py`).
     """

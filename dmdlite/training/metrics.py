@@ -67,7 +67,7 @@ def task_error(prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, 
 def task_metrics(
     prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], task: str
 ) -> dict[str, float]:
-    """Scores of what a model says (`predict`), by the task.
+    """Scores of a model's output (`predict_logits`), by the task.
 
     one number       those of `sentiment_metrics`, and ccc
     several numbers  mae, corr and ccc, each the mean over the numbers, and of each number as mae_1, mae_2, …

@@ -15,15 +15,15 @@ from torch import nn
 from dmdlite.components.tasks import decide
 from dmdlite.config import DMDConfig
 from dmdlite.data.features import FeatureSplit
-from dmdlite.training.loop import predict
+from dmdlite.training.loop import predict_logits
 from dmdlite.training.metrics import constant_prediction, task_metrics
 
 Splits = Mapping[str, FeatureSplit]
-Predictions = dict[str, np.ndarray]  # split -> (clips, *logits), as `predict` returns them
+Predictions = dict[str, np.ndarray]  # split -> (clips, *logits), as `predict_logits` returns them
 
 
 def predict_all(model: nn.Module, splits: Splits, padding_mask: bool) -> Predictions:
-    return {name: predict(model, split, padding_mask) for name, split in splits.items()}
+    return {name: predict_logits(model, split, padding_mask) for name, split in splits.items()}
 
 
 def all_scores(predictions: Predictions, splits: Splits, config: DMDConfig) -> dict[str, Any]:

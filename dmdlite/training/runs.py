@@ -1,22 +1,23 @@
-"""The run folder: what a finished run leaves behind, and what an unfinished one needs to go on.
+"""The run folder: what a finished run leaves behind, and what an unfinished one needs in order to resume.
 
 config.json, model.safetensors    the weights of the best epoch, for `from_pretrained`
-training.json                     what was run: model, training, fingerprint of the data, version
+training.json                     what was run: model, config, training, data, and the digests of `identity.py`
 metrics.json                      scores of every split, of a constant beside them, and the best epoch; written last
 predictions.csv                   split, id, label, prediction (and logits of classes) of every clip
 log.jsonl                         one line for each epoch: learning rate, every loss term, the edges, validation error
 losses.png, predictions.png, edges.png
+last_epoch/                       the last checkpoint, from which the same run goes on to more epochs
 checkpoints/                      only while a run is unfinished
 
-Every file is written under another name first and then renamed, so that it is either whole or absent.
+Every file is whole or absent (`dmdlite/files.py`).
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -30,12 +31,18 @@ from torch import nn
 from dmdlite import models
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.files import write_bytes, write_json, write_text
 from dmdlite.models.base import name_of
+from dmdlite.training import checkpoints
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
+from dmdlite.training.identity import identity
 from dmdlite.training.metrics import error_name
 from dmdlite.training.predictions import Splits, all_scores, predict_all, predictions_csv, score
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
+CHANGED = {"code": "the code has changed since", "own_code": "your own code has changed since"}
+RESULTS = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
+PICTURES = ("losses.png", "predictions.png", "edges.png")
 
 
 @dataclass(frozen=True)
@@ -47,22 +54,29 @@ class Result:
     epochs: list[dict[str, Any]]
 
 
-def describe(model: nn.Module, splits: Splits, training: TrainingConfig) -> dict[str, Any]:
-    """What training.json holds: everything that makes a run this run and no other."""
+def describe(
+    model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None
+) -> dict[str, Any]:
+    """What training.json holds: everything that makes a run this run and no other. The model has its first weights.
+
+    source: where the data can be found again, if they came from a file.
+    """
     description = {
         "model": name_of(model),
         "config": model.saved_fields(),
         "training": asdict(training),
-        "data": {"fingerprint": fingerprint(splits), "source": splits["train"].source},
+        "data": {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)},
         "dmdlite": version("dmdlite"),
+        **identity(model, training),
     }
     return json.loads(json.dumps(description))
 
 
-def state_of(folder: Path, description: dict[str, Any]) -> str:
+def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -> str:
     """Whether the folder is "new", "unfinished" or "finished"; nothing is touched.
 
-    Raises ValueError if the folder holds another run, or something that is no run at all.
+    A finished run of which more epochs are wanted is unfinished, unless it had stopped early. With `restart` every run
+    is unfinished. Raises ValueError if the folder holds another run, or something that is no run at all.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; choose another output folder")
@@ -71,9 +85,14 @@ def state_of(folder: Path, description: dict[str, Any]) -> str:
     if not (folder / "training.json").is_file():
         raise ValueError(f"{folder} is not empty and holds no run of dmdlite; choose another output folder")
     there = read_description(folder)
-    if difference := _first_difference(there, description):
-        raise ValueError(f"{folder} already holds another run ({difference}); choose another output folder")
-    return "finished" if (folder / "metrics.json").is_file() else "unfinished"
+    difference = _first_difference(there, description)
+    if difference and not (restart and (there["model"] == "comparison") == (description["model"] == "comparison")):
+        again = "choose another output folder, or run it afresh with --restart (in Python: restart=True)"
+        raise ValueError(f"{folder} already holds another run ({difference}); {again}")
+    if restart or not (folder / "metrics.json").is_file():
+        return "unfinished"
+    more, before = (x["training"].get("epochs", 0) for x in (description, there))
+    return "unfinished" if _read_json(folder / "metrics.json")["epochs"] == before < more else "finished"
 
 
 def _is_something(file: Path) -> bool:
@@ -82,14 +101,19 @@ def _is_something(file: Path) -> bool:
 
 
 def _first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
-    """In words, without the version of dmdlite and the source of the data."""
+    """In words. The version of dmdlite, the source of the data, and epochs still to be added make no difference."""
     theirs, ours = (_flat({**x, "dmdlite": None, "data": x.get("data", {}).get("fingerprint")}) for x in (there, here))
-    for name in ours | theirs:
-        if theirs.get(name) != ours.get(name):
-            if name == "data":
-                return "on other data"
-            return f"{name} is {theirs.get(name)!r} there and {ours.get(name)!r} here"
-    return None
+    other = [name for name in ours | theirs if theirs.get(name) != ours.get(name)]
+    if "training.epochs" in other and theirs.get("training.epochs", 0) < ours.get("training.epochs", 0):
+        other.remove("training.epochs")
+    if not other:
+        return None
+    kind = other[0].partition(".")[0]
+    if kind in CHANGED:
+        parts = [name.partition(".")[2] for name in other if name.startswith(f"{kind}.")]
+        return f"{CHANGED[kind]}: {', '.join(filter(None, parts[:3]))}{' …' if len(parts) > 3 else ''}"
+    fixed = {"data": "on other data", "initial_weights": "initial weights differ"}
+    return fixed.get(kind) or f"{other[0]} is {theirs.get(other[0])!r} there and {ours.get(other[0])!r} here"
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -108,23 +132,28 @@ def start(folder: Path, description: dict[str, Any]) -> None:
     write_json(folder / "training.json", description)
 
 
+def clear(folder: Path) -> None:
+    """Removes what a run has left here, except for training.json; the scores go first."""
+    for name in RESULTS + PICTURES:
+        (folder / name).unlink(missing_ok=True)
+    for name in ("checkpoints", checkpoints.LAST):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
 def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
-    """Writes all that a finished run holds, metrics.json last, and removes the checkpoints."""
+    """Writes all that a finished run holds, metrics.json last, and keeps the last checkpoint alone."""
     save_model(model, folder)
     task, predictions = model.config.task, predict_all(model, splits, padding_mask)
     metrics = all_scores(predictions, splits, model.config) | best_and_last(epochs)
     write_text(folder / "predictions.csv", predictions_csv(predictions, splits, task))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
-    figures = {
-        "losses.png": draw_losses(epochs, metrics["constant"]["valid"][error_name(task)]),
-        "predictions.png": draw_answers(predictions["test"], splits["test"].truth(task), metrics, task),
-        "edges.png": draw_edges(epochs) if epochs[-1]["edges"] else None,
-    }
-    for name, figure in figures.items():
-        if figure is not None:
-            write_picture(folder / name, figure)
+    write_picture(folder / "losses.png", draw_losses(epochs, metrics["constant"]["valid"][error_name(task)]))
+    answers = draw_answers(predictions["test"], splits["test"].truth(task), metrics, task)
+    write_picture(folder / "predictions.png", answers)
+    if epochs[-1]["edges"]:
+        write_picture(folder / "edges.png", draw_edges(epochs))
     write_json(folder / "metrics.json", metrics)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    checkpoints.put_aside(folder)
 
 
 def best_and_last(epochs: list[dict[str, Any]]) -> dict[str, int]:
@@ -140,11 +169,7 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     """
     folder = Path(folder)
     description = read_description(folder)
-    _read_json(folder / "metrics.json")
-    if model is None:
-        model = load_model(folder)
-    else:
-        model.load_saved(folder)
+    model = load_trained(folder, model)
     check_fits(splits, model.config, model.reads)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     mask = description["training"]["padding_mask"]
@@ -166,6 +191,15 @@ def read_description(folder: Path) -> dict[str, Any]:
     return found
 
 
+def load_trained(folder: Path, model: nn.Module | None = None) -> nn.Module:
+    """The model of a finished run; its weights are loaded into `model`, if one is given."""
+    _read_json(folder / "metrics.json")
+    if model is None:
+        return load_model(folder)
+    model.load_saved(folder)
+    return model
+
+
 def load_model(folder: Path) -> nn.Module:
     """The model of a run, if its class is part of dmdlite: a run folder cannot make us import anything else."""
     wanted = read_description(folder)["model"]
@@ -177,13 +211,10 @@ def load_model(folder: Path) -> nn.Module:
 
 def save_model(model: nn.Module, folder: Path) -> None:
     """`save_pretrained`, each file whole or absent."""
-    draft = folder / ".draft"
-    shutil.rmtree(draft, ignore_errors=True)
-    model.save_pretrained(draft)
-    for file in draft.iterdir():
-        file.chmod(0o644)  # safetensors would keep it from everybody else in the class
-        os.replace(file, folder / file.name)
-    draft.rmdir()
+    with tempfile.TemporaryDirectory() as draft:
+        model.save_pretrained(draft)
+        for file in Path(draft).iterdir():
+            write_bytes(folder / file.name, file.read_bytes())
 
 
 def _read_json(path: Path) -> Any:
@@ -206,17 +237,3 @@ def write_picture(path: Path, figure: Figure) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=150)
     write_bytes(path, picture.getvalue())
-
-
-def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_bytes(content)
-    os.replace(draft, path)

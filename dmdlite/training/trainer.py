@@ -9,23 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
-from safetensors.torch import load_file
+from safetensors.torch import save_model
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits
+from dmdlite.models.base import load_weights, read_safetensors
 from dmdlite.training import checkpoints, loop, runs
+from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, StopEarly, is_first_process
-from dmdlite.training.loop import (
-    EpochMeans,
-    batch_options,
-    epochs_without_progress,
-    make_batch,
-    make_optimizer,
-    predict,
-)
+from dmdlite.training.loop import EpochMeans, batch_options, epochs_without_progress, make_batch, predict_logits
 from dmdlite.training.metrics import task_error
 
 
@@ -35,46 +30,55 @@ def train(
     output_dir: str | Path,
     training: TrainingConfig | None = None,
     *,
-    resume: bool = True,
+    restart: bool = False,
     progress: bool = True,
+    source: str | Path | None = None,
     **overrides: Any,
 ) -> runs.Result:
     """Trains `model` in place, leaves the weights of its best epoch in it, and fills the run folder `output_dir`.
 
     training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5`.
-    resume: go on with a run that was stopped, from its last whole checkpoint; False starts the same run over again.
-    The device is chosen by accelerate: CUDA, MPS or the CPU; several GPUs by starting the program with torchrun.
-    Seeds are set here, but the model has its weights already: call `seed_everything` before making it.
-    Raises ValueError if the splits do not fit the model, or if the folder holds another run; nothing is touched then.
+    restart: discard whatever run is there. Otherwise an interrupted run resumes from its last whole checkpoint, a
+    finished one is read, and with more `epochs` it goes on.
+    source: the file that the splits were read from, for `dmdlite evaluate`.
+    accelerate chooses the device: CUDA, MPS or the CPU. Start the program with torchrun to use several GPUs.
+    Seeds are set here, but the model already has its weights: call `seed_everything` before you make it.
+    Raises ValueError if the splits do not fit the model, or if the folder holds another run: other numbers, other data,
+    other code, other initial weights. Nothing is touched then.
     """
     training = (training or TrainingConfig()).replace(**overrides)
     check_fits(splits, model.config, model.reads)
     folder = Path(output_dir)
-    description = runs.describe(model, splits, training)
-    state = runs.state_of(folder, description)
-    if state == "finished" and resume:
-        _say(progress, f"{folder} holds this run already, finished: nothing to train")
+    description = runs.describe(model, splits, training, source)
+    state = runs.state_of(folder, description, restart)
+    if state == "finished":
+        result = runs.load_result(folder)
+        early = f", stopped early after epoch {result.metrics['epochs']}" if _stopped_early(folder, result) else ""
+        _say(progress, f"{folder} holds this run already, finished{early}: nothing to train")
         model.load_saved(folder)
-        return runs.load_result(folder)
-    checkpoint = checkpoints.newest(folder / "checkpoints") if resume else None
-    loop.keep_freed_memory()
+        return result
+    keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
-    trainer.in_first_process(_begin, folder, description, checkpoint)
-    _say(progress, f"{folder}: {_opening(state, checkpoint, resume)}")
+    trainer.in_first_process(_begin, folder, description, restart)
+    checkpoint = checkpoints.newest(folder / "checkpoints")
+    _say(progress, f"{folder}: {_opening(state, checkpoint, restart)}")
     last = trainer.run(checkpoint)
-    model.load_state_dict(_without_prefix(load_file(checkpoints.best_weights(last))))
+    load_checkpoint(model, checkpoints.best_weights(last))
     epochs = checkpoints.epoch_records(last)
     trainer.in_first_process(runs.finish, folder, model, splits, epochs, training.padding_mask)
     model.to(home).eval()
     return runs.load_result(folder)
 
 
-def _begin(folder: Path, description: dict[str, Any], checkpoint: Path | None) -> None:
-    """Makes the folder this run's, with nothing in it that is newer than the checkpoint."""
+def _begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
+    """Makes the folder this run's, with nothing in it that is newer than the checkpoint to resume from."""
+    if restart:
+        runs.clear(folder)
+    checkpoints.take_up(folder)
     (folder / "metrics.json").unlink(missing_ok=True)
     runs.start(folder, description)
-    checkpoints.keep_only(checkpoint, folder / "checkpoints")
+    checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
 
 
 def _say(progress: bool, text: str) -> None:
@@ -82,16 +86,20 @@ def _say(progress: bool, text: str) -> None:
         print(text, flush=True)
 
 
-def _opening(state: str, checkpoint: Path | None, resume: bool) -> str:
+def _opening(state: str, checkpoint: Path | None, restart: bool) -> str:
     if checkpoint is not None:
         return f"resuming after epoch {len(checkpoints.epoch_records(checkpoint))}"
-    if state == "unfinished" and resume:
-        return "the run here was stopped before its first whole checkpoint; starting afresh"
+    if state == "unfinished" and not restart:
+        return "the run here has no whole checkpoint; starting afresh"
     return "starting" if state == "new" else "starting afresh"
 
 
-def _without_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+def _stopped_early(folder: Path, result: runs.Result) -> bool:
+    return result.metrics["epochs"] < runs.read_description(folder)["training"]["epochs"]
+
+
+def load_checkpoint(model: nn.Module, weights: Path) -> None:
+    load_weights(model, read_safetensors(weights), str(weights))
 
 
 class Batches(Dataset):
@@ -122,6 +130,8 @@ class Trainee(nn.Module):
 
     def forward(self, **batch: Any) -> dict[str, Any]:
         out = self.model(**batch)
+        if self.training:
+            self.model.update_evidence(out, batch["labels"])
         terms, edges = ({name: x.detach() for name, x in found.items()} for found in (out.losses, out.edges))
         return {"loss": out.loss, "losses": terms, "edges": edges}
 
@@ -184,8 +194,21 @@ class SentimentTrainer(Trainer):
         return self.accelerator.prepare(loader)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        self.optimizer = make_optimizer(self.model, self.training)
+        self.optimizer = loop.make_optimizer(self.model, self.training)
         return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        self.lr_scheduler = loop.make_schedule(self.optimizer if optimizer is None else optimizer, self.training)
+        return self.lr_scheduler
+
+    def _save(self, output_dir: str, state_dict: dict[str, Tensor] | None = None) -> None:
+        """The model without its shell, as `save_pretrained` writes it; Trainer's own refuses shared weights."""
+        if self.args.should_save:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            save_model(self.model.model, str(Path(output_dir) / checkpoints.WEIGHTS))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        load_checkpoint(self.model.model, Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **_: Any) -> Tensor:
         out = model(**inputs)
@@ -195,7 +218,7 @@ class SentimentTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Logs one record for the epoch. Every process follows the validation error of the first one."""
         model, task = self.model.model, self.model.model.config.task
-        error = task_error(predict(model, self.valid, self.training.padding_mask), self.valid.truth(task), task)
+        error = task_error(predict_logits(model, self.valid, self.training.padding_mask), self.valid.truth(task), task)
         if not np.isfinite(error):
             raise ValueError(f"training diverged in epoch {round(self.state.epoch)}; try a lower learning rate")
         (error,) = broadcast_object_list([error])
@@ -227,8 +250,6 @@ def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
         per_device_train_batch_size=training.batch_size,
         gradient_accumulation_steps=training.gradient_accumulation,
         learning_rate=training.learning_rate,
-        lr_scheduler_type="reduce_lr_on_plateau",
-        lr_scheduler_kwargs={"factor": training.plateau_factor, "patience": training.plateau_patience},
         max_grad_norm=0.0,
         seed=training.seed,
         data_seed=training.seed,

@@ -11,7 +11,7 @@ from course.figures.plain import png
 from course.widgets import PICTURE
 from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dmd import DMD
-from dmdlite.training.loop import predict
+from dmdlite.training.loop import predict_logits
 
 
 class ClipBrowser:
@@ -19,7 +19,7 @@ class ClipBrowser:
 
     def __init__(self, world: ToyWorld, model: DMD, split: str = "test"):
         self.world, self.split = world, split
-        self.predictions = predict(model, world.splits[split])
+        self.predictions = predict_logits(model, world.splits[split])
         self.slider = ipywidgets.IntSlider(
             description="clip", max=len(world.splits[split]) - 1, continuous_update=False, layout={"width": "500px"}
         )

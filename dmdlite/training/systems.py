@@ -1,0 +1,71 @@
+"""A run by the name of its system: how the model is made, and the teacher that is trained before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dmdlite.config import DMDConfig, TrainingConfig
+from dmdlite.data.features import FeatureSplit
+from dmdlite.models.base import SavedModel
+from dmdlite.models.registry import Recipe
+from dmdlite.training.loop import seed_everything
+from dmdlite.training.runs import Result, load_trained
+from dmdlite.training.trainer import train
+
+Recipes = Mapping[str, Recipe]  # by the name of the system
+Settings = Mapping[str, Any]  # fields of configs; each system takes those it has
+Folders = Callable[[str], Path]  # the run folder of a system
+
+
+def train_system(
+    name: str,
+    recipes: Recipes,
+    splits: Mapping[str, FeatureSplit],
+    config: DMDConfig,
+    training: TrainingConfig,
+    folder_of: Folders,
+    settings: Settings | None = None,
+    **options: Any,
+) -> tuple[SavedModel, Result]:
+    """Trains a system, after its teacher, if it has one, with the same seed and budget. A finished run is reused.
+
+    config, settings: what all systems share, and further fields, of which each system takes those it has.
+    options: `progress`, `restart` and `source`, as of `train`; they hold for the teacher, too.
+    """
+    if (teacher := recipes[name].teacher) is not None:
+        train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
+    return train_alone(name, recipes, splits, config, training, folder_of, settings, **options)
+
+
+def train_alone(
+    name: str,
+    recipes: Recipes,
+    splits: Mapping[str, FeatureSplit],
+    config: DMDConfig,
+    training: TrainingConfig,
+    folder_of: Folders,
+    settings: Settings | None = None,
+    **options: Any,
+) -> tuple[SavedModel, Result]:
+    """`train_system` for a system whose teacher is already trained."""
+    model = fresh(name, recipes, config, settings, training.seed, folder_of)
+    return model, train(model, splits, folder_of(name), training, **options)
+
+
+def fresh(
+    name: str, recipes: Recipes, config: DMDConfig, settings: Settings | None, seed: int, folder_of: Folders
+) -> SavedModel:
+    """The system as it begins its training: weights of this seed, and its teacher, if any, as its run folder holds it.
+
+    Raises ValueError if the teacher's run is not finished.
+    """
+    taught = None
+    if (teacher := recipes[name].teacher) is not None:
+        taught = load_trained(folder_of(teacher), recipes[teacher].build(config, settings or {}))
+    seed_everything(seed)
+    model = recipes[name].build(config, settings or {})
+    if taught is not None:
+        model.learn_from(taught)
+    return model
