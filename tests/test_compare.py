@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from matplotlib.figure import Figure
+from pandas import DataFrame
+from pandas.testing import assert_frame_equal
 from scipy import stats
 
 from dmdlite.__main__ import main
@@ -21,13 +24,15 @@ from dmdlite.data.features import feature_shapes, label_shape, write_folder
 from dmdlite.data.toy import toy_world
 from dmdlite.data.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
 from dmdlite.experiments import compare as module
-from dmdlite.experiments import files as comparison_files
+from dmdlite.experiments import plan
 from dmdlite.experiments.command import seeds_of
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.figures import draw_comparison, draw_missing
-from dmdlite.experiments.missing import SUBSETS, name_of
+from dmdlite.experiments.missing import SUBSETS, subset_name
+from dmdlite.experiments.published import published_rows
+from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, model_table
 from dmdlite.models.registry import build
-from dmdlite.training import runs, systems
+from dmdlite.training import runs
 
 SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
@@ -84,7 +89,7 @@ def test_the_tables_hold_the_scores_of_the_runs(whole):
         assert (rows[name]["seeds"], rows[name]["failed"]) == ("2", "0")
     assert float(rows["constant"]["mae_mean"]) == stored(folder, "dmd", 0)["constant"]["test"]["mae"]
     assert rows["constant"]["mae_std"] == rows["linear"]["mae_std"] == rows["linear"]["p"] == ""
-    mean, deviation = found["audio"].score("mae")
+    mean, deviation = found.table.loc["audio", ["mae_mean", "mae_std"]]
     text = (folder / "comparison.md").read_text(encoding="utf-8")
     assert f"| audio | {mean:.3f} ± {deviation:.3f} | " in text and "| DMD | " in text
     assert "Test split (20 clips), mean ± standard deviation over seeds 0, 2. One budget for all: at most 2 " in text
@@ -123,7 +128,7 @@ def test_every_model_is_tested_against_dmd_with_the_same_seeds(whole):
 def test_missing_modalities_of_every_model(whole):
     _, folder = whole
     rows = table(folder / "missing_modalities.csv")
-    everything = [name_of(subset) for subset in SUBSETS]
+    everything = [subset_name(subset) for subset in SUBSETS]
     assert len(everything) == 7
     assert [(row["model"], row["present"]) for row in rows] == [
         (name, present) for name in ("dmd", "language", "audio") for present in everything
@@ -146,24 +151,24 @@ def test_figures_show_the_rows_of_the_table(whole):
     (axis,) = draw_comparison(found).axes
     means = [axis.get_yticklabels()[place].get_text() for place in range(6)]
     names = [{"DMD": "dmd"}.get(text, text.replace(" ", "_")) for text in means]
-    errors = [found[name].error()[0] for name in names]
+    errors = found.table.mae_mean[names].tolist()
     assert errors == sorted(errors) and len(errors) == 6
     assert sum(len(dots.get_offsets()) for dots in axis.collections) == 6  # three models, two seeds
     (axis,) = draw_missing(found).axes
     numbers = [text.get_text() for text in axis.texts]
-    assert len(numbers) == 21 and numbers[0] == f"{found['dmd'].error()[0]:.2f}"
+    assert len(numbers) == 21 and numbers[0] == f"{found.table.mae_mean['dmd']:.2f}"
 
 
 def test_parameters_and_time(whole, config):
     found, folder = whole
+    parameters, in_training = found.table.parameters, found.table.parameters_in_training
     every = sum(x.numel() for x in build("dmd", config).parameters())
-    assert found["dmd"].parameters["training"] == every > found["dmd"].parameters["test"]
+    assert in_training["dmd"] == every > parameters["dmd"]
     audio = sum(x.numel() for x in build("audio", config).parameters())
-    assert found["audio"].parameters == {"test": audio, "training": audio}
-    assert json.loads((folder / "timing.json").read_text()) == {
-        name: found[name].seconds for name in ("dmd", "language", "audio")
-    }
-    assert all(seconds > 0 for seconds in (found[name].seconds for name in ("dmd", "language", "audio")))
+    assert parameters["audio"] == in_training["audio"] == audio
+    seconds = found.table.seconds_per_epoch[["dmd", "language", "audio"]]
+    assert json.loads((folder / "timing.json").read_text()) == seconds.to_dict()
+    assert all(seconds > 0)
 
 
 def test_the_same_call_only_does_what_is_left(whole, splits, config, tmp_path, monkeypatch):
@@ -172,11 +177,11 @@ def test_the_same_call_only_does_what_is_left(whole, splits, config, tmp_path, m
     before = run.stat().st_mtime_ns
     monkeypatch.setattr(module, "score_subsets", lambda *_: pytest.fail("it was scored already"))
     again = compare(["audio"], splits, config, [0], tmp_path, QUICK, progress=False)
-    assert again["audio"].seconds == first["audio"].seconds and again["audio"].results == first["audio"].results
+    assert again.table.equals(first.table) and again.seeds.equals(first.seeds)
     monkeypatch.undo()
     more = compare(["audio", "vision"], splits, config, [0, 2], tmp_path, QUICK, progress=False)
-    assert list(more["vision"].results) == [0, 2] and run.stat().st_mtime_ns == before
-    assert more["audio"].errors == whole[0]["audio"].errors
+    assert list(more.errors["vision"].index) == [0, 2] and run.stat().st_mtime_ns == before
+    assert more.errors["audio"].equals(whole[0].errors["audio"])
 
 
 def test_scores_that_belong_to_another_run_are_made_again(splits, config, tmp_path):
@@ -188,11 +193,11 @@ def test_scores_that_belong_to_another_run_are_made_again(splits, config, tmp_pa
     for content in (json.dumps(changed), "half", "[]"):
         file.write_text(content)
         again = compare(["audio"], splits, config, [0], tmp_path, QUICK, progress=False)
-        assert again["audio"].subsets == found["audio"].subsets and file.read_text() == text
+        assert again.missing.equals(found.missing) and file.read_text() == text
 
 
 def test_a_failing_run_does_not_lose_the_others(splits, config, tmp_path, monkeypatch, capsys):
-    original = systems.train
+    original = plan.train
 
     def failing(model, splits, folder, training, **options):
         if model.reads == ("audio",) and training.seed == 1:
@@ -200,17 +205,17 @@ def test_a_failing_run_does_not_lose_the_others(splits, config, tmp_path, monkey
         return original(model, splits, folder, training, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(systems, "train", failing)
+        patch.setattr(plan, "train", failing)
         found = compare(["audio", "vision"], splits, config, [0, 1], tmp_path, QUICK)
     sentence = "audio, seed 1: training diverged in epoch 1; try a lower learning rate"
-    assert found.failures == [sentence] and list(found["audio"].results) == [0]
+    assert found.failures == [sentence] and list(found.errors["audio"].index) == [0]
     assert "audio, seed 1: failed: training diverged" in capsys.readouterr().out
     text = (tmp_path / "comparison.md").read_text()
     assert "| audio (1 of 2 seeds) | " in text and f"Failed: {sentence}" in text
     assert table(tmp_path / "comparison.csv")[0]["failed"] == "1"
     assert [row["failure"] for row in table(tmp_path / "comparison_seeds.csv")[:2]] == ["", sentence.partition(": ")[2]]
     again = compare(["audio", "vision"], splits, config, [0, 1], tmp_path, QUICK, progress=False)
-    assert not again.failures and list(again["audio"].results) == [0, 1]
+    assert not again.failures and list(again.errors["audio"].index) == [0, 1]
 
 
 def test_where_every_run_fails_the_tables_say_so(splits, config, tmp_path):
@@ -336,12 +341,13 @@ def test_settings_reach_the_models_that_have_them(splits, config, tmp_path):
     assert saved["loss_weights"] == config.loss_weights | {"margin": 0.7}
 
 
-def test_published_numbers_stand_below_the_table(whole):
-    found = replace(whole[0], dataset="mosi")
-    text = comparison_files.markdown(found)
+def test_published_numbers_stand_below_the_table(whole, config):
+    found, _ = whole
+    published = published_rows(list(found.table.index), "mosi", config)
+    text = markdown(replace(found, published=published))
     assert "Published for CMU-MOSI, unaligned, in per cent:" in text  # the toy's lengths differ
     assert "| DMD | DMD | 83.5 | 83.5 | 41.9 | Table 1 |" in text and "the paper's 686: these are other data" in text
-    assert comparison_files.model_records(found)[0]["published_acc7"] == "41.9"
+    assert model_table(found.seeds, found.shown, DataFrame(), published).published_acc7["dmd"] == "41.9"
 
 
 TASKS = {
@@ -364,9 +370,9 @@ def test_other_tasks_have_their_own_scores(config, tmp_path, task):
     text = (tmp_path / "comparison.md").read_text()
     assert head in text and "Published" not in text
     measure = "mae" if kind == "regression" else "cross_entropy"
-    assert found["language"].errors == {0: stored(tmp_path, "language", 0)["test"][measure]}
-    assert found["linear"].error()[0] < found["constant"].error()[0]
-    assert table(tmp_path / "missing_modalities.csv")[0]["error_mean"] == str(found["dmd"].errors[0])
+    assert found.errors["language"].to_dict() == {0: stored(tmp_path, "language", 0)["test"][measure]}
+    assert found.table[f"{measure}_mean"]["linear"] < found.table[f"{measure}_mean"]["constant"]
+    assert table(tmp_path / "missing_modalities.csv")[0]["error_mean"] == str(found.errors["dmd"][0])
 
 
 def test_one_number_of_seeds_is_how_many():
@@ -375,4 +381,23 @@ def test_one_number_of_seeds_is_how_many():
 
 
 def test_baselines_of_single_modalities_are_there_for_the_models_that_read_them(whole):
-    assert "linear_audio" in whole[0] and "linear_vision" not in whole[0]
+    assert "linear_audio" in whole[0].table.index and "linear_vision" not in whole[0].table.index
+
+
+def test_what_is_written_is_read_again_to_the_last_bit(whole):
+    found, folder = whole
+    again = Comparison.read(folder)
+    for name in ("seeds", "table", "missing"):
+        assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False, check_exact=True)
+    assert again.shown == found.shown == list(SCORES) and again.errors["audio"].equals(found.errors["audio"])
+
+
+def test_the_stored_table_is_made_from_the_stored_runs():
+    folder = Path(__file__).parent.parent / "notebooks" / "comparison"
+    stored = Comparison.read(folder)
+    costs = stored.table[["parameters", "parameters_in_training", "seconds_per_epoch"]]
+    table = model_table(stored.seeds, stored.shown, costs, DataFrame())
+    assert table.to_csv(lineterminator="\n") == (folder / "comparison.csv").read_text(encoding="utf-8")
+    found = replace(stored, training=TrainingConfig(epochs=16), clips=250)
+    assert markdown(found) == (folder / "comparison.md").read_text(encoding="utf-8")
+    assert missing_markdown(found) == (folder / "missing_modalities.md").read_text(encoding="utf-8")

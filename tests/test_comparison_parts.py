@@ -8,7 +8,6 @@ import torch
 from comparison_work import work
 from scipy import stats
 
-from dmdlite import models
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
@@ -18,9 +17,12 @@ from dmdlite.experiments.compare import compare
 from dmdlite.experiments.missing import SUBSETS, with_only
 from dmdlite.experiments.paired import Paired, holm, paired_test
 from dmdlite.experiments.published import dataset_of, published_columns, published_markdown, published_rows
+from dmdlite.experiments.tables import title_of
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import run_tasks
-from dmdlite.models.registry import RECIPES, Recipe, Unimodal, build, check_settings, in_groups
+from dmdlite.models.dmd import DMD
+from dmdlite.models.registry import RECIPES, Recipe, build, check_settings, in_groups, registry
+from dmdlite.models.unimodal import Unimodal
 from dmdlite.training.loop import predict_logits, seed_everything
 from dmdlite.training.runs import load_result
 from dmdlite.training.systems import train_system
@@ -77,10 +79,10 @@ def test_a_model_cannot_see_what_is_absent(splits, config, mask):
 
 def test_groups_of_names():
     assert in_groups(["audio", "unimodal"]) == ["audio", "language", "vision"]
-    assert in_groups(["all"]) == list(models.NAMES)
-    parts = ["dmd", *models.GROUPS["unimodal"], *models.GROUPS["rivals"], *models.GROUPS["ablations"]]
-    assert sorted(parts) == sorted(models.NAMES)
-    assert all(models.RECIPES[name].kind is models.DMD for name in models.GROUPS["ablations"])
+    assert in_groups(["all"]) == list(registry.NAMES)
+    parts = ["dmd", *registry.GROUPS["unimodal"], *registry.GROUPS["rivals"], *registry.GROUPS["ablations"]]
+    assert sorted(parts) == sorted(registry.NAMES)
+    assert all(RECIPES[name].make is DMD for name in registry.GROUPS["ablations"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ class Pupil(Unimodal):
 
 @pytest.fixture
 def pupil(monkeypatch):
-    monkeypatch.setitem(models.RECIPES, "pupil", Recipe(Pupil, {"modality": "audio"}, teacher="audio"))
+    monkeypatch.setitem(RECIPES, "pupil", Recipe(Pupil, {"modality": "audio"}, teacher="audio"))
 
 
 def test_a_teacher_is_trained_first_and_handed_over(pupil, splits, config, tmp_path, monkeypatch):
@@ -122,7 +124,7 @@ def test_a_teacher_is_trained_first_and_handed_over(pupil, splits, config, tmp_p
 
 def test_a_comparison_trains_a_teacher_that_nobody_asked_for(pupil, splits, config, tmp_path):
     found = compare(["pupil"], splits, config, [1], tmp_path, ONE_EPOCH, progress=False)
-    assert [row.name for row in found.rows] == ["pupil", "linear", "constant"]
+    assert list(found.table.index) == ["pupil", "linear", "constant"]
     assert load_result(tmp_path / "audio" / "seed_1").metrics["epochs"] == 1
 
 
@@ -220,27 +222,29 @@ def test_published_rows_are_those_of_the_data_and_the_models():
     """Paper: Tables 1 to 3."""
     aligned, unaligned = DMDConfig.official("mosi"), DMDConfig.official("mosei", lengths={"vision": 500, "audio": 500})
     names = ("pmr", "dmd", "language", "dmd_bare", "dmd_without_homogeneous_graph", "misa")
-    rows = published_rows(names, "mosi", aligned)
-    assert [(row.model, row.name) for row in rows] == [
+    rows = list(published_rows(names, "mosi", aligned).itertuples())
+    assert [(row.model, row.published_as) for row in rows] == [
         ("pmr", "PMR"),
         ("dmd", "DMD"),
         ("dmd", "DMD*"),
         ("misa", "MISA*"),
     ]
-    assert (rows[1].acc7, rows[1].acc2, rows[1].f1, rows[1].source) == (41.4, 84.5, 84.4, "Table 1, aligned")
+    source = f"{rows[1].source}, {rows[1].alignment}"
+    assert (rows[1].acc7, rows[1].acc2, rows[1].f1, source) == (41.4, 84.5, 84.4, "Table 1, aligned")
     rows = published_rows(names, "mosei", unaligned)
-    assert [(row.model, row.acc7, row.acc2, row.f1) for row in rows] == [
+    assert [(row.model, row.acc7, row.acc2 if row.acc2 > 0 else None, row.f1) for row in rows.itertuples()] == [
         ("pmr", 51.8, 83.1, 82.8),
         ("dmd", 54.6, 84.8, 84.7),
         ("dmd_bare", 50.0, None, 81.9),
     ]
-    assert published_rows(names, None, aligned) == [] and published_markdown([], None, 250) == ""
-    assert published_columns(published_rows(names, "mosi", aligned))["dmd"]["published_acc7"] == "41.4; 45.6"
-    assert set(models.GROUPS["ablations"]) >= {r.model for r in published_rows(models.NAMES, "mosei", unaligned)} - {
-        *models.GROUPS["rivals"],
+    nothing = published_rows(names, None, aligned)
+    assert nothing.empty and published_markdown(nothing, 250, title_of) == ""
+    assert published_columns(published_rows(names, "mosi", aligned)).published_acc7["dmd"] == "41.4; 45.6"
+    assert set(registry.GROUPS["ablations"]) >= set(published_rows(registry.NAMES, "mosei", unaligned).model) - {
+        *registry.GROUPS["rivals"],
         "dmd",
     }
-    assert "other data" not in published_markdown(rows, "mosei", 4659)
+    assert "other data" not in published_markdown(rows, 4659, title_of)
 
 
 def test_presets_that_papers_report_on():

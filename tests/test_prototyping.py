@@ -152,15 +152,16 @@ def test_variants_are_compared_and_their_terms_have_a_column(tmp_path):
     variants = {"smooth_dmd": smooth_dmd, "the_same": DMD}
     options = dict(training=training, variants=variants, progress=False)
     found = compare(["dmd"], WORLD.splits, TINY, [0, 1], tmp_path, **options)
-    assert found["the_same"].errors == found["dmd"].errors  # nothing was changed, so nothing may differ
-    assert found["smooth_dmd"].errors != found["dmd"].errors and found["smooth_dmd"].test.n == 2
+    errors = found.errors
+    assert errors["the_same"].equals(errors["dmd"])  # nothing was changed, so nothing may differ
+    assert not errors["smooth_dmd"].equals(errors["dmd"]) and found.table.difference_n["smooth_dmd"] == 2
     table = (tmp_path / "comparison.md").read_text()
     assert "| loss: smoothness |" in table and "| smooth DMD |" in table.replace("smooth dmd", "smooth DMD")
     rows = {row["model"]: row for row in csv.DictReader((tmp_path / "comparison.csv").open())}
     assert float(rows["smooth_dmd"]["loss_smoothness_mean"]) > 0 and rows["dmd"]["loss_smoothness_mean"] == ""
     assert (tmp_path / "smooth_dmd" / "seed_0" / "losses.png").stat().st_size > 10_000
     again = compare(["dmd"], WORLD.splits, TINY, [0, 1], tmp_path, **options)  # nothing left to do
-    assert again["smooth_dmd"].errors == found["smooth_dmd"].errors
+    assert again.errors["smooth_dmd"].equals(errors["smooth_dmd"])
 
 
 def test_variants_can_run_side_by_side_if_they_can_be_imported(tmp_path):

@@ -3,8 +3,8 @@
 OUTPUT/NAME/seed_K/          every run, as `dmdlite.train` leaves it, and missing_modalities.json
 training.json                what is compared: config, budget, data
 comparison.md                the table for reading
-comparison.csv               one row for each model
-comparison_seeds.csv         one row for each model and seed, with every score
+comparison.csv               one row per model
+comparison_seeds.csv         one row per model and seed, with every score
 comparison.png               the error of every model, seed by seed
 missing_modalities.md, .csv, .png    the scores of every model with each subset of the modalities at test time
 timing.json                  seconds of an epoch by model: measured once
@@ -16,29 +16,43 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
-from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
-from dmdlite.experiments.files import write_comparison
+from pandas import DataFrame
+
+from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
+from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.linear import linear_baseline
 from dmdlite.experiments.missing import score_subsets, stored_subsets
-from dmdlite.experiments.plan import Plan, Splits, Variant, check_variants
-from dmdlite.experiments.rows import Comparison, Row, add_tests
+from dmdlite.experiments.plan import Plan, Splits, Variant, check_counts, check_variants
+from dmdlite.experiments.published import published_rows
+from dmdlite.experiments.tables import (
+    Comparison,
+    markdown,
+    missing_markdown,
+    missing_table,
+    model_table,
+    seeds_table,
+)
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Outcome, Task, on_cpu, run_tasks
-from dmdlite.models.registry import RECIPES, check_settings, in_groups
+from dmdlite.files import write_text
+from dmdlite.models.registry import check_settings, in_groups, with_teachers
 from dmdlite.training import runs
-from dmdlite.training.metrics import error_name
+from dmdlite.training.metrics import error_name, table_scores
+from dmdlite.training.predictions import all_scores
+
+Records = list[dict[str, Any]]
 
 
 def compare(
     names: Sequence[str],
     data: Splits | str | Path,
-    config: DMDConfig,
+    config: ModelConfig,
     seeds: Sequence[int],
     output_dir: str | Path,
     training: TrainingConfig | None = None,
@@ -48,80 +62,77 @@ def compare(
     dataset: str | None = None,
     jobs: int = 1,
     progress: bool = True,
+    restart: bool = False,
 ) -> Comparison:
     """Trains and scores every model with every seed, and writes the tables and figures.
 
-    names: what `dmdlite.models.build` knows, and the groups in `dmdlite.models.GROUPS`.
+    names: models that `dmdlite.build` knows, and the groups in `dmdlite.models.registry.GROUPS`.
     training: the budget, the same for all; its seed is replaced by each of the seeds.
-    settings: fields beside those of `config`, of which each model takes those that it has.
-    variants: name -> function that makes a model of your own from `config`; they follow the `names`. A term of their
-        loss that DMD does not have gets a column.
-    dataset: "mosi" or "mosei" to have the published numbers beside ours.
+    settings: fields beside those of `config`; each model takes those that it has.
+    variants: name -> function that makes a model of your own from `config`, or a Recipe; they follow the `names`. A
+        term that a variant adds to the loss gets a column.
+    dataset: "mosi" or "mosei" adds published numbers.
     jobs: runs at the same time on a CPU, each in a process of one thread; the results do not depend on it.
+    restart: train those runs afresh that were made by other code, weights or settings.
 
-    The same call goes on with what was stopped, and may name more models and seeds. A run that fails does not stop the
-    others; it is in the `failures` of its row. Raises ValueError for names, seeds and settings that make no sense, and
-    if the folder holds something else; nothing is touched then.
+    The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
+    others; it is listed in `failures` of the result. Raises ValueError for names, seeds and settings that make no
+    sense, and if the folder holds something else, or runs of other code; nothing is touched then.
     """
-    names, variants, training = in_groups(names), dict(variants or {}), training or TrainingConfig()
-    check_variants(variants, jobs)
-    check_settings({name: RECIPES[name] for name in names}, config, settings or {})
-    names += variants
-    _check(names, seeds, jobs)
-    plan = Plan(data, config, training.replace(seed=0), Path(output_dir), dict(settings or {}), variants)
+    names, recipes = in_groups(names), check_variants(variants or {}, jobs)
+    training = (training or TrainingConfig()).replace(seed=0)
+    plan = Plan(data, config, training, Path(output_dir), dict(settings or {}), recipes, restart)
+    names += [name for name in recipes if name not in names]
+    check_settings({name: plan.recipes[name] for name in names}, config, plan.settings)
+    check_counts(names, seeds, jobs, on_cpu())
     splits = plan.splits()
-    _claim(plan, splits, names)
-    failures = _train_all(plan, names, seeds, jobs, splits, progress)
-    rows = [_row(plan, name, seeds, failures) for name in names]
-    _add_costs(rows, plan, splits["train"])
-    add_tests(rows)
-    rows += _baselines(rows, splits, config)
-    found = Comparison(rows, list(seeds), splits["test"], config, training, dataset)
-    write_comparison(found, plan.folder)
+    tasks = [(name, seed) for seed in seeds for name in with_teachers(names, plan.recipes)]
+    left = _claim(plan, splits, tasks)
+    failures = _train_all(plan, left, len(tasks), jobs, progress)
+    found = _result(plan, splits, names, seeds, failures, dataset)
+    _write(found, plan.folder)
     return found
 
 
-def _check(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
-    if not names or not seeds:
-        raise ValueError("there is nothing to compare: give at least one name and one seed")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"each seed counts once, got {' '.join(map(str, seeds))}")
-    if min(seeds) < 0:
-        raise ValueError(f"seed must be at least 0, got {min(seeds)}")
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
-    if jobs > 1 and not on_cpu():
-        raise ValueError("jobs must be 1 on a GPU: runs beside each other would only take turns")
-
-
-def _claim(plan: Plan, splits: Splits, names: Sequence[str]) -> None:
-    """Makes the folder this comparison's.
+def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
+    """Makes the folder this comparison's, and returns the tasks that are not done yet.
 
     Raises ValueError, before anything is touched, for a folder that holds something else or a model that cannot be.
     """
-    for name in plan.with_teachers(names):
-        model = plan.untrained(name)
+    for name in dict.fromkeys(name for name, _ in tasks):
+        model = plan.build(name)
         check_fits(splits, model.config, model.reads)
     budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
     source = {"fingerprint": fingerprint(splits), "source": splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
     whole = json.loads(json.dumps(whole))
-    if runs.state_of(plan.folder, whole) == "new":
-        runs.start(plan.folder, whole)
+    plan.state_of(plan.folder, whole)
+    left: list[Task] = []
+    for task in tasks:  # a teacher comes before its student
+        if plan.teacher(task) in left or not plan.run_folder(task).exists() or not _is_done(plan, task, splits):
+            left.append(task)
+    if plan.restart:
+        (plan.folder / "timing.json").unlink(missing_ok=True)
+    runs.start(plan.folder, whole)
+    return left
 
 
-def _train_all(
-    plan: Plan, names: Sequence[str], seeds: Sequence[int], jobs: int, splits: Splits, progress: bool
-) -> dict[Task, str]:
-    """Trains what is not finished yet; returns what went wrong."""
-    wanted = [(name, seed) for seed in seeds for name in plan.with_teachers(names)]
-    left = [task for task in wanted if not _is_done(plan, task, splits)]
-    needs = {task: (teacher, task[1]) for task in left if (teacher := plan.teacher(task[0])) is not None}
+def _is_done(plan: Plan, task: Task, splits: Splits) -> bool:
+    folder = plan.run_folder(task)
+    if plan.start(task, splits)[2] != "finished":
+        return False
+    return stored_subsets(folder, runs.load_result(folder).metrics["test"]) is not None
+
+
+def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress: bool) -> dict[Task, str]:
+    """Trains what is not done yet; returns what went wrong."""
+    needs = {task: teacher for task in left if (teacher := plan.teacher(task)) in left}
+    plan = replace(plan, retaught=frozenset(needs))
     failures: dict[Task, str] = {}
     if progress:
-        print(f"{plan.folder}: {len(left)} of {len(wanted)} runs to go", flush=True)
-    with closing(run_tasks(_train, plan, left, needs, min(jobs, len(left)))) as outcomes:
+        print(f"{plan.folder}: {len(left)} of {count} runs to go", flush=True)
+    with closing(run_tasks(_train, plan, left, needs, jobs)) as outcomes:
         for number, outcome in enumerate(outcomes, start=1):
             if outcome.failure is not None:
                 failures[outcome.task] = outcome.failure
@@ -130,23 +141,12 @@ def _train_all(
     return failures
 
 
-def _is_done(plan: Plan, task: Task, splits: Splits) -> bool:
-    folder, (name, seed) = plan.run_folder(task), task
-    teacher = plan.teacher(name)
-    if teacher is not None and not _is_done(plan, (teacher, seed), splits):
-        return False
-    own = runs.describe(plan.fresh(task), splits, plan.training.replace(seed=seed))
-    if runs.state_of(folder, own) != "finished":
-        return False
-    return stored_subsets(folder, runs.load_result(folder).metrics["test"]) is not None
-
-
 def _line(outcome: Outcome) -> str:
     name, seed = outcome.task
     if outcome.failure is not None:
         return f"{name}, seed {seed}: failed: {outcome.failure}"
-    found, minutes = outcome.value
-    return f"{name}, seed {seed}: test error {found:.3f}, {minutes:.1f} min"
+    error, minutes = outcome.value
+    return f"{name}, seed {seed}: test error {error:.3f}, {minutes:.1f} min"
 
 
 def _train(plan: Plan, task: Task) -> tuple[float, float]:
@@ -158,40 +158,73 @@ def _train(plan: Plan, task: Task) -> tuple[float, float]:
     return result.metrics["test"][error_name(plan.config.task)], (time.perf_counter() - started) / 60
 
 
-def _row(plan: Plan, name: str, seeds: Sequence[int], failures: Mapping[Task, str]) -> Row:
-    row = Row(
-        name,
-        error_name(plan.config.task),
-        failures={seed: failures[name, seed] for seed in seeds if (name, seed) in failures},
-    )
-    for seed in seeds:
-        if seed not in row.failures:
-            folder = plan.run_folder((name, seed))
-            result = runs.load_result(folder)
-            row.results[seed], row.terms[seed] = result.metrics, plan.terms_of_its_own(name, result)
-            row.subsets[seed] = stored_subsets(folder, row.results[seed]["test"]) or {}
-    return row
+def _result(
+    plan: Plan,
+    splits: Splits,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    failures: Mapping[Task, str],
+    dataset: str | None,
+) -> Comparison:
+    shown = list(table_scores(plan.config.task, plan.config.outputs))
+    records, subsets, costs = [], [], _costs(names, plan, splits)
+    for task in ((name, seed) for name in names for seed in seeds):
+        run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failures.get(task)}
+        if task not in failures:
+            scores, present = _scores(plan, task)
+            run, subsets = run | scores, subsets + present
+        records.append(run)
+    records += _baselines(plan, splits, names, costs)
+    one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
+    published = published_rows(names, dataset if one_number else None, plan.config)
+    seeds = seeds_table(records, shown)
+    table = model_table(seeds, shown, DataFrame.from_dict(costs, orient="index"), published)
+    missing = missing_table(subsets, shown, names)
+    return Comparison(seeds, table, missing, plan.training, len(splits["test"]), published)
 
 
-def _add_costs(rows: Sequence[Row], plan: Plan, train: FeatureSplit) -> None:
-    names, training = [row.name for row in rows], plan.training
-    seconds = seconds_per_epoch(names, plan.untrained, train, training, plan.folder / "timing.json")
-    for row in rows:
-        row.seconds = seconds[row.name]
-        row.parameters = count_parameters(plan.untrained(row.name), train, training.padding_mask)
+def _scores(plan: Plan, task: Task) -> tuple[dict[str, Any], Records]:
+    """The scores of a finished run, and those for each subset of the modalities."""
+    folder, error = plan.run_folder(task), error_name(plan.config.task)
+    result = runs.load_result(folder)
+    test = result.metrics["test"]
+    run = {"error": test[error]} | {name: result.metrics[name] for name in ("best_epoch", "epochs")}
+    subsets = (stored_subsets(folder, test) or {}).items()
+    subsets = [{"model": task[0], "present": present, "error": scores[error]} | scores for present, scores in subsets]
+    return run | test | plan.added_terms(task[0], result), subsets
 
 
-def _baselines(rows: Sequence[Row], splits: Splits, config: DMDConfig) -> list[Row]:
-    """What needs no seed: linear models of all streams, and of each that a model here reads alone; a constant."""
-    alone = [row.name for row in rows if row.name in MODALITIES]
-    found, measure = [], error_name(config.task)
-    for name, modalities in {"linear": MODALITIES, **{f"linear_{m}": (m,) for m in alone}}.items():
+def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[str, float]]:
+    train, training = splits["train"], plan.training
+    seconds = seconds_per_epoch(names, plan.build, train, training, plan.folder / "timing.json")
+    costs = {}
+    for name in names:
+        count = count_parameters(plan.build(name), train, training.padding_mask)
+        costs[name] = {"parameters": count["test"], "parameters_in_training": count["training"]}
+        costs[name] |= {"seconds_per_epoch": seconds[name]}
+    return costs
+
+
+def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, dict[str, float]]) -> Records:
+    """Linear models of all streams and of each that a model here reads alone, and a constant; they need no seed.
+
+    The costs of linear models are added to `costs`.
+    """
+    found, error = [], error_name(plan.config.task)
+    alone = {f"linear_{m}": (m,) for m in names if m in MODALITIES}
+    for name, modalities in {"linear": MODALITIES, **alone}.items():
         if any(m in splits["train"].features for m in modalities):
-            scores, coefficients = linear_baseline(splits, config, modalities)
-            parameters = {"test": coefficients, "training": coefficients}
-            found.append(Row(name, measure, "linear", results={None: {"test": scores}}, parameters=parameters))
-    finished = [metrics for row in rows for metrics in row.results.values()]
-    if finished:
-        constant = {"test": finished[0]["constant"]["test"]}
-        found.append(Row("constant", measure, "constant", results={None: constant}))
-    return found
+            scores, size = linear_baseline(splits, plan.config, modalities)
+            found.append({"model": name, "kind": "linear", "error": scores[error]} | scores)
+            costs[name] = {"parameters": size, "parameters_in_training": size}
+    constant = all_scores({}, splits, plan.config)["constant"]["test"]
+    return [*found, {"model": "constant", "kind": "constant", "error": constant[error]} | constant]
+
+
+def _write(found: Comparison, folder: Path) -> None:
+    found.write_csv(folder)
+    write_text(folder / "comparison.md", markdown(found))
+    write_text(folder / "missing_modalities.md", missing_markdown(found))
+    runs.write_picture(folder / "comparison.png", draw_comparison(found))
+    if found.missing.seeds.any():  # else no run has succeeded
+        runs.write_picture(folder / "missing_modalities.png", draw_missing(found))

@@ -13,45 +13,44 @@ import numpy as np
 from dmdlite.config import MODALITIES
 from dmdlite.data.features import FeatureSplit
 from dmdlite.files import write_json
-from dmdlite.models.registry import SavedModel
+from dmdlite.models.base import SavedModel
 from dmdlite.training.runs import Result, evaluate
 
-Present = tuple[str, ...]  # the modalities that are there
 Scores = dict[str, float]
 
 FILE = "missing_modalities.json"  # in a run folder, beside metrics.json: {"language+vision": scores, ...}
-SUBSETS: tuple[Present, ...] = tuple(s for size in (3, 2, 1) for s in combinations(MODALITIES, size))
+SUBSETS = tuple(subset for size in (3, 2, 1) for subset in combinations(MODALITIES, size))
+
+
+def subset_name(present: Sequence[str]) -> str:
+    return "+".join(present) or "nothing"
 
 
 def with_only(split: FeatureSplit, present: Sequence[str]) -> FeatureSplit:
-    """The split as if its other modalities had never been recorded: zeros, of which no time step is real.
+    """The split as if its other modalities had never been recorded: zeros, all of them padding.
 
-    So a model that is told of padding sees that nothing is there; any other sees a silent stream, as DMD's code would.
-    Of token ids it is their attention mask that is zero, too. The zeros take no memory.
+    A model that is told of padding sees that nothing is there; any other sees a silent stream, as in DMD's code. The
+    attention mask of token ids becomes zero, too. The zeros take no memory.
     """
-    absent = [m for m in MODALITIES if m not in present]
-    features = {m: _zeros(x) if m in absent else x for m, x in split.features.items()}
-    lengths = {m: np.zeros_like(x) if m in absent else x for m, x in split.lengths.items()}
-    tokens = _zeros(split.tokens) if "language" in absent and split.tokens is not None else split.tokens
+    zeros = lambda array: np.broadcast_to(np.zeros((), array.dtype), array.shape)
+    features = {m: x if m in present else zeros(x) for m, x in split.features.items()}
+    lengths = {m: x if m in present else np.zeros_like(x) for m, x in split.lengths.items()}
+    tokens = split.tokens if "language" in present or split.tokens is None else zeros(split.tokens)
     return replace(split, features=features, lengths=lengths, tokens=tokens)
 
 
-def _zeros(array: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(np.zeros((), array.dtype), array.shape)
-
-
 def score_subsets(run: Result, test: FeatureSplit, model: SavedModel) -> dict[str, Scores]:
-    """Scores of a finished run, whose model is `model`, for each non-empty subset of the modalities.
+    """Scores a finished run of `model` for each non-empty subset of the modalities, and keeps them in its folder.
 
-    They are kept in the run folder. A modality that the model does not read makes no difference, so subsets that agree
-    on the others are scored once; the test scores of the run are those of all that it reads.
+    A modality that the model does not read makes no difference: subsets that agree on the others are scored once, and
+    those with all that it reads have the test scores of the run.
     """
-    folder, every = run.folder, tuple(m for m in MODALITIES if m in model.reads)
+    every = tuple(m for m in MODALITIES if m in model.reads)
     read_by = {subset: tuple(m for m in subset if m in every) for subset in SUBSETS}
-    splits = {name_of(present): with_only(test, present) for present in read_by.values() if present != every}
-    found = evaluate(folder, splits, model) | {name_of(every): run.metrics["test"]}
-    scores = {name_of(subset): found[name_of(present)] for subset, present in read_by.items()}
-    write_json(folder / FILE, scores)
+    splits = {subset_name(present): with_only(test, present) for present in read_by.values() if present != every}
+    found = evaluate(run.folder, splits, model) | {subset_name(every): run.metrics["test"]}
+    scores = {subset_name(subset): found[subset_name(present)] for subset, present in read_by.items()}
+    write_json(run.folder / FILE, scores)
     return scores
 
 
@@ -59,11 +58,7 @@ def stored_subsets(folder: Path, full: Mapping[str, float]) -> dict[str, Scores]
     """What `score_subsets` has left in a run folder, if it belongs to this run, whose test scores are `full`."""
     try:
         scores = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        whole = list(scores) == [name_of(subset) for subset in SUBSETS] and scores[name_of(MODALITIES)] == full
+        whole = list(scores) == list(map(subset_name, SUBSETS)) and scores[subset_name(MODALITIES)] == full
     except (OSError, ValueError, TypeError):
         return None
     return scores if whole else None
-
-
-def name_of(present: Present) -> str:
-    return "+".join(present) or "nothing"

@@ -1,4 +1,4 @@
-"""What the runs of a comparison have in common, and how each of its models is made and trained."""
+"""What the runs of a comparison share, and how each of its models is made, recognised and trained."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dmdlite.config import DMDConfig, TrainingConfig
+from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import FeatureSplit, load_features
 from dmdlite.experiments.workers import Task
-from dmdlite.models.registry import NAMES, RECIPES, SavedModel
-from dmdlite.training.loop import seed_everything
-from dmdlite.training.runs import Result, read_description
-from dmdlite.training.systems import fresh, train_system
+from dmdlite.models.base import SavedModel
+from dmdlite.models.registry import NAMES, RECIPES, Recipe
+from dmdlite.training import runs
+from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
 Splits = Mapping[str, FeatureSplit]
-Variant = Callable[[DMDConfig], SavedModel]  # makes a model of somebody's own from the config that all share
+Variant = Recipe | Callable[[ModelConfig], SavedModel]  # the function makes a model from the config that all share
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,17 @@ class Plan:
     """It is sent to every worker; `data` may be a path, so that each opens it itself."""
 
     data: Splits | str | Path
-    config: DMDConfig
+    config: ModelConfig
     training: TrainingConfig
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)  # fields that only some models have
-    variants: dict[str, Variant] = field(default_factory=dict)
+    variants: dict[str, Recipe] = field(default_factory=dict)
+    restart: bool = False
+    retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        return RECIPES | self.variants
 
     def splits(self) -> Splits:
         return load_features(self.data) if isinstance(self.data, (str, Path)) else self.data
@@ -39,60 +45,69 @@ class Plan:
     def run_folder(self, task: Task) -> Path:
         return self.folder / task[0] / f"seed_{task[1]}"
 
-    def teacher(self, name: str) -> str | None:
-        """The model that has to be trained before this one."""
-        return None if name in self.variants else RECIPES[name].teacher
+    def teacher(self, task: Task) -> Task | None:
+        """The run that must be finished before this one."""
+        teacher = self.recipes[task[0]].teacher
+        return None if teacher is None else (teacher, task[1])
 
-    def with_teachers(self, names: Sequence[str]) -> list[str]:
-        """The names, and before each the teacher that it needs."""
-        chain: list[str] = []
-        for name in names:
-            taught = [name]
-            while (teacher := self.teacher(taught[0])) is not None:
-                taught.insert(0, teacher)
-            chain += taught
-        return list(dict.fromkeys(chain))
+    def build(self, name: str) -> SavedModel:
+        """A model with any weights."""
+        return self.recipes[name].build(self.config, self.settings)
 
-    def untrained(self, name: str) -> SavedModel:
-        """The model as it would begin its training."""
-        if name in self.variants:
-            return self.variants[name](self.config)
-        return RECIPES[name].build(self.config, self.settings)
-
-    def fresh(self, task: Task) -> SavedModel:
-        """The model of one task as it begins its training."""
+    def start(self, task: Task, splits: Splits) -> tuple[SavedModel, dict[str, Any], str]:
+        """The model as it begins its training, further arguments of `train`, and the state of its run folder."""
         name, seed = task
-        if name in self.variants:
-            seed_everything(seed)
-            return self.untrained(name)
-        return fresh(name, RECIPES, self.config, self.settings, seed, lambda name: self.run_folder((name, seed)))
-
-    def train(self, task: Task, splits: Splits) -> tuple[SavedModel, Result]:
-        """The model of one task, trained, and its run."""
-        name, seed = task
+        folder_of = lambda other: self.run_folder((other, seed))
+        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of)
         training = self.training.replace(seed=seed)
-        if name in self.variants:
-            model = self.fresh(task)
-            return model, train(model, splits, self.run_folder(task), training, progress=False)
-        folder_of = lambda name: self.run_folder((name, seed))
-        options = dict(with_teacher=False, progress=False)
-        return train_system(name, RECIPES, splits, self.config, training, folder_of, self.settings, **options)
+        state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
+        source = self.data if isinstance(self.data, (str, Path)) else None
+        return model, {"training": training, "source": source, "restart": state == "stale"}, state
 
-    def terms_of_its_own(self, name: str, result: Result) -> dict[str, float]:
-        """The terms of a variant's loss that its config has no weight for, as they were in its best epoch."""
+    def state_of(self, folder: Path, description: dict[str, Any], replaceable: bool = False) -> str:
+        """As `runs.state_of`, or "stale" if the folder holds another run, which may be replaced."""
+        try:
+            return runs.state_of(folder, description)
+        except ValueError:
+            if not self.restart and not replaceable:
+                raise
+            runs.state_of(folder, description, restart=True)  # raises if there is no run at all
+            return "stale"
+
+    def train(self, task: Task, splits: Splits) -> tuple[SavedModel, runs.Result]:
+        """The model of one task, trained, and its run."""
+        model, options, _ = self.start(task, splits)
+        return model, train(model, splits, self.run_folder(task), progress=False, **options)
+
+    def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
+        """The loss terms in its best epoch for which a variant's config has no weight, as loss_TERM."""
         if name not in self.variants:
             return {}
         best = next(record for record in result.epochs if record["epoch"] == result.metrics["best_epoch"])
-        known = {"total", *read_description(result.folder)["config"]["loss_weights"]}
-        return {term: value for term, value in best["losses"].items() if term not in known}
+        known = {"total", *runs.read_description(result.folder)["config"].get("loss_weights", {})}
+        return {f"loss_{term}": value for term, value in best["losses"].items() if term not in known}
 
 
-def check_variants(variants: Mapping[str, Variant], jobs: int) -> None:
-    """Raises ValueError for a name that is taken or makes no folder, and for what cannot be sent to another process."""
-    for name, make in variants.items():
+def check_variants(variants: Mapping[str, Variant], jobs: int) -> dict[str, Recipe]:
+    """Their recipes. Raises ValueError for a name that is taken or makes no folder, and for what cannot be sent."""
+    recipes = {name: make if isinstance(make, Recipe) else Recipe(make) for name, make in variants.items()}
+    for name, recipe in recipes.items():
         if name in NAMES or not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"a variant needs a name of its own, of letters, digits and underscores; got {name!r}")
-        maker = make.func if isinstance(make, partial) else make
-        here_only = maker.__module__ == "__main__" or "<" in getattr(maker, "__qualname__", "")
-        if jobs > 1 and here_only:
+        make = recipe.make.func if isinstance(recipe.make, partial) else recipe.make
+        if jobs > 1 and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
             raise ValueError(f"jobs must be 1 for {name!r}, which is defined in a notebook or inside a function")
+    return recipes
+
+
+def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int, on_cpu: bool) -> None:
+    if not names or not seeds:
+        raise ValueError("there is nothing to compare: give at least one name and one seed")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"each seed counts once, got {' '.join(map(str, seeds))}")
+    if min(seeds) < 0:
+        raise ValueError(f"seed must be at least 0, got {min(seeds)}")
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if jobs > 1 and not on_cpu:
+        raise ValueError("jobs must be 1 on a GPU: parallel runs would only take turns")

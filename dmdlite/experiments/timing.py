@@ -17,7 +17,7 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.experiments.workers import one_thread
 from dmdlite.files import write_json
-from dmdlite.models.registry import SavedModel
+from dmdlite.models.base import SavedModel
 from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.loop import make_batch, make_optimizer, train_epoch
 

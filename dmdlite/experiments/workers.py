@@ -1,6 +1,6 @@
-"""Runs side by side on a CPU: worker processes with one thread each, which die with whoever started them.
+"""Runs side by side on a CPU, in processes with one thread each that die with the process that started them.
 
-The result of a run does not depend on how many there are at once, because each has one thread in any case.
+The result of a run does not depend on how many run at once, because each uses one thread in any case.
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 import torch
 
 Task = tuple[str, int]  # the name of a model and a seed
+Work = Callable[[Any, Task], Any]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a task: its value, or in one sentence why there is none."""
+    """The value of a task, or why there is none, in one sentence."""
 
     task: Task
     value: Any = None
@@ -30,37 +32,71 @@ class Outcome:
 
 
 def run_tasks(
-    work: Callable[[Any, Task], Any], shared: Any, tasks: Sequence[Task], needs: Mapping[Task, Task], jobs: int
+    work: Work, shared: Any, tasks: Sequence[Task], needs: Mapping[Task, Task], jobs: int
 ) -> Iterator[Outcome]:
-    """The outcome of `work(shared, task)` for each task, as they come. A failing task does not stop the others.
+    """Yields the outcome of `work(shared, task)` for each task as it ends. A failing task does not stop the others.
 
-    needs: the task that has to have succeeded before another can begin, where there is one.
-    jobs: 1 is this process; more are processes of their own, to which `work`, `shared` and the tasks are sent.
+    needs: the task that must have succeeded before another one starts, where there is one.
+    jobs: 1 runs the tasks in this process; more run in processes of their own, to which `work` and `shared` are sent.
     Closing the iterator, or Ctrl-C, ends them at once.
     """
-    waiting, failed = list(tasks), set()
-    pool = _Workers(work, shared, jobs) if jobs > 1 and len(waiting) > 1 else _Here(work, shared)
+    waiting, failed, jobs = list(tasks), set(), min(jobs, len(tasks))
+    running: dict[Future, tuple[Task, Executor]] = {}
+    idle: list[Executor] = []
     try:
-        while waiting or pool.busy:
+        while waiting or running:
             for task in [task for task in waiting if needs.get(task) in failed]:
                 waiting.remove(task)
                 failed.add(task)
                 yield Outcome(task, failure=f"its teacher, {needs[task][0]}, could not be trained")
-            free = [t for t in waiting if needs.get(t) not in waiting and needs.get(t) not in pool.busy]
-            for task in free[: pool.jobs - len(pool.busy)]:
+            unfinished = {*waiting, *(task for task, _ in running.values())}
+            ready = [task for task in waiting if needs.get(task) not in unfinished]
+            for task in ready[: jobs - len(running)]:
                 waiting.remove(task)
-                pool.begin(task)
-            for outcome in pool.finished() if pool.busy else ():
+                executor = idle.pop() if idle else Worker() if jobs > 1 else Here()
+                running[executor.submit(attempt, work, shared, task)] = task, executor
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task, executor = running.pop(future)
+                outcome = _outcome(future, task, executor)
                 if outcome.failure is not None:
-                    failed.add(outcome.task)
+                    failed.add(task)
+                if not isinstance(future.exception(), BrokenExecutor):
+                    idle.append(executor)
                 yield outcome
     finally:
-        pool.end()
+        for executor in (*idle, *(executor for _, executor in running.values())):
+            executor.shutdown()
+
+
+def attempt(work: Work, shared: Any, task: Task) -> Outcome:
+    try:
+        with one_thread():
+            return Outcome(task, work(shared, task))
+    except Exception as problem:
+        return Outcome(task, failure=_sentence(problem))
+
+
+def _outcome(future: Future, task: Task, executor: Executor) -> Outcome:
+    """What `attempt` has returned, unless its process died or the task or its value could not be sent."""
+    problem = future.exception()
+    if problem is None:
+        return future.result()
+    if isinstance(problem, BrokenExecutor) and isinstance(executor, Worker):
+        executor.shutdown()
+        return Outcome(task, failure=f"its process died (exit code {executor.process.exitcode})")
+    return Outcome(task, failure=_sentence(problem))
+
+
+def _sentence(problem: BaseException) -> str:
+    """The message in one line; unexpected errors are prefixed with their type."""
+    text = " ".join(str(problem).split())
+    expected = isinstance(problem, (ValueError, OSError)) and text
+    return text if expected else f"{type(problem).__name__}: {text}"
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch computes with one thread meanwhile, if it computes on a CPU."""
+    """Limits PyTorch to one thread, if it computes on a CPU."""
     before = torch.get_num_threads()
     if on_cpu():
         torch.set_num_threads(1)
@@ -74,107 +110,44 @@ def on_cpu() -> bool:
     return torch.accelerator.current_accelerator(check_available=True) is None
 
 
-def attempt(work: Callable[[Any, Task], Any], shared: Any, task: Task) -> Outcome:
-    """A failure in one sentence; of what nobody has foreseen the kind of the error comes first."""
-    try:
-        return Outcome(task, work(shared, task))
-    except Exception as problem:
-        text = " ".join(str(problem).split())
-        foreseen = isinstance(problem, (ValueError, OSError)) and text
-        return Outcome(task, failure=text if foreseen else f"{type(problem).__name__}: {text}")
+class Here(Executor):
+    """Runs a task in this process, as soon as it is submitted."""
+
+    def submit(self, work: Callable, /, *arguments: Any) -> Future:
+        future: Future = Future()
+        future.set_result(work(*arguments))
+        return future
 
 
-class _Here:
-    """One task after the other, in this process."""
+class Worker(ProcessPoolExecutor):
+    """One process, which ignores Ctrl-C, dies with its parent, and ends at once on `shutdown`."""
 
-    jobs = 1
+    def __init__(self):
+        context = SpawnContext()
+        context.Process = self._make
+        super().__init__(1, mp_context=context, initializer=_die_with_parent)
 
-    def __init__(self, work: Callable[[Any, Task], Any], shared: Any):
-        self.work, self.shared = work, shared
-        self.busy: list[Task] = []
+    def _make(self, **options: Any) -> SpawnProcess:
+        self.process = SpawnProcess(**options)
+        return self.process
 
-    def begin(self, task: Task) -> None:
-        self.busy.append(task)
-
-    def finished(self) -> list[Outcome]:
-        with one_thread():
-            return [attempt(self.work, self.shared, self.busy.pop())]
-
-    def end(self) -> None:
-        pass
-
-
-class _Workers:
-    """Processes that are started when needed; one that dies is a failed task, and is replaced."""
-
-    def __init__(self, work: Callable[[Any, Task], Any], shared: Any, jobs: int):
-        self.arguments, self.jobs = (work, shared), jobs
-        self.context = get_context("spawn")
-        self.processes: dict[Connection, Any] = {}
-        self.tasks: dict[Connection, Task] = {}
-
-    @property
-    def busy(self) -> list[Task]:
-        return list(self.tasks.values())
-
-    def begin(self, task: Task) -> None:
-        idle = [connection for connection in self.processes if connection not in self.tasks]
-        connection = idle[0] if idle else self._start()
-        self.tasks[connection] = task
-        connection.send(task)
-
-    def _start(self) -> Connection:
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=_serve, args=(theirs, *self.arguments), daemon=True)
-        with _without_ctrl_c():
-            process.start()
-        theirs.close()
-        self.processes[ours] = process
-        return ours
-
-    def finished(self) -> list[Outcome]:
-        """Waits for at least one."""
-        return [self._outcome(connection) for connection in wait(list(self.tasks))]
-
-    def _outcome(self, connection: Connection) -> Outcome:
-        task = self.tasks.pop(connection)
+    def submit(self, work: Callable, /, *arguments: Any) -> Future:
+        # A terminal sends Ctrl-C to all processes. One that starts while it is ignored never hears of it.
+        before = signal.getsignal(signal.SIGINT)
+        in_main = threading.current_thread() is threading.main_thread()  # no other thread may change signals
         try:
-            return connection.recv()
-        except (EOFError, ConnectionError):
-            process = self.processes.pop(connection)
-            process.join()
-            return Outcome(task, failure=f"its process died (exit code {process.exitcode})")
+            if in_main:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            return super().submit(work, *arguments)
+        finally:
+            if in_main:
+                signal.signal(signal.SIGINT, before)
 
-    def end(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-        for process in self.processes.values():
-            process.join()
-
-
-@contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """A process that is started meanwhile never sees Ctrl-C, which the terminal sends to all: the first one decides."""
-    if threading.current_thread() is not threading.main_thread():  # others may not choose what signals do
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def shutdown(self, *_: Any, **__: Any) -> None:
+        self.process.kill()
+        super().shutdown(cancel_futures=True)
 
 
-def _serve(connection: Connection, work: Callable[[Any, Task], Any], shared: Any) -> None:
-    """The life of a worker."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    with suppress(EOFError, ConnectionError):  # there is nobody left to answer
-        while True:
-            connection.send(attempt(work, shared, connection.recv()))
-
-
-def _end_with_parent() -> None:
-    """However it ended. Nothing is lost: every file of a run is whole or absent, and a checkpoint is sealed."""
-    parent_process().join()
-    os._exit(1)
+def _die_with_parent() -> None:
+    """However the parent ends. Nothing is lost: each file of a run is whole or absent, and a checkpoint is sealed."""
+    threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
