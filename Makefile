@@ -44,7 +44,7 @@ book: $(READY)  ## write the course as pages that open offline to build/book
 
 samples: $(READY)  ## draw data_samples again from the toy world
 	rm -rf data_samples/toy
-	$(BIN)/python -c 'from dmdlite.data.toy import write_samples; write_samples("data_samples")'
+	$(BIN)/python notebooks/write_samples.py data_samples
 
 clean:  ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis

@@ -8,10 +8,10 @@ import torch
 from comparison_work import work
 from scipy import stats
 
+from course.toy_tasks import sentiment_levels
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
-from dmdlite.data.toy_tasks import sentiment_levels
 from dmdlite.experiments import linear
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.missing import SUBSETS, with_only
