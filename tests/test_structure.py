@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+import dmdlite
+
 ROOT = Path(__file__).parent.parent
 LIBRARY, NOTEBOOKS = ROOT / "dmdlite", ROOT / "notebooks"
 MOST_LIBRARY_LINES, MOST_FILE_LINES, MOST_FUNCTION_LINES = 7_000, 250, 40
 
 # Lowest floor first. Packages on one floor do not import each other, unless they are listed in SHARED.
 FLOORS = (
-    ("dmdlite.files", "dmdlite.checking", "dmdlite.presets", "dmdlite.config"),
+    ("dmdlite.files", "dmdlite.sources", "dmdlite.checking", "dmdlite.presets", "dmdlite.config"),
     ("dmdlite.data", "dmdlite.components"),
     ("dmdlite.components.fast",),
     ("dmdlite.models",),
@@ -29,6 +31,7 @@ FLOORS = (
 )
 SHARED = {
     "dmdlite.files",
+    "dmdlite.sources",
     "dmdlite.checking",
     "dmdlite.presets",
     "dmdlite.config",
@@ -65,6 +68,12 @@ def imported(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
     for child in ast.iter_child_nodes(node):
         yield from imported(child)
+
+
+def exported(path: Path) -> dict[str, str]:
+    """The names that a stub exports, `from module import name as name`, with their modules."""
+    nodes = [node for node in tree(path).body if isinstance(node, ast.ImportFrom)]
+    return {alias.asname: node.module for node in nodes for alias in node.names}
 
 
 @cache
@@ -129,6 +138,13 @@ def test_imports_form_no_circle():
 
 def test_the_library_does_not_import_its_own_front_door():
     assert not [module for module, targets in graph().items() if "dmdlite" in targets and module.startswith("dmdlite")]
+
+
+def test_type_checkers_see_what_the_front_door_exports():
+    """__init__.pyi tells them what __init__.py imports when it is first asked for."""
+    stub = exported(LIBRARY / "__init__.pyi")
+    assert set(stub) == set(dmdlite.__all__)
+    assert {name: stub[name] for name in dmdlite._HOMES} == dmdlite._HOMES
 
 
 @pytest.mark.parametrize(
