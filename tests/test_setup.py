@@ -27,7 +27,7 @@ OURS = {"benchmarks", "course", "dmdlite", "my_variant"} | {path.stem for path i
 TOOLS = {  # used without an import: the file that names it, and how
     "jupyterlab": ("Makefile", "/jupyter lab"),
     "nbval": ("Makefile", "--nbval"),
-    "pytest-xdist": ("Makefile", "-n 2"),
+    "pytest-xdist": ("Makefile", "-n $(WORKERS)"),
     "pytest-benchmark": ("Makefile", "--benchmark-quiet"),
     "ruff": ("Makefile", "ruff check"),
     "mypy": ("Makefile", "mypy"),
@@ -161,6 +161,12 @@ def test_continuous_integration_runs_the_readme_command():
     assert "make test" in (ROOT / "README.md").read_text()
 
 
+def test_continuous_integration_begins_with_the_quick_check():
+    for file in (".ci/run", ".github/workflows/ci.yml"):
+        found = re.findall(r"^(?:      - run: )?(make \w+)$", (ROOT / file).read_text(), re.MULTILINE)
+        assert found == ["make check", "make test"]
+
+
 def test_import_brings_no_heavy_modules():
     """Timing proper is a benchmark's business; what must not be imported can be told exactly."""
     heavy = (
@@ -168,7 +174,6 @@ def test_import_brings_no_heavy_modules():
         "accelerate",
         "sklearn",
         "matplotlib",
-        "seaborn",
         "pandas",
         "scipy",
         "IPython",
