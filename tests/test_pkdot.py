@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -181,14 +180,6 @@ def test_with_a_language_model(privileged, tmp_path):
     assert model(**batch).loss.isfinite()
     model.save_pretrained(tmp_path)
     assert torch.equal(PKDOT.from_pretrained(tmp_path)(**batch).prediction, model(**batch).prediction)
-
-
-@pytest.fixture
-def without_shape_checks():
-    """They would double the time of a training."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_the_student_gains_by_its_teacher(without_shape_checks):

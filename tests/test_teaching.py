@@ -80,7 +80,8 @@ def test_clip_browser(world, model):
 def test_paper_or_code(world, model):
     code, paper = model.config, dmdlite.DMDConfig.paper().replace(**{
         name: getattr(model.config, name)
-        for name in ("feature_widths", "lengths", "width", "attention_heads", "layers", "minimum_memory_layers", "kernel_sizes")
+        for name in ("feature_widths", "lengths", "width", "attention_heads", "layers", "minimum_memory_layers",
+                     "kernel_sizes")
     })  # fmt: skip
     batch = world.splits["train"].batch(range(6))
     explorer = PaperOrCode(batch, code.without_dropout(), paper.without_dropout())
