@@ -1,6 +1,6 @@
-"""Do the edges learn? Every rule in every kind of world, five seeds each; notebook 11 shows the tables.
+"""Do the edges learn? Trains every rule in every kind of world with five seeds; notebook 11 shows the tables.
 
-First with exact labels; then four rules where labels are off and lessons weigh ten times as much.
+All rules run with exact labels; four of them run again with noisy labels and ten times the distillation weight.
 
 python notebooks/audit_edges.py         writes edges/runs.csv and edges/audit.md, 14 minutes on two cores
 """
