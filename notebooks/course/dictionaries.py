@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 
+from course.probes import hidden_factor
 from dmdlite.config import MODALITIES
 from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld
@@ -27,12 +28,6 @@ def activations(model: DHMD, split: FeatureSplit) -> dict[str, Activations]:
     found = model.eval()(**split.batch(range(len(split)))).dictionaries
     model.train(was_training)
     return {space: {m: found[space][m].activations.numpy() for m in MODALITIES} for space in found}
-
-
-def factor(world: ToyWorld, split: str, name: str) -> Float[np.ndarray, "clip _"]:
-    """The truth as columns for a line to fit; a topic is one of eight, so it gets eight columns of 0 and 1."""
-    values = world.truth[split][name]
-    return np.eye(len(world.topics))[values] if name == "topic" else values[:, None].astype(float)
 
 
 def explained(
@@ -130,16 +125,13 @@ def told_by_best(
     train: Float[np.ndarray, "train atom"], test: Float[np.ndarray, "test atom"], world: ToyWorld, name: str
 ) -> float:
     """What the factor explains, on test clips, of the atom that follows it most closely on training clips."""
-    atom = best_atom(train, factor(world, "train", name))
-    return float(explained(test[:, [atom]], factor(world, "test", name))[0])
+    atom = best_atom(train, hidden_factor(world, "train", name))
+    return float(explained(test[:, [atom]], hidden_factor(world, "test", name))[0])
 
 
 def read_ablation(path: str | Path) -> dict[str, dict[str, Float[np.ndarray, " seed"]]]:
     """What `ablate_dictionary.py` wrote: setting -> measure -> its value for each seed."""
-    table: dict[str, dict[str, list[float]]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            scores = table.setdefault(f"{row.pop('factor')} {row.pop('value')}".strip(), {})
-            for name, value in row.items():
-                scores.setdefault(name, []).append(float(value))
-    return {setting: {name: np.array(x) for name, x in scores.items()} for setting, scores in table.items()}
+    rows = pd.read_csv(path, dtype={"value": str}, keep_default_na=False, float_precision="round_trip")
+    settings = (rows.pop("factor") + " " + rows.pop("value")).str.strip()
+    tables = rows.astype(float).groupby(settings, sort=False)
+    return {setting: {name: table[name].to_numpy() for name in table} for setting, table in tables}

@@ -64,10 +64,10 @@ def linear_probe(
     return float(1 - missed / np.square(test_truth - test_truth.mean(axis=0)).sum())
 
 
-def hidden_factor(world: ToyWorld, split: str, name: str) -> Float[np.ndarray, "clip *_"]:
-    """The truth as numbers for a line to fit; a topic is one of eight, so it gets eight columns of 0 and 1."""
+def hidden_factor(world: ToyWorld, split: str, name: str) -> Float[np.ndarray, "clip column"]:
+    """A factor of the toy world as columns for a linear fit; a topic, one of eight, becomes eight columns of 0 and 1."""
     values = world.truth[split][name]
-    return np.eye(len(world.topics))[values] if name == "topic" else values
+    return np.eye(len(world.topics))[values] if name == "topic" else values[:, None].astype(float)
 
 
 def read_factors(model: DMD, world: ToyWorld) -> dict[str, dict[str, float]]:

@@ -22,6 +22,7 @@ from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld, toy_world
 from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.models.dmd import DMD
+from dmdlite.presets import Matrix
 from dmdlite.training.loop import keep_freed_memory, make_batch, make_optimizer, seed_everything, train_epoch
 
 Record = dict[str, Any]
@@ -63,7 +64,13 @@ def audit_world(planted: str, seed: int, clips: int = CLIPS, label_noise: float 
 
 
 def true_teacher(reliability: Mapping[str, float]) -> str:
+    """The modality that sees the sentiment best."""
     return max(reliability, key=reliability.__getitem__)
+
+
+def true_edges(reliability: Mapping[str, float]) -> Matrix:
+    """The edges that a toy world calls for: each modality is taught by those that see better, a third each edge."""
+    return [[(reliability[i] > reliability[j]) / 3 for j in MODALITIES] for i in MODALITIES]
 
 
 def audit(

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from course.figures.style import tidy
 from dmdlite.training.figures import INK, MODEL, QUIET
 
 BOX_WIDTH, BOX_HEIGHT, STRIDE = 1.5, 0.7, 2.3
@@ -66,8 +67,7 @@ def draw_kernel(
     below.set_ylabel("output", fontsize=9)
     below.set_xlabel(f"frame ({len(stream)} come in, {len(kept)} are left)", fontsize=9)
     for axis in (above, below):
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis)
     figure.suptitle(title, fontsize=11)
     return figure
 

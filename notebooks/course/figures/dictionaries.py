@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from course.dictionaries import Activations, by_class
-from course.figures.clips import draw_face
+from course.figures.clips import draw_face_at
+from course.figures.style import minus, row_of_panels, tidy
 from dmdlite.config import MODALITIES
 from dmdlite.data.toy import ToyWorld
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
@@ -35,8 +36,7 @@ def draw_lookup(
     share.set_ylabel("share w", fontsize=8)
     share.set_xlabel("atom of the dictionary", fontsize=9)
     for axis in (best, share):
-        axis.tick_params(labelsize=7)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis, 7)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -89,9 +89,8 @@ def draw_atom(
 
 def _draw_face_of(axis: Axes, world: ToyWorld, split: str, clip: int) -> None:
     data = world.splits[split]
-    frame = data.features["vision"][clip, world.truth[split]["vision_event"][clip]]
-    draw_face(axis, dict(zip(world.channels["vision"], frame.tolist(), strict=True)))
-    label = f"{data.labels[clip] + 0.0:+.1f}".replace("-", "−")
+    draw_face_at(axis, world, split, clip, world.truth[split]["vision_event"][clip])
+    label = minus(f"{data.labels[clip] + 0.0:+.1f}")
     axis.set_title(f"{label}\n{fill(data.raw_text[clip], 24)}", fontsize=7, color=INK)
 
 
@@ -103,8 +102,7 @@ def _draw_over_sentiment(
     axis.set_title(f"{modality} (chosen)" if chosen else modality, fontsize=8, color=COLOURS[modality])
     axis.set_xlabel("true sentiment", fontsize=8)
     axis.set_xticks([-3, 0, 3], ["−3", "0", "+3"])
-    axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis, 7)
 
 
 def draw_ablation(
@@ -114,8 +112,7 @@ def draw_ablation(
 
     marked: the setting that all others differ from by one thing. measures: name in the table -> title of its panel.
     """
-    figure = Figure(figsize=(7, 1.0 + 0.24 * len(table)), layout="constrained")
-    axes = figure.subplots(1, len(measures), sharey=True)
+    figure, axes = row_of_panels(len(measures), title, 1.0 + 0.24 * len(table), sharey=True)
     places = -np.arange(len(table))
     for axis, (measure, name) in zip(axes, measures.items(), strict=True):
         for place, (setting, scores) in zip(places, table.items(), strict=True):
@@ -128,5 +125,4 @@ def draw_ablation(
         axis.tick_params(labelsize=7, length=0)
         axis.spines[["top", "right", "left"]].set_visible(False)
     axes[0].set_yticks(places, list(table), fontsize=8)
-    figure.suptitle(title, fontsize=11)
     return figure

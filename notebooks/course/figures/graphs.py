@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
+from course.figures.style import row_of_panels
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, QUIET
 
@@ -94,9 +95,9 @@ def draw_opinions(logits: Float[np.ndarray, " 3"], truth: float, title: str) -> 
 
 def draw_edge_spread(graphs: Mapping[str, tuple[Float[np.ndarray, "clips 3 3"], Strengths]], title: str) -> Figure:
     """Each edge on every clip (dots), its mean (line) and its prior (ring). graphs: name -> (edges, prior)."""
-    figure = Figure(figsize=(7, 2.9), layout="constrained")
+    figure, axes = row_of_panels(len(graphs), title, 2.9, sharey=True)
     scatter = np.random.default_rng(0)
-    for axis, (name, (edges, prior)) in zip(figure.subplots(1, len(graphs), sharey=True), graphs.items(), strict=True):
+    for axis, (name, (edges, prior)) in zip(axes, graphs.items(), strict=True):
         for row, (i, j) in enumerate(EDGES):
             colour, values = COLOURS[MODALITIES[i]], edges[:, i, j]
             places = row + scatter.uniform(-0.28, 0.28, len(values))
@@ -107,7 +108,6 @@ def draw_edge_spread(graphs: Mapping[str, tuple[Float[np.ndarray, "clips 3 3"], 
         axis.set(xlabel="learned edge", ylim=(len(EDGES) - 0.5, -0.5), xlim=(-0.03, 0.8))
         axis.set_title(name, fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from course.figures.style import MARKERS, row_of_panels, write_numbers
 from dmdlite.config import MODALITIES, SENTIMENT_RANGE
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 Features = Float[np.ndarray, "clip modality width"]
-MARKERS = {"language": "o", "vision": "s", "audio": "^"}
 SENTIMENT = {"cmap": "coolwarm", "vmin": SENTIMENT_RANGE[0], "vmax": SENTIMENT_RANGE[1]}
 
 
@@ -67,15 +67,13 @@ def draw_maps(
     panels: Mapping[str, Float[np.ndarray, "point 2"]], groups: Int[np.ndarray, " point"], title: str
 ) -> Figure:
     """The same points in several maps, side by side, each with equal scales; a group has one colour."""
-    figure = Figure(figsize=(7, 2.7), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False).ravel()
+    figure, axes = row_of_panels(len(panels), title, 2.7)
     for axis, (name, places) in zip(axes, panels.items(), strict=True):
         for group, colour in zip(np.unique(groups), (INK, MODEL, QUIET), strict=False):
             axis.scatter(*places[groups == group].T, s=8, color=colour)
         axis.set(xticks=[], yticks=[])
         axis.set_aspect("equal", adjustable="datalim")
         axis.set_title(name, fontsize=9)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -98,19 +96,15 @@ def draw_scores(
     values: Float[np.ndarray, "row group modality"], rows: Sequence[str], groups: Sequence[str], title: str
 ) -> Figure:
     """A table of scores with their numbers, one group of three columns beside the other; dark near 1, white below 0."""
-    figure = Figure(figsize=(7, 1.3 + 0.32 * len(rows)), layout="constrained")
-    axes = figure.subplots(1, len(groups), sharey=True)
+    figure, axes = row_of_panels(len(groups), title, 1.3 + 0.32 * len(rows), sharey=True)
     for axis, group, name in zip(axes, values.swapaxes(0, 1), groups, strict=True):
         axis.imshow(group, cmap="Purples", aspect="auto", vmin=0, vmax=1)
-        for (row, column), value in np.ndenumerate(group):
-            colour = "white" if value > 0.6 else INK
-            axis.text(column, row, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=8, color=colour)
+        write_numbers(axis, group, dark=0.6)
         axis.set_xticks(range(len(MODALITIES)), MODALITIES, fontsize=7)
         axis.set_yticks(range(len(rows)), rows, fontsize=8)
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         axis.set_title(name, fontsize=9)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from course.figures.geometry import Place, Samples, draw_triplets, on_circle, signed
 from course.figures.plain import png
+from course.widgets import html_table
 from dmdlite.components.losses import margin_contrastive_loss
 from dmdlite.config import MODALITIES, DMDConfig
 
@@ -114,11 +115,9 @@ def triplets_of_anchor(samples: Samples, constant: float, per_label: float) -> l
 
 
 def write_triplets(triplets: list[Triplet]) -> str:
-    """An HTML table: one row for each triplet of the anchor."""
+    """An HTML table with a row for each triplet of the anchor."""
     rows = [("positive", "negative", "margin", "cosine to positive", "to negative", "hinge")]
     for t in triplets:
         names = [f"{modality} of {signed(LABELS[clip].item())}" for modality, clip in (t.positive, t.negative)]
         rows.append((*names, *(f"{value:.2f}" for value in (t.margin, t.to_positive, t.to_negative, t.hinge))))
-    cell = "<td style='padding: 1px 14px 1px 0; text-align: left'>{}</td>"
-    rows[0] = tuple(f"<b>{name}</b>" for name in rows[0])
-    return "<table>" + "".join("<tr>" + "".join(map(cell.format, row)) + "</tr>" for row in rows) + "</table>"
+    return html_table(rows)

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 
 from course.figures.plain import png
+from course.figures.style import minus
 from course.figures.switches import draw_switched
 from course.reading import attention_maps
 from course.widgets import PICTURE
@@ -80,7 +81,7 @@ class ModalitySwitch:
         change = f"without {named} {now:+.1f}" if off else "nothing is switched off"
         kind = "sarcastic, " if self.truth["sarcastic"][clip] else ""
         said = f"{kind}true {true:+.1f}, from all streams {everything:+.1f}, {change}"
-        return png(picture), f"<b>“{escape(' '.join(words))}”</b>: {said}".replace("-", "−")
+        return png(picture), minus(f"<b>“{escape(' '.join(words))}”</b>: {said}")
 
     def show(self, clip: int, on: Collection[str]) -> None:
         for modality, switch in self.switches.items():
