@@ -2,7 +2,7 @@
 
 python notebooks/ablate_dictionary.py         writes dictionary_ablation.csv, 10 minutes on one core
 
-Models are narrower than DMDConfig.toy and train for only 10 epochs: the aim is to compare dictionaries, not to score well.
+Models are narrower than DMDConfig.toy and train for only 10 epochs: they compare dictionaries and set no records.
 """
 
 from pathlib import Path

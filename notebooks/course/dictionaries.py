@@ -131,7 +131,7 @@ def told_by_best(
 
 def read_ablation(path: str | Path) -> dict[str, dict[str, Float[np.ndarray, " seed"]]]:
     """What `ablate_dictionary.py` wrote: setting -> measure -> its value for each seed."""
-    rows = pd.read_csv(path, dtype={"value": str}, keep_default_na=False, float_precision="round_trip")
+    rows = pd.read_csv(path, dtype={"value": str}, keep_default_na=False)
     settings = (rows.pop("factor") + " " + rows.pop("value")).str.strip()
     tables = rows.astype(float).groupby(settings, sort=False)
     return {setting: {name: table[name].to_numpy() for name in table} for setting, table in tables}

@@ -20,7 +20,7 @@ OFF, PUBLISHED = "no distillation", "published prior"
 
 def read_records(file: str | Path) -> list[dict[str, Any]]:
     """The runs that `audit_edges.py` has stored."""
-    return pd.read_csv(file, float_precision="round_trip").to_dict("records")
+    return pd.read_csv(file).to_dict("records")
 
 
 def in_order(records: Records, rules: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from course.figures.style import MARKERS, minus
+from course.figures.style import MARKERS, minus, row_of_panels
 from dmdlite.config import SENTIMENT_RANGE
 from dmdlite.training.figures import INK, MODEL, QUIET
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
-from course.figures.style import tidy
+from course.figures.style import row_of_panels, tidy
 from dmdlite.training.figures import INK, QUIET
 
 Dots = Float[np.ndarray, "dot"]

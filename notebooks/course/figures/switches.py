@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course.figures.style import minus, tidy
+from course.figures.style import minus, row_of_panels, tidy
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
