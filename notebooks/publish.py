@@ -1,7 +1,7 @@
 """Builds the two editions of the course that a teacher hands out.
 
 python notebooks/publish.py student      build/student: without solutions and without outputs, to work in
-python notebooks/publish.py book         build/book: the whole course as static pages that open offline, index.html first
+python notebooks/publish.py book         build/book: the course as static pages that open offline, index.html first
 """
 
 import re

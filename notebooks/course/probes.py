@@ -65,7 +65,7 @@ def linear_probe(
 
 
 def hidden_factor(world: ToyWorld, split: str, name: str) -> Float[np.ndarray, "clip column"]:
-    """A factor of the toy world as columns for a linear fit; a topic, one of eight, becomes eight columns of 0 and 1."""
+    """A factor of the toy world as columns for a linear fit; a topic, one of eight, is eight columns of 0 and 1."""
     values = world.truth[split][name]
     return np.eye(len(world.topics))[values] if name == "topic" else values[:, None].astype(float)
 

@@ -32,15 +32,8 @@ def write_numbers(axis: Axes, values: Float[np.ndarray, "row column"], dark: flo
     """Writes each value of a heat map into its cell, in white where it exceeds `dark`."""
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > dark else INK
-        axis.text(
-            column,
-            row,
-            minus(f"{round(float(value), 2) + 0.0:.2f}"),
-            ha="center",
-            va="center",
-            fontsize=fontsize,
-            color=colour,
-        )
+        text = minus(f"{round(float(value), 2) + 0.0:.2f}")  # + 0.0: no minus before zero
+        axis.text(column, row, text, ha="center", va="center", fontsize=fontsize, color=colour)
 
 
 def minus(text: str) -> str:
