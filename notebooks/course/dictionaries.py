@@ -16,7 +16,11 @@ from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dhmd import DHMD
 
-FACTORS = ("sentiment", "topic", "duration")  # said by all modalities; by the words alone; by the length of all streams
+FACTORS = (
+    "sentiment",
+    "topic",
+    "duration",
+)  # expressed by all modalities; by the words alone; by the length of all streams
 USED = 0.001  # an activation below this counts as none
 Activations = dict[str, Float[np.ndarray, "clip atom"]]  # by modality
 
@@ -33,7 +37,7 @@ def activations(model: DHMD, split: FeatureSplit) -> dict[str, Activations]:
 def explained(
     shares: Float[np.ndarray, "clip atom"], factors: Float[np.ndarray, "clip _"]
 ) -> Float[np.ndarray, "atom"]:
-    """The part of each atom's variance over clips that a line through the factor explains; 0 for an idle atom."""
+    """The share of each atom's variance over clips that a linear fit to the factor explains; 0 for an idle atom."""
     inputs = np.column_stack([factors, np.ones(len(factors))])
     missed = np.square(shares - inputs @ np.linalg.lstsq(inputs, shares, rcond=None)[0]).sum(axis=0)
     variance = np.square(shares - shares.mean(axis=0)).sum(axis=0)
@@ -78,16 +82,16 @@ def ridge(shares: Float[np.ndarray, "clip atom"], target: Float[np.ndarray, " cl
     return np.linalg.solve(products + penalty * np.eye(len(products)), inputs.T @ (target - target.mean()))
 
 
-def correlation(said: Float[np.ndarray, " clip"], truth: Float[np.ndarray, " clip"]) -> float:
-    """Pearson's; 0 for a reader that says the same of every clip."""
-    return float(np.corrcoef(said, truth)[0, 1]) if np.ptp(said) > 1e-9 else 0.0
+def correlation(predicted: Float[np.ndarray, " clip"], truth: Float[np.ndarray, " clip"]) -> float:
+    """Pearson's correlation; 0 for a constant prediction."""
+    return float(np.corrcoef(predicted, truth)[0, 1]) if np.ptp(predicted) > 1e-9 else 0.0
 
 
 def agreement(shares: Activations) -> tuple[float, float]:
     """How much of their activation two modalities spend on the same atoms, for one clip and for two different clips.
 
     Σ_i min(w_i, v_i), which is 1 for equal and 0 for disjoint activations; means over clips and pairs of modalities.
-    The second number is what agreement means when it says nothing about the clip.
+    The second number is the agreement of atoms that say nothing about the clip.
     """
     own, other = [], []
     for one, two in combinations(shares.values(), 2):

@@ -44,7 +44,7 @@ class Audit:
     config: DMDConfig = field(default_factory=audit_config)
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=10))
     clips: int = CLIPS
-    label_noise: float = 0.0  # standard deviation of what one annotator's labels are off, in training alone
+    label_noise: float = 0.0  # standard deviation of the noise on the training labels
 
     @property
     def labels(self) -> str:
@@ -101,7 +101,7 @@ def _run(plan: Audit, task: Task) -> list[Record]:
 def audit_run(rule: str, planted: str, seed: int, plan: Audit) -> list[Record]:
     """One training run; one record for each space, of means over the test clips.
 
-    It is read after the last epoch: the epoch of the lowest validation error would be another one for every rule.
+    The model is measured after the last epoch, because the epoch of the lowest validation error differs between rules.
     """
     world = audit_world(planted, seed, plan.clips, plan.label_noise)
     seed_everything(seed)

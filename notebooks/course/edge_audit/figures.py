@@ -1,4 +1,4 @@
-"""What was learned beside the truth: mean edges of every rule in every world, and what the taught gain."""
+"""Learned edges beside the truth: the means of every rule in every world, and what the students gain."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def _matrix(axis: Axes, shares: Shares, planted: str) -> None:
 
 
 def draw_gains(records: Records, space: str, rules: Sequence[str], title: str) -> Figure:
-    """The error of the weak modalities' own heads less that without distillation: a dot each seed, a line the mean.
+    """The error of the weak modalities' own heads, minus that without distillation: a dot per seed, a line at the mean.
 
-    Left of zero the lessons helped.
+    To the left of zero distillation helped.
     """
     worlds = values(records, "planted")
     figure = Figure(figsize=(2.5 * len(worlds) + 1.2, 0.9 + 0.36 * len(rules)), layout="constrained")

@@ -1,4 +1,4 @@
-"""The tables of an edge audit, from its records: who teaches, and whether the taught gain."""
+"""The tables of an edge audit, made from its records: who teaches, and whether the students gain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_records(file: str | Path) -> list[dict[str, Any]]:
 
 
 def in_order(records: Records, rules: Sequence[str]) -> list[Mapping[str, Any]]:
-    """By labels, space, planted modality, rule and seed, however the runs came."""
+    """Sorted by labels, space, planted modality, rule and seed."""
     orders = {"labels": LABELS, "space": SPACES, "planted": MODALITIES, "rule": tuple(rules)}
     places = lambda record: [order.index(record[name]) for name, order in orders.items()]
     return sorted(records, key=lambda record: (places(record), float(record["seed"])))
@@ -35,12 +35,12 @@ def where(records: Records, **wanted: Any) -> list[Mapping[str, Any]]:
 
 
 def values(records: Records, name: str) -> list[Any]:
-    """The different ones, in the order in which they first appear."""
+    """The distinct values of a field, in order of first appearance."""
     return list(dict.fromkeys(record[name] for record in records))
 
 
 def teachers(records: Records, space: str) -> list[dict[str, Any]]:
-    """For each rule that distils, over all worlds and seeds: how the edges of one space end."""
+    """For each rule that distils: where the edges of one space end up, over all worlds and seeds."""
     rows = []
     for rule in values(records, "rule"):
         if rule == OFF:

@@ -32,7 +32,7 @@ def shades(answering: str) -> Colormap:
 def draw_questions(
     world: ToyWorld, split: str, clip: int, words: Sequence[str], frames: Sequence[int], weights: Map
 ) -> Figure:
-    """Words ask, frames of the clip's face answer: one line for each entry of the map, as wide as it is large."""
+    """Words ask, frames of the clip's face answer: one line for each entry of the map, wider for larger ones."""
     figure = Figure(figsize=(6.2, 3), layout="constrained")
     axis = figure.subplots()
     above, below = np.linspace(-1.6, 1.6, len(words)), np.linspace(-3.0, 3.0, len(frames))
@@ -59,7 +59,7 @@ def draw_questions(
 def draw_weights(
     maps: dict[str, Map], title: str, answering: str, rows: Sequence[str], columns: Sequence[str], right: Sequence[int]
 ) -> Figure:
-    """Small maps beside each other, with their numbers; dark is 1. `right`: the column to frame, for each row."""
+    """Small maps side by side, with their numbers; dark is 1. `right`: the column to frame, for each row."""
     figure, axes = row_of_panels(len(maps), title, 1.0 + 0.36 * len(rows), sharey=True)
     for axis, (name, weights) in zip(axes, maps.items()):
         axis.imshow(weights, cmap=shades(answering), vmin=0, vmax=1, aspect="auto")
@@ -155,9 +155,9 @@ def mark_event(axis: Axes, truth: dict) -> None:
 def draw_pairs(
     panels: dict[str, tuple[dict[str, float], dict[str, float]]], names: tuple[str, str], title: str
 ) -> Figure:
-    """Panels of bars in pairs: a value in the colour of the first word of its name, under it its control in grey.
+    """Panels of bars in pairs: a value in the colour of the first word of its name, and below it its control in grey.
 
-    All panels have the same names. The dashed line is at 1, where a value says nothing.
+    All panels have the same names. The dashed line marks 1, the level of chance.
     """
     rows = len(next(iter(panels.values()))[0])
     figure, axes = row_of_panels(len(panels), title, 1.2 + 0.36 * rows, sharey=True)

@@ -25,8 +25,8 @@ def draw_clip(
 ) -> Figure:
     """One clip: the face at its telling word, the words in time, the moving channels of face and voice.
 
-    The title tells the true sentiment and, if given, the predicted one; with reveal=False neither it nor what each
-    modality expresses is told.
+    The title gives the true sentiment and the prediction, if there is one. With reveal=False the true sentiment and
+    what each modality expresses stay hidden.
     """
     truth = {name: values[clip] for name, values in world.truth[split].items()}
     data = world.splits[split]
@@ -61,7 +61,7 @@ def _draw_channels(axis: Axes, world: ToyWorld, split: str, clip: int, modality:
 
 
 def _draw_words(axis: Axes, words: list[str], truth: dict) -> None:
-    """Each word over the time at which it is said; long sentences alternate between two heights."""
+    """Writes each word at the time it is said, alternating between two heights."""
     telling = truth["telling_word"] - 1  # the first token is [CLS]
     for place, word in enumerate(words):
         middle = (truth["word_starts"][place + 1] + truth["word_ends"][place + 1]) / 2

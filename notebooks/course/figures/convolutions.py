@@ -1,4 +1,4 @@
-"""A temporal convolution at work, and the chain of stages that it opens."""
+"""A temporal convolution at work, and the chain of stages that it begins."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_kernel(
     title: str,
     colour: str,
 ) -> Figure:
-    """One channel above, below it what a "valid" convolution with `kernel` makes of it; each output under its window.
+    """One channel above and its "valid" convolution with `kernel` below, each output under its window.
 
     The first and the strongest output are shown with their windows; the steps that are lost are hatched. From `length`
     on the stream is padding.

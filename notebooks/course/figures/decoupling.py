@@ -1,4 +1,4 @@
-"""The decoupling as a picture, and what was read from its parts."""
+"""The decoupling as a picture, and what probes read from its parts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ARROWS = [
     *(("X", "E com"), ("X", "E prt"), ("E com", "com"), ("E prt", "prt"), ("com", "D"), ("prt", "D"), ("D", "back")),
     *(("back", "E again"), ("E again", "again")),
 ]
-# Loss -> (the corners of its dashed line, where its label stands, the label).
+# Loss -> (the corners of its dashed line, the position of its label, the label).
 LOSSES = {
     "reconstruction": (
         [(0.9, MIDDLE + 0.62), (0.9, 6.25), (12.4, 6.25), (12.4, MIDDLE + 0.62)],
@@ -48,7 +48,7 @@ HALF_WIDTH, HALF_HEIGHT, STEP = 0.62, 0.42, 0.09
 def draw_decoupling(lit: Collection[str] = tuple(LOSSES)) -> Figure:
     """One modality on its way through the decoupling (slides: Fig. 6), and the place of each loss.
 
-    Stacks in the colours of language, vision and audio are there once for each modality. Losses in `lit` are dark.
+    A stack in the colours of language, vision and audio exists once per modality. Losses in `lit` are dark.
     """
     if unknown := set(lit) - set(LOSSES):
         raise ValueError(f"unknown loss {sorted(unknown)[0]!r}; a loss is one of {', '.join(LOSSES)}")
@@ -71,7 +71,7 @@ def draw_decoupling(lit: Collection[str] = tuple(LOSSES)) -> Figure:
 
 
 def _box(axis: Axes, x: float, y: float, label: str, kind: str) -> None:
-    """Features have square corners, modules round ones; a stack is one thing for each modality."""
+    """Features have square corners, modules round ones; a stack stands for one of each modality."""
     corners = "square,pad=0" if kind == "stream" else "round,pad=0,rounding_size=0.25"
     colours = [MODEL] if kind == "shared" else [COLOURS[m] for m in reversed(MODALITIES)]
     for place, colour in enumerate(colours):

@@ -23,7 +23,7 @@ CLASSES = np.arange(-3, 4)
 def draw_lookup(
     steps: Float[np.ndarray, "word atom"], shares: Float[np.ndarray, " atom"], words: Sequence[str], title: str
 ) -> Figure:
-    """One clip asks the dictionary: the score of each atom at each word, the highest of each column, its share."""
+    """One lookup: the score of each atom at each word, the highest score of each atom, and its share."""
     figure = Figure(figsize=(7, 1.9 + 0.17 * len(words)), layout="constrained")
     heat, best, share = figure.subplots(3, 1, sharex=True, height_ratios=(0.2 * len(words), 1, 1))
     heat.imshow(steps, cmap="Purples", aspect="auto")
@@ -42,10 +42,10 @@ def draw_lookup(
 
 
 def draw_activations(panels: Mapping[str, Activations], sentiment: Float[np.ndarray, " clip"], title: str) -> Figure:
-    """Mean activation of each atom in each sentiment class: one row of pictures for each panel, one column each stream.
+    """Mean activation of each atom in each sentiment class: one row for each panel, one column for each modality.
 
-    An atom has one place in a row, for all three modalities: those that prefer negative clips stand on the left. Atoms
-    that nobody uses are left out.
+    Atoms have the same order in all three modalities: those that prefer negative clips are on the left. Unused atoms
+    are left out.
     """
     figure = Figure(figsize=(7, 0.9 + 1.45 * len(panels)), layout="constrained")
     grid = figure.subplots(len(panels), len(MODALITIES), squeeze=False, sharey=True)
@@ -64,7 +64,7 @@ def draw_activations(panels: Mapping[str, Activations], sentiment: Float[np.ndar
 
 
 def by_sentiment(shares: Activations, sentiment: Float[np.ndarray, " clip"]) -> Int[np.ndarray, " used"]:
-    """The atoms that somebody uses, by the mean sentiment of the clips that activate them, all modalities together."""
+    """The used atoms, ordered by the mean sentiment of the clips that activate them in any modality."""
     mass = sum(shares.values())
     mean = sentiment @ mass / np.maximum(mass.sum(axis=0), 1e-9)
     used = np.flatnonzero(mass.mean(axis=0) > 1e-3)
@@ -74,7 +74,7 @@ def by_sentiment(shares: Activations, sentiment: Float[np.ndarray, " clip"]) -> 
 def draw_atom(
     world: ToyWorld, split: str, shares: Activations, atom: int, modality: str, title: str, count: int = 4
 ) -> Figure:
-    """The clips that activate an atom most, with their faces and sentences, and its activation over the sentiment."""
+    """The clips that activate an atom most, with their faces and sentences, and its activation against sentiment."""
     figure = Figure(figsize=(7, 3.7), layout="constrained")
     faces, plot = figure.subfigures(2, 1, height_ratios=(1.25, 1))
     for axis, clip in zip(faces.subplots(1, count), (-shares[modality][:, atom]).argsort()[:count], strict=True):
@@ -110,7 +110,7 @@ def draw_ablation(
 ) -> Figure:
     """One row for each setting, one panel for each measure, one dot for each seed, a bar at their mean.
 
-    marked: the setting that all others differ from by one thing. measures: name in the table -> title of its panel.
+    marked: the setting from which all others differ in one factor. measures: name in the table -> title of its panel.
     """
     figure, axes = row_of_panels(len(measures), title, 1.0 + 0.24 * len(table), sharey=True)
     places = -np.arange(len(table))

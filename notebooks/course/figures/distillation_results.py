@@ -22,9 +22,9 @@ TARGET_MARKERS = dict(zip(MODALITIES, "osD", strict=True))
 def draw_label_curves(
     counts: Sequence[int], errors: dict[str, dict[str, Curve]], title: str, constant: float
 ) -> Figure:
-    """One panel for each student: its test MAE over the labels it was given, one line for each way to train it.
+    """One panel for each student: its test MAE against the number of labels, one line for each way to train it.
 
-    errors: student -> name of the way -> (number of labels, world). The last way is the one that the figure is about.
+    errors: student -> way of training -> (number of labels, world). The last way is highlighted.
     """
     figure, axes = row_of_panels(len(errors), title, 3.2, sharey=True)
     places = range(len(counts))
@@ -43,7 +43,7 @@ def draw_label_curves(
 
 
 def draw_directions(changes: dict[str, dict[str, Float[Tensor, " world"]]], title: str) -> Figure:
-    """A group of bars for each kind of world, a bar for each teacher, in its colour: the change that it brings."""
+    """A group of bars for each kind of world, a bar for each teacher, in its colour: the change in error."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axis = figure.subplots()
     for place, (world, teachers) in enumerate(changes.items()):
@@ -65,7 +65,7 @@ def draw_directions(changes: dict[str, dict[str, Float[Tensor, " world"]]], titl
 def draw_weight_curves(
     weights: Sequence[float], changes: dict[str, Float[Tensor, "weight world source target"]], title: str
 ) -> Figure:
-    """One panel for each kind of world: what each of the six arrows does to its student, over the arrow's weight."""
+    """One panel for each kind of world: the effect of each arrow on its student, against the arrow's weight."""
     figure, axes = row_of_panels(len(changes), title, 3.8, sharey=True)
     for axis, (world, change) in zip(axes, changes.items(), strict=True):
         axis.axhline(0, color=INK, linewidth=0.8)

@@ -25,7 +25,7 @@ Place = tuple[str, int]  # a sample: modality and clip
 
 
 def on_circle(degrees: Sequence[int]) -> Float[Tensor, "sample 2"]:
-    """Unit vectors at these angles, counted from the right against the clock."""
+    """Unit vectors at these angles, counter-clockwise from the right."""
     turn = torch.deg2rad(torch.tensor(degrees, dtype=torch.float32))
     return torch.stack([turn.cos(), turn.sin()], dim=1)
 
@@ -74,7 +74,7 @@ def draw_triplets(
 ) -> Figure:
     """One sample, ringed, with lines to the positive and the negative of each pair; an arrow shows where it moves.
 
-    step: minus the gradient of the loss by the anchor's vector, drawn unless it is tiny.
+    step: minus the gradient of the loss with respect to the anchor's vector, drawn unless it is tiny.
     """
     figure = Figure(figsize=(4.6, 4.8), layout="constrained")
     axis = figure.subplots()
@@ -111,7 +111,7 @@ def _legend(figure: Figure, labels: Float[Tensor, "clip"], modalities: Sequence[
 def draw_floors(
     panels: Mapping[str, tuple[Float[Tensor, "pair"], Float[Tensor, "pair"], Float[Tensor, "pair"]]], title: str
 ) -> Figure:
-    """For pairs of classes (label distance, cosine distance, margin): how far apart they are, and what was asked."""
+    """For pairs of classes (label distance, cosine distance, margin): how far apart they are, and should be."""
     figure, axes = row_of_panels(len(panels), title, 3.1, sharey=True)
     for axis, (name, (apart, distances, margins)) in zip(axes, panels.items(), strict=True):
         axis.plot(apart, distances, "o", color=MODEL, alpha=0.45, markeredgewidth=0)

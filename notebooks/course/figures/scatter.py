@@ -23,7 +23,7 @@ def draw_scatters(
 ) -> Figure:
     """One panel for each entry title -> (x, y, colour), all on the same scale, with the diagonal x = y.
 
-    labels: of the x axis, and of the y axis. marked: a name, and which of the dots are drawn as crosses and in front.
+    labels: of the x axis and the y axis. marked: a name, and which dots to draw as crosses, in front of the others.
     """
     height = (1.0 if marked is None else 1.3) + 6.2 / len(panels)
     figure, axes = row_of_panels(len(panels), title, height, sharex=True, sharey=True)

@@ -1,4 +1,4 @@
-"""Predicted against true sentiment, with everything that the scores count."""
+"""Predicted against true sentiment, with all that the scores count."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EDGE = 4.2  # of both axes; predictions beyond are drawn on the rim
 def draw_scores(
     predictions: Float[np.ndarray, "clips"], labels: Float[np.ndarray, "clips"], title: str, colour: str = MODEL
 ) -> Figure:
-    """Each clip a point, and the regions that the scores are about.
+    """Each clip is a point; the regions behind the points are what the scores count.
 
     On the dashed diagonal the error is zero; in a square along it the class of seven is right; in the shaded quarters
     the sign is wrong, and these clips are crosses.

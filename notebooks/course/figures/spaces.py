@@ -21,11 +21,11 @@ SENTIMENT = {"cmap": "coolwarm", "vmin": SENTIMENT_RANGE[0], "vmax": SENTIMENT_R
 
 
 def tsne(points: Float[np.ndarray, "point width"], perplexity: int = 30, seed: int = 0) -> np.ndarray:
-    """A map of the points, (point, 2), that keeps who is whose neighbour. Distances between groups mean nothing.
+    """A map of the points, (point, 2), that preserves neighbourhoods. Distances between groups mean nothing.
 
-    perplexity: about how many neighbours each point tries to keep. Its numbers differ from machine to machine.
+    perplexity: roughly how many neighbours each point tries to keep. The numbers differ from machine to machine.
     """
-    with threadpool_limits(1):  # on a busy machine its threads wait for each other, twenty times as long
+    with threadpool_limits(1):  # on a busy machine its threads wait for each other, up to twenty times as long
         return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(points)
 
 
@@ -39,10 +39,10 @@ def draw_spaces(
     perplexity: int = 30,
     columns: int = 2,
 ) -> Figure:
-    """One t-SNE map for each panel: every clip three times, its modality's marker, coloured by sentiment if given.
+    """One t-SNE map for each panel: every clip three times, with its modality's marker, coloured by sentiment if given.
 
-    Without a sentiment the modality gives the colour. views: what each stream shows of the sentiment, drawn as it is in
-    a last panel. marked: a clip whose three points get a ring.
+    Without a sentiment the modality gives the colour. views: what each stream shows of the sentiment, drawn without
+    t-SNE in a last panel. marked: a clip whose three points get a ring.
     """
     count = len(panels) + (views is not None)
     rows = -(-count // columns)
@@ -78,7 +78,7 @@ def draw_maps(
 
 
 def draw_draws(values: Mapping[str, Float[np.ndarray, " draw"]], title: str, what: str) -> Figure:
-    """How a score is spread over many draws of the same thing: one outline for each name."""
+    """The distribution of a score over repeated draws, one outline for each name."""
     figure = Figure(figsize=(6, 2.8), layout="constrained")
     axis = figure.subplots()
     bins = np.histogram_bin_edges(np.concatenate(list(values.values())), bins=30)
@@ -95,7 +95,7 @@ def draw_draws(values: Mapping[str, Float[np.ndarray, " draw"]], title: str, wha
 def draw_scores(
     values: Float[np.ndarray, "row group modality"], rows: Sequence[str], groups: Sequence[str], title: str
 ) -> Figure:
-    """A table of scores with their numbers, one group of three columns beside the other; dark near 1, white below 0."""
+    """A table of scores with their numbers, in groups of three columns; dark near 1, white below 0."""
     figure, axes = row_of_panels(len(groups), title, 1.3 + 0.32 * len(rows), sharey=True)
     for axis, group, name in zip(axes, values.swapaxes(0, 1), groups, strict=True):
         axis.imshow(group, cmap="Purples", aspect="auto", vmin=0, vmax=1)

@@ -26,7 +26,7 @@ def draw_switched(
     *,
     hidden: bool = False,
 ) -> Figure:
-    """One clip: the truth and two predictions on the axis of sentiment; below, who looks at which word.
+    """One clip: the truth and two predictions on the axis of sentiment; below, which word each modality looks at.
 
     everything, now: the prediction from all streams, and from those that are on. attention: likewise the shares of the
     words. telling: the place of the word that carries the feeling. hidden: the words themselves are switched off.

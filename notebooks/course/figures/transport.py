@@ -17,7 +17,7 @@ FIRST, SECOND = COLOURS["language"], COLOURS["audio"]
 def draw_transport(
     x: Float[ndarray, "n 2"], y: Float[ndarray, "m 2"], plan: Float[ndarray, "n m"], title: str
 ) -> Figure:
-    """Two clouds in the plane with lines as wide as the mass that goes along them, and the plan as a matrix."""
+    """Two clouds in the plane with lines as wide as the mass that moves along them, and the plan as a matrix."""
     figure = Figure(figsize=(7, 3.3), layout="constrained")
     plane, matrix = figure.subplots(1, 2, width_ratios=(1.15, 1))
     for i, start in enumerate(x):
@@ -37,7 +37,7 @@ def draw_transport(
 
 
 def draw_plan(axis: Axes, plan: Float[ndarray, "n m"]) -> None:
-    """The plan in percent of all mass, with what its rows and columns add up to beside them."""
+    """The plan in percent of all mass, with the sums of its rows and columns beside them."""
     rows, columns = plan.shape
     axis.imshow(plan, cmap="Purples", vmin=0, vmax=1 / rows)
     for i in range(rows):

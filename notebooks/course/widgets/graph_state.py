@@ -24,7 +24,7 @@ PAIRS = [(i, j) for j in range(3) for i in range(3) if i != j]  # (source, targe
 
 
 def one_teacher(teacher: str) -> Matrix:
-    """The teacher's two edges share a strength of 1; nobody else teaches."""
+    """The teacher's two edges share a strength of 1; no other modality teaches."""
     return [[0.5 * (source == teacher != target) for target in MODALITIES] for source in MODALITIES]
 
 
@@ -51,7 +51,7 @@ def by_errors(errors: Mapping[str, float]) -> Matrix:
 
 
 def strengths_of(preset: Preset, errors: Mapping[str, float]) -> Matrix | None:
-    """errors: modality -> error of its own head, in the space whose graph is asked for."""
+    """errors: modality -> error of its own head, in the space of this graph."""
     return preset(errors) if callable(preset) else preset
 
 

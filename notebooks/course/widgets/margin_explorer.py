@@ -42,7 +42,7 @@ class Situation:
     samples: Samples
     loss: float
     triplets: list[Triplet]  # those whose anchor is the moved sample
-    step: Float[Tensor, "2"]  # minus the gradient of the loss by the moved sample: where descent moves it
+    step: Float[Tensor, "2"]  # minus the gradient with respect to the moved sample: where descent moves it
 
     @property
     def active(self) -> list[Triplet]:
@@ -69,7 +69,7 @@ class MarginExplorer:
         self.box.add_class("margin-explorer")
 
     def situation(self, angle: int, margin: float, kind: str) -> Situation:
-        """What the package computes with the paper's set S when the moved sample stands at `angle` (in degrees)."""
+        """What the package computes with the paper's set S when the moved sample is at `angle` (in degrees)."""
         modality, clip = ANCHOR
         samples = {m: on_circle(DEGREES[m]) for m in MODALITIES}
         samples[modality][clip] = on_circle([angle])[0]

@@ -1,4 +1,4 @@
-"""Switch streams off, and see what becomes of a prediction and of the attention on the words."""
+"""Switch streams off, and see how a prediction and the attention on the words change."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ModalitySwitch:
         return tuple(m for m, switch in self.switches.items() if switch.value)
 
     def read(self, clip: int, on: tuple[str, ...]) -> Reading:
-        """What the model says of one clip, and the share of each word in the attention of face and voice.
+        """The prediction for one clip, and the share of each word in the attention of face and voice.
 
         The shares are of the last layer, averaged over the heads and the real frames of the clip.
         """

@@ -29,7 +29,7 @@ class PaperOrCode:
     def outcome(self, name: str, source: DMDConfig) -> dict[str, float]:
         """Total loss, first prediction and number of parameters of a fresh model with one field taken from `source`.
 
-        All models start from the same weights, as far as they have the same ones.
+        All models start from the same weights, as far as their shapes agree.
         """
         torch.manual_seed(0)
         model = DMD(self.code.replace(**{name: getattr(source, name)})).eval()

@@ -16,7 +16,7 @@ SHOWN = {"mae": "MAE", "corr": "Corr", "acc2": "ACC2", "f1": "F1", "acc7": "ACC7
 
 
 class ScoreExplorer:
-    """Two sliders: every prediction is multiplied by `scale`, then `shift` is added. The scores are told anew."""
+    """Two sliders: every prediction is multiplied by `scale`, then `shift` is added. The scores are computed again."""
 
     def __init__(self, predictions: Float[np.ndarray, "clips"], labels: Float[np.ndarray, "clips"], colour: str):
         self.predictions, self.labels, self.colour = predictions, labels, colour

@@ -1,4 +1,4 @@
-"""Move a point and change ε: what becomes of the transport plan, its cost and its marginals?"""
+"""Move a point and change ε: how do the transport plan, its cost and its marginals change?"""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TransportExplorer:
         self.box.add_class("transport-explorer")
 
     def start_cloud(self) -> None:
-        """Puts x1 where it stands in the chosen cloud."""
+        """Moves x1 to its place in the chosen cloud."""
         self.across.value, self.up.value = CLOUDS[self.cloud.value][0][0]
         self.show()
 
