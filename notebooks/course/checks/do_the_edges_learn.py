@@ -55,14 +55,11 @@ def edges_with_nobody(answer: Callable) -> None:
     without, with_nobody = scores.masked_fill(loops, -torch.inf), scores.masked_fill(loops, 0.0)
     columns, rows = (with_nobody.softmax(dim=dim).masked_fill(loops, 0.0) for dim in (0, 1))
     six = without.flatten().softmax(dim=0).view(3, 3)
+    forced, kept = without.softmax(dim=0), scores.softmax(dim=0).masked_fill(loops, 0.0)
     mistakes = {
-        "each student's two edges sum to 1: “nobody”, who scores 0, is missing from the softmax": without.softmax(
-            dim=0
-        ),
+        "each student's two edges sum to 1: “nobody”, who scores 0, is missing from the softmax": forced,
         "that is a softmax over the students of each teacher, a row": rows,
-        "the diagonal of the scores was left as it is; “nobody” scores 0": scores.softmax(dim=0).masked_fill(
-            loops, 0.0
-        ),
+        "the diagonal of the scores was left as it is; “nobody” scores 0": kept,
         "that is one softmax over all six edges; each student has its own": six,
     }
     rule_out(got, mistakes, 1e-4)

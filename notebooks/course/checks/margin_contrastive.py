@@ -69,8 +69,13 @@ def paper_pairs(answer: Callable) -> None:
     )
     _compare(positive, same_class & ~same_modality, "positive")
     _compare(negative, ~same_class & same_modality, "negative")
-    more = torch.tensor([-2.6, 2.6, -0.4, 0.4]).repeat(3), torch.arange(3).repeat_interleave(4)
-    positive, negative = map(torch.as_tensor, answer(*more))
+    _twelve_samples(answer)
+
+
+def _twelve_samples(answer: Callable) -> None:
+    """A second example, of three modalities."""
+    labels, modality = torch.tensor([-2.6, 2.6, -0.4, 0.4]).repeat(3), torch.arange(3).repeat_interleave(4)
+    positive, negative = map(torch.as_tensor, answer(labels, modality))
     expect(
         tuple(positive.shape) == (12, 12), f"for 12 samples positive should be (12, 12), got {tuple(positive.shape)}"
     )
@@ -78,8 +83,8 @@ def paper_pairs(answer: Callable) -> None:
         not positive[0, 5] and positive[2, 7],
         "−2.6 and 2.6 are far apart, and −0.4 and 0.4 are both in class 0: round to the nearest whole number",
     )
-    _compare(positive, _same(more[0].round()) & ~_same(more[1]), "positive")
-    _compare(negative, ~_same(more[0].round()) & _same(more[1]), "negative")
+    _compare(positive, _same(labels.round()) & ~_same(modality), "positive")
+    _compare(negative, ~_same(labels.round()) & _same(modality), "negative")
 
 
 def _same(x: Shaped[Tensor, "sample"]) -> Bool[Tensor, "sample sample"]:
