@@ -21,10 +21,15 @@ _HOMES = {
     "LateFusion": "dmdlite.models.late_fusion",
     "ConventionalDistillation": "dmdlite.models.conventional_distillation",
     "Unimodal": "dmdlite.models.unimodal",
+    "Recipe": "dmdlite.models.registry",
     "build": "dmdlite.models.registry",
     "load_features": "dmdlite.data.features",
     "toy_world": "dmdlite.data.toy",
+    "plain_loop": "dmdlite.training.loop",
     "train": "dmdlite.training.trainer",
+    "evaluate": "dmdlite.training.runs",
+    "predict": "dmdlite.training.runs",
+    "compare": "dmdlite.experiments.compare",
 }
 __all__ = ["MODALITIES", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", *_HOMES]
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import dmdlite
+from course.edge_audit.audit import true_edges
 from course.figures.graphs import draw_graphs
 from course.widgets import graph_views as views
 from course.widgets.graph_editor import GraphEditor
@@ -18,7 +19,6 @@ from course.widgets.graph_state import (
     preset_name,
     read_graph,
     space_inputs,
-    true_edges,
 )
 from course.widgets.graph_training import HEADS, Lessons, Outcome, editor_config
 from dmdlite.components.edge_learning import advantage, edges_of

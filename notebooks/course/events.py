@@ -45,7 +45,7 @@ def elsewhere(
 ) -> Bool[Tensor, "clip step"]:
     """For each clip a stretch as long as its event, at a random place among the real steps, away from the event.
 
-    Where there is no room for one, nothing is true.
+    All False where there is no room for one.
     """
     generator = torch.Generator().manual_seed(seed)
     stretch = torch.zeros_like(event)

@@ -84,7 +84,7 @@ class AttentionReader:
     def open(self, clip: int) -> None:
         """The words of another clip; its telling word is chosen."""
         said = self.spoken(clip)
-        # A button is known by its label, so the second "a" of a sentence needs one of its own.
+        # Buttons are told apart by their labels, so the second "a" of a sentence needs its own.
         earlier = [said[:place].count(word) for place, word in enumerate(said)]
         labels = [f"{word} ({count + 1})" if count else word for word, count in zip(said, earlier)]
         self.words.unobserve(self.show, names="value")

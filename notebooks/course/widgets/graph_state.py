@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course.edge_audit.rules import UNIFORM
 from dmdlite.components.edge_learning import advantage, edges_of
 from dmdlite.components.graph_distillation import logit_difference
 from dmdlite.components.streams import TimeMeans, Vectors
@@ -23,7 +24,7 @@ PAIRS = [(i, j) for j in range(3) for i in range(3) if i != j]  # (source, targe
 
 
 def one_teacher(teacher: str) -> Matrix:
-    """The teacher's two edges share a strength of 1; nobody else teaches."""
+    """The teacher's two edges share a strength of 1; no other modality teaches."""
     return [[0.5 * (source == teacher != target) for target in MODALITIES] for source in MODALITIES]
 
 
@@ -31,7 +32,7 @@ _published = DMDConfig.official().graph_priors
 PRESETS: dict[str, Matrix | None] = {  # name -> strengths, rows teach columns; None: all six are left to learn
     "learned": None,
     "no distillation": SWITCHED_OFF,
-    "uniform": [[(i != j) / 6 for j in range(3)] for i in range(3)],
+    "uniform": UNIFORM,
     "language teaches": one_teacher("language"),
     "vision teaches": one_teacher("vision"),
     "audio teaches": one_teacher("audio"),
@@ -43,11 +44,6 @@ BY_HAND = "set by hand"
 Preset = Matrix | None | Callable[[Mapping[str, float]], Matrix]  # strengths may depend on the errors of the heads
 
 
-def true_edges(reliability: Mapping[str, float]) -> Matrix:
-    """The truth of a toy world: every modality is taught by those that see the sentiment better, a third each edge."""
-    return [[(reliability[i] > reliability[j]) / 3 for j in MODALITIES] for i in MODALITIES]
-
-
 def by_errors(errors: Mapping[str, float]) -> Matrix:
     """What `edge_learning="errors"` makes of the errors of the three heads of a space."""
     evidence = advantage(torch.tensor([errors[m] for m in MODALITIES]))
@@ -55,7 +51,7 @@ def by_errors(errors: Mapping[str, float]) -> Matrix:
 
 
 def strengths_of(preset: Preset, errors: Mapping[str, float]) -> Matrix | None:
-    """errors: modality -> error of its own head, in the space whose graph is asked for."""
+    """errors: modality -> error of its own head, in the space of this graph."""
     return preset(errors) if callable(preset) else preset
 
 
