@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all."""
+"""Files and folders that are whole or absent: each is written under a draft name and then renamed."""
 
 from __future__ import annotations
 
@@ -12,33 +12,32 @@ from pathlib import Path
 from typing import Any
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Writes a draft next to `path` and renames it, so that an interruption leaves the old file or none."""
-    draft = Path(f"{path}.unfinished")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+def write_bytes(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(content)
+    os.replace(draft, path)
 
 
-def write_text(path: str | Path, content: str) -> None:
-    write_bytes(path, content.encode("utf-8"))
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: str | Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
-    """A draft folder to fill, which takes the place of `path` (new or an empty folder) when the block ends well."""
-    path = Path(path).resolve()
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A draft folder, renamed to `path` at the end of the block; if the block fails, the draft is removed.
+
+    `path` must be absent or an empty folder (OSError otherwise). Everybody may read what the block has written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield draft
-        draft.chmod(0o755)
+        for entry in (draft, *draft.rglob("*")):
+            entry.chmod(0o755 if entry.is_dir() else 0o644)  # private until now, by tempfile and by safetensors
         if path.exists():
             path.rmdir()
         os.rename(draft, path)
