@@ -308,13 +308,13 @@ def test_bad_input_is_one_sentence_and_touches_nothing(splits, config, tmp_path,
 def test_a_folder_that_holds_something_else_is_left_alone(whole, splits, config, tmp_path, what):
     folder, training, data, settings = whole[1], QUICK, splits, {}
     words = {
-        "budget": "training.epochs is 2 there and 5 here",
+        "budget": "training.epochs is 2 there and 1 here",
         "config": "config.shared.width",
         "data": "on other data",
     }
     words |= {"settings": "loss_weights", "a run": "already holds another run", "foreign": "holds no run of dmdlite"}
     if what == "budget":
-        training = training.replace(epochs=5)
+        training = training.replace(epochs=1)
     elif what == "config":
         config = config.replace(width=16)
     elif what == "settings":
