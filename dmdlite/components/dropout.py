@@ -23,13 +23,9 @@ class Dropout(nn.Module):
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         if not self.training or not self.drops:
             return x
-        rate = self.rate_for(x)
+        rate = self.rates.reshape(-1, *[1] * (x.ndim - 1)) if self.rates.ndim else self.rate
         keep = torch.rand_like(x) >= rate
         return x * keep / (1 - rate)
-
-    def rate_for(self, x: Tensor) -> float | Tensor:
-        """The rate, or one for each encoder in a shape that broadcasts to x."""
-        return self.rates.reshape(-1, *[1] * (x.ndim - 1)) if self.rates.ndim else self.rate
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"

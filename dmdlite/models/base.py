@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dmdlite.components.language import resolve_language_model
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss, total_loss
+from dmdlite.components.losses import Labels, Logits, Loss, task_loss
 from dmdlite.components.streams import StreamReader, Vector
 from dmdlite.config import MODALITIES, ModelConfig
 
@@ -33,15 +33,12 @@ class ModelOutput:
     edges: dict[str, Float[Tensor, "batch 3 3"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
     fused: Vector | None = None  # the vector of each clip that the prediction is made from
 
-    def with_losses(self, terms: dict[str, Loss], weights: dict[str, float]) -> "ModelOutput":
-        """The same output with the terms of the loss and their weighted sum."""
-        return replace(self, losses=terms, loss=total_loss(terms, weights))
-
     def supervised(self, labels: Labels | None, task: str) -> "ModelOutput":
         """The same output with the task loss of the prediction as the whole loss; without labels there is none."""
-        return (
-            self if labels is None else self.with_losses({"task_final": task_loss(self.prediction, labels, task)}, {})
-        )
+        if labels is None:
+            return self
+        loss = task_loss(self.prediction, labels, task)
+        return replace(self, losses={"task_final": loss}, loss=loss)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dicts of tensors."""

@@ -5,13 +5,13 @@ and finely by *cross-modal dictionary matching*, in a shared dictionary space. N
 matched and how, the weights. They are fields of DHMDConfig; notebook 13 shows how our defaults were chosen.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from torch import nn
 
 from dmdlite.components.dictionary import ContrastiveMatching, Dictionary, DivergenceMatching, Found, MarginMatching
-from dmdlite.components.losses import Labels, Loss
+from dmdlite.components.losses import Labels, Loss, total_loss
 from dmdlite.components.streams import Language, Masks, Stream
 from dmdlite.config import SPACES, DMDConfig, loss_weights
 from dmdlite.models.dmd import DMD, DMDOutput
@@ -76,7 +76,10 @@ class DHMD(DMD):
             "heterogeneous": self.dictionaries["heterogeneous"](vectors),
         }
         out = DHMDOutput(**vars(decoupled), dictionaries=found)
-        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
+        if labels is None:
+            return out
+        terms = self.loss_terms(out, labels)
+        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))
 
     def loss_terms(self, out: DHMDOutput, labels: Labels) -> dict[str, Loss]:
         matching = {f"dictionary_{space}": self.matching[space](x, labels) for space, x in out.dictionaries.items()}

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from dmdlite.components.fast import Dropout
 from dmdlite.components.heads import as_prediction
-from dmdlite.components.losses import Labels, Loss, task_loss, whole_batch
+from dmdlite.components.losses import Labels, Loss, task_loss, total_loss, whole_batch
 from dmdlite.components.streams import Language, Masks, Stream, Streams, Vector, Vectors, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
@@ -86,7 +86,10 @@ class MISA(SavedModel):
         reconstruction = {m: self.reconstruct[m](private[m] + shared[m]) for m in MODALITIES}
         out = MISAOutput(prediction, fused=fused, projected=projected, private=private, shared=shared)
         out = replace(out, reconstruction=reconstruction)
-        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
+        if labels is None:
+            return out
+        terms = self.loss_terms(out, labels)
+        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))
 
     def utterances(self, streams: Streams, mask: Masks | None) -> Vectors:
         """One vector for each stream: the mean of the word vectors, the final states of two recurrent layers."""

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dmdlite.components.heads import ResidualHead
-from dmdlite.components.losses import Labels, Loss, task_loss_where_known
+from dmdlite.components.losses import Labels, Loss, task_loss_where_known, total_loss
 from dmdlite.components.reinforcement import SelfAttentionReaders
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Vector
 from dmdlite.components.transport import sinkhorn_divergence
@@ -107,7 +107,8 @@ class PKDOTTeacher(SavedModel):
         out = self.fuse(prevalent, vectors[self.config.privileged])
         if labels is None:
             return out
-        return out.with_losses({"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}, {})
+        loss = task_loss_where_known(out.prediction, labels, self.config.task)
+        return replace(out, losses={"task_final": loss}, loss=loss)
 
 
 class PKDOT(SavedModel):
@@ -172,7 +173,7 @@ class PKDOT(SavedModel):
                 taught = self.teacher(**streams, mask=mask)
             out, lessons = self.compare(out, taught)
             terms |= lessons
-        return out.with_losses(terms, self.config.loss_weights)
+        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))
 
     def compare(self, out: PKDOTOutput, taught: FusedOutput) -> tuple[PKDOTOutput, dict[str, Loss]]:
         """The distance of student and teacher: L_OT as published, and the error of T-Net."""

@@ -16,7 +16,7 @@ class Dropout(plain.Dropout):
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         if not self.training or not self.drops:
             return x
-        rate = self.rate_for(x)
+        rate = self.rates.reshape(-1, *[1] * (x.ndim - 1)) if self.rates.ndim else self.rate
         return x * (keep_mask(x.shape, rate, x.device) / (1 - rate)).to(x.dtype)
 
 
