@@ -244,18 +244,16 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def score_table(metrics: Mapping[str, Any], scores: Sequence[str]) -> str:
     """Test and validation scores beside those of a constant prediction."""
+    import pandas as pd
+
     from dmdlite.training.metrics import title
 
-    constant = metrics["constant"]
-    answer = constant["prediction"]
+    answer = metrics["constant"]["prediction"]
     always = "constant" if isinstance(answer, list) else f"constant {answer:.1f}"
     rows = {split: metrics[split] for split in ("test", "valid")}
-    rows |= {f"{split}, {always}": constant[split] for split in ("test", "valid")}
-    columns = {score: max(8, len(title(score)) + 2) for score in scores}
-    lines = [f"{'':22s}" + "".join(f"{title(score):>{width}s}" for score, width in columns.items())]
-    for name in sorted(rows):
-        lines.append(f"{name:22s}" + "".join(f"{rows[name][score]:{width}.3f}" for score, width in columns.items()))
-    return "\n".join(lines)
+    rows |= {f"{split}, {always}": metrics["constant"][split] for split in ("test", "valid")}
+    table = pd.DataFrame(rows).T.sort_index()[list(scores)].rename(columns=title)
+    return table.to_string(float_format="{:.3f}".format, col_space=8)
 
 
 if __name__ == "__main__":
