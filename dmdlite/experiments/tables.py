@@ -193,9 +193,14 @@ def _cells(name: str, row: Series, found: Comparison, tested: bool) -> list[str]
 
 
 def spread(row: Any, name: str, sign: str = "", empty: str = "") -> str:
-    """NAME_mean ± NAME_std of a row; a single value has no deviation."""
+    """NAME_mean ± NAME_std of a row."""
     mean, std = row[f"{name}_mean"], row[f"{name}_std"]
-    return empty if pd.isna(mean) else f"{mean:{sign}.3f}" + ("" if pd.isna(std) else f" ± {std:.3f}")
+    return empty if pd.isna(mean) else plus_minus(mean, std, sign)
+
+
+def plus_minus(mean: float, std: float | None, sign: str = "") -> str:
+    """A single value has no deviation."""
+    return f"{mean:{sign}.3f}" + ("" if pd.isna(std) else f" ± {std:.3f}")
 
 
 def missing_markdown(found: Comparison) -> str:
