@@ -415,7 +415,7 @@ def mine(config):
 
 def variant_with(factor):
     """What a notebook holds after its cell has been edited and run."""
-    names = {"DMD": DMD, "__name__": "__main__"}
+    names = {"DMD": DMD, "__name__": "cells"}
     exec(TERM.format(factor=factor), names)
     return {"mine": names["mine"]}
 
