@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+WORKERS ?= 2  # processes that run tests, each with one thread and about 1 GB
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder  # one file, one process; conftest.py has the order
+QUICK := parity components config dictionary edge_learning exercises features metrics misa notebooks pickles setup \
+	structure transformers transport
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)  # Jupyter refuses root otherwise, as in a container
 
-.PHONY: help lab train test bench notebooks models student book samples clean
+.PHONY: help lab train check test bench notebooks models student book samples clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
@@ -23,8 +27,14 @@ lab: $(READY)  ## open the course in JupyterLab
 train: $(READY)  ## train the full DMD on the sample data; prints and saves its scores
 	$(BIN)/python -m dmdlite train
 
+check: $(READY)  ## lint, format, types and the quick tests, within a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(PARALLEL) $(QUICK:%=tests/test_%.py)
+
 test: $(READY)  ## run every test, and every notebook strictly
-	$(BIN)/python -m pytest --nbval tests notebooks
+	$(BIN)/python -m pytest $(PARALLEL) --nbval tests notebooks
 
 # Kept from the conftests above its folder, which are for tests: one thread, and a check of every shape.
 bench: $(READY)  ## measure speed and memory; beside the published code if DMD_REFERENCE names a checkout of it
@@ -44,8 +54,8 @@ book: $(READY)  ## write the course as pages that open offline to build/book
 
 samples: $(READY)  ## draw data_samples again from the toy world
 	rm -rf data_samples/toy
-	$(BIN)/python -c 'from dmdlite.data.toy import write_samples; write_samples("data_samples")'
+	$(BIN)/python notebooks/write_samples.py data_samples
 
 clean:  ## remove .venv and caches; runs/ stays
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

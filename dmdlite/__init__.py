@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from dmdlite import sources  # noqa: F401, reads the code of the library before anybody can edit it
-from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
+from dmdlite.config import MODALITIES, SPACES, DMDConfig, ModelConfig, TrainingConfig
 
 __version__ = "0.1.0"
 
@@ -21,11 +21,17 @@ _HOMES = {
     "LateFusion": "dmdlite.models.late_fusion",
     "ConventionalDistillation": "dmdlite.models.conventional_distillation",
     "Unimodal": "dmdlite.models.unimodal",
+    "Recipe": "dmdlite.models.registry",
+    "build": "dmdlite.models.registry",
     "load_features": "dmdlite.data.features",
     "toy_world": "dmdlite.data.toy",
+    "plain_loop": "dmdlite.training.loop",
     "train": "dmdlite.training.trainer",
+    "evaluate": "dmdlite.training.runs",
+    "predict": "dmdlite.training.runs",
+    "compare": "dmdlite.experiments.compare",
 }
-__all__ = ["MODALITIES", "SPACES", "DMDConfig", "TrainingConfig", *_HOMES]
+__all__ = ["MODALITIES", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,48 @@
-"""Checks a config against its own annotations, so that a wrong field is one clear sentence."""
+"""Checks of configs and names, so that a mistake is answered by one clear sentence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
+from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-NAMES = {str: "a name", dict: "a dict", list: "a matrix", NoneType: "null"}
+KINDS = {str: "a name", dict: "a dict", list: "a matrix", NoneType: "null"}
+SYNONYMS = {  # what other libraries call our fields
+    "lr": "learning_rate",
+    "heads": "attention_heads",
+    "num_heads": "attention_heads",
+    "hidden_size": "width",
+    "num_layers": "layers",
+    "num_epochs": "epochs",
+    "patience": "early_stopping_patience",
+}
+
+
+def suggestion(name: object, choices: Iterable[str]) -> str:
+    """ "; did you mean 'width'?", or nothing if no choice comes close."""
+    choices = [choice for choice in choices if isinstance(choice, str)]
+    close = [SYNONYMS.get(str(name), ""), *get_close_matches(str(name), choices, n=1)]
+    best = next((choice for choice in close if choice in choices), None)
+    return "" if best is None else f"; did you mean {best!r}?"
+
+
+def known(what: str, value: Any, choices: Iterable[Any]) -> Any:
+    """The value, if it is one of the choices. Otherwise raises ValueError with the choices and the closest one."""
+    if value not in (choices := list(choices)):
+        listed = ", ".join(map(repr, choices))
+        raise ValueError(f"{what} must be one of {listed}, got {value!r}{suggestion(value, choices)}")
+    return value
+
+
+def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
+    """Raises ValueError if a change names no field of this kind of config."""
+    names = sorted(f.name for f in fields(kind))
+    if unknown := sorted(set(changes) - set(names)):
+        closest = suggestion(unknown[0], names) or f"; it has {', '.join(names)}"
+        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}{closest}")
 
 
 def check_fields(config: Any) -> None:
@@ -27,25 +61,12 @@ def check_fields(config: Any) -> None:
             _check_value(f"{f.name}[{key!r}]", entry, get_args(hints[f.name])[1])
 
 
-def refuse_unknown(config: Any, changes: Iterable[str]) -> None:
-    """Raises ValueError if a change names no field of the config."""
-    names = sorted(f.name for f in fields(config))
-    if unknown := sorted(set(changes) - set(names)):
-        raise ValueError(f"{type(config).__name__} has no field {unknown[0]!r}; it has {', '.join(names)}")
-
-
-def known(what: str, value: Any, choices: Iterable[Any]) -> Any:
-    """The value, if it is one of the choices."""
-    if value not in (choices := list(choices)):
-        raise ValueError(f"{what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    return value
-
-
 def _check_dict(name: str, value: Any, keys: set[str]) -> None:
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be a dict, got {value!r}")
     if odd := sorted(set(value) ^ keys):
-        raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off")
+        hint = suggestion(odd[0], keys - set(value))
+        raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{hint}")
 
 
 def _check_value(name: str, value: Any, hint: Any) -> None:
@@ -66,7 +87,7 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
     elif isinstance(hint, UnionType):
         allowed = tuple(get_origin(kind) or kind for kind in get_args(hint))
         if not isinstance(value, allowed):
-            raise ValueError(f"{name} must be {' or '.join(NAMES[kind] for kind in allowed)}, got {value!r}")
+            raise ValueError(f"{name} must be {' or '.join(KINDS[kind] for kind in allowed)}, got {value!r}")
         if isinstance(value, list) and not _is_matrix(value):
             raise ValueError(f"{name} must be a 3 by 3 matrix of numbers, got {value!r}")
 

@@ -1,4 +1,4 @@
-"""Every number a run depends on: what the model is (DMDConfig) and how it is trained (TrainingConfig).
+"""Every number a run depends on: what the model is (ModelConfig, DMDConfig) and how it is trained (TrainingConfig).
 
 Where the paper (CVPR 2023) and the published code disagree, the difference is one field of DMDConfig,
 so that `official` and `paper` are two sets of values and never two branches of code.
@@ -7,46 +7,72 @@ so that `official` and `paper` are two sets of values and never two branches of 
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 from dmdlite.checking import check_fields, known, refuse_unknown
 from dmdlite.presets import DATASETS, MODALITIES, PAPER, SENTIMENT_RANGE, SPACES, TOY, Matrix, graph_prior, loss_weights
 
-__all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "DMDConfig", "TrainingConfig", "graph_prior", "loss_weights"]
+__all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", "graph_prior"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class DMDConfig:
-    """What the model is. Defaults are the published code's for CMU-MOSI, word-aligned.
+class Config:
+    """What all configs share: fields that are checked once and never change, and copies with some of them changed."""
 
-    Make one with `official`, `paper` or `toy`; every field can be overridden by keyword there.
-    A dict given for a dict field updates it: `official("mosi", loss_weights={"margin": 0.0})`.
+    def __new__(cls, *_: Any, **values: Any) -> Self:
+        refuse_unknown(cls, values)
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        object.__setattr__(self, "_checked", True)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Fields stay as they are; other libraries may attach attributes, as `transformers.Trainer` does."""
+        if "_checked" in vars(self) and any(f.name == name for f in fields(self)):
+            raise FrozenInstanceError(f"{name!r} cannot be changed; make a copy with .replace({name}=...)")
+        object.__setattr__(self, name, value)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed; a dict updates a dict field."""
+        refuse_unknown(type(self), changes)
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
+        updates = {
+            name: kept[name] | value for name, value in changes.items() if name in kept and isinstance(value, dict)
+        }
+        return replace(self, **deepcopy(kept | changes | updates))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(kw_only=True)
+class ModelConfig(Config):
+    """What every system needs: the data, the task, the sizes, the dropout rates. A system's own numbers come on top.
+
+    Defaults are the published code's for CMU-MOSI, word-aligned.
     """
 
-    # The data. `language` features may come from outside or from a language model (below).
+    # The data. `language` features come from a file or from a language model (below).
     feature_widths: dict[str, int] = field(default_factory=lambda: dict(language=768, vision=20, audio=5))
     lengths: dict[str, int] = field(default_factory=lambda: dict(language=50, vision=50, audio=50))
     language_model: str | dict[str, Any] | None = None  # a Hub name, or the fields of its transformers config
     language_model_trainable: bool = True
 
-    # What is asked for. For classes and ordered levels `outputs` says how many; components/tasks.py says the rest.
+    # The task. `outputs` counts classes or ordered levels, or the numbers of a regression; see components/losses.py.
     task: Literal["regression", "classification", "ordinal"] = "regression"
     outputs: int = 1
 
-    # The architecture. After "paper:" stands what `paper` says instead of the published code, which `official` follows.
+    # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.
     width: int = 50
-    heads: int = 10
+    attention_heads: int = 10
     layers: int = 4
     minimum_memory_layers: int = 3  # memory encoders have max(layers, this)
     kernel_sizes: dict[str, int] = field(default_factory=lambda: dict(language=5, vision=5, audio=5))
     convolution_padding: Literal["valid", "same"] = "valid"  # paper: the number of time steps is preserved
     causal_attention: bool = True  # no step sees a later one; paper, Eq. (10): no mask
     positions_skip_zeros: bool = True  # no position for a step whose channel 0 is exactly 0; paper: for every step
-    decoupling: Literal["encoders", "none"] = "encoders"  # none: X^com = X^prt = X̃, the last row of the paper's Table 3
-    reinforcement: Literal["crossmodal", "none"] = "crossmodal"  # none: no modality hears another, "w/o CA" of Table 3
-    common_branch: Literal["transformer", "time_mean"] = "transformer"  # paper: X^com is fused as it is
-    fusion_gate: Literal["replaces", "scales"] = "replaces"  # σ(W h) in place of h; paper: as a weight, σ(W h) ⊙ h
 
     # Dropout rates. The source modality decides the rate of a cross-modal attention.
     language_dropout: float = 0.5
@@ -59,92 +85,44 @@ class DMDConfig:
     residual_dropout: float = 0.0
     output_dropout: float = 0.5
 
-    # The decoupling losses, Eqs. (2) to (5).
-    reconstruction_norm: Literal["mean_square", "frobenius"] = "mean_square"  # paper: squared Frobenius norm
-    orthogonality_over: Literal["per_sample", "over_channels", "over_batch"] = "per_sample"  # what one cosine runs over
-    orthogonality_clamped: bool = True  # max(0, cos); paper: cos itself
-    margin_features: Literal["aligned", "time_mean"] = "aligned"  # X^com flattened and projected; paper: X^com itself
-    margin_constant: float = 0.0  # paper: a constant α, whose value it does not give
-    margin_per_label_distance: float = 0.15  # the margin grows by this times |y_i − y_k|; paper: it does not
-    margin_classes: Literal["label", "seven"] = "label"  # equal float labels are one class; paper: emotion classes
-    margin_triplets: Literal["any_modality", "across_modalities"] = "any_modality"  # paper: the set S of Eq. (4)
-    margin_average: Literal["anchors", "triplets"] = "anchors"  # a mean of each anchor's mean; paper: 1/|S|
+    # The weight of every term in the total loss.
+    loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0})
 
-    # The graph distillation units, Eqs. (7) to (9); each dict has one entry for each space.
-    graph_nodes: Literal["head", "features"] = "head"  # X_i is a layer of the head; paper: the feature itself
-    graph_inputs: Literal["projected", "raw"] = "projected"  # [f(X), X] goes through linear maps first; paper: raw
-    graph_widths: dict[str, int] = field(
-        default_factory=lambda: dict(homogeneous=64, heterogeneous=32)
-    )  # of those maps
-    graph_sharpness: float = 0.125  # factor on the edge scores before their softmax; paper: 1
-    # errors: no score, no prior; edges follow the task errors of the heads, our own rule (components/edge_learning.py)
-    edge_learning: Literal["published", "errors"] = "published"
-    edge_sharpness: float = 16.0  # of "errors": the odds of a teacher over nobody are the ratio of errors to this power
-    # Added to the learned edges, which are pulled towards it; row teaches column. Paper: none.
-    graph_priors: dict[str, Matrix | None] = field(
-        default_factory=lambda: dict(
-            homogeneous=graph_prior("language->vision", "language->audio"),
-            heterogeneous=graph_prior("language->vision", "language->audio", "vision->audio"),
-        )
-    )
-    graph_prior_penalty: float = 10.0  # factor on ‖mean edges − prior‖²; paper: no such term (see loss_weights)
-    # What is done to representations beside logits. Paper: nothing (see loss_weights).
-    graph_representations: dict[str, Literal["attract", "repel"]] = field(
-        default_factory=lambda: dict(homogeneous="attract", heterogeneous="repel")
-    )
-    graph_representation_scale: float = 10.0
-
-    # The weight of every term in the total, Eq. (11). Paper: one task loss, and logits alone are distilled.
-    loss_weights: dict[str, float] = field(default_factory=lambda: loss_weights(every_head=True, only_logits=False))
-
-    def __post_init__(self):
-        check_fields(self)
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads, got width {self.width} and {self.heads} heads")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.attention_heads:
+            sizes = f"width {self.width} and {self.attention_heads} heads"
+            raise ValueError(f"width must be a multiple of heads, got {sizes}")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
         if self.task != "regression" and self.outputs < 2:
             raise ValueError(f"outputs must be at least 2 for {self.task}, got {self.outputs}")
         if not any(self.loss_weights.values()):
             raise ValueError("loss_weights are all zero: there is nothing to learn from")
-        for m, kept in self.kept_lengths.items():
-            if kept < 1:
-                raise ValueError(
-                    f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}"
-                )
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed; a dict updates a dict field."""
-        refuse_unknown(self, changes)
-        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
-        updates = {
-            name: kept[name] | value for name, value in changes.items() if name in kept and isinstance(value, dict)
-        }
-        return replace(self, **deepcopy(kept | changes | updates))
+        for m, steps in self.lengths_after_convolution.items():
+            if steps < 1:
+                kernel = self.kernel_sizes[m]
+                raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {kernel}")
 
     @classmethod
-    def of(cls, config: DMDConfig, **changes: Any) -> Self:
-        """A config of this kind with the fields that both kinds share, and changes on top.
+    def of(cls, config: ModelConfig) -> Self:
+        """A config of this kind with the fields that both kinds share.
 
-        The terms of another system's loss keep their own weights: those of `config` are taken if it has the same terms.
+        Each system has its own loss terms: the weights of `config` are taken only if it has all of them.
         """
         own = cls()
         shared = {f.name: getattr(config, f.name) for f in fields(cls) if hasattr(config, f.name)}
         if not own.loss_weights.keys() >= shared["loss_weights"].keys():
             del shared["loss_weights"]
-        return own.replace(**shared).replace(**changes)
+        return own.replace(**shared)
 
     def without_dropout(self) -> Self:
         """The same model with every dropout rate at 0, for demonstrations and exact comparisons."""
         return self.replace(**{f.name: 0.0 for f in fields(self) if f.name.endswith("_dropout")})
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain containers, ready for JSON."""
-        return asdict(self)
-
     @property
-    def logits(self) -> int:
-        """Numbers that a head gives for one clip; see components/tasks.py."""
+    def num_logits(self) -> int:
+        """The size of a head's output for one clip; see components/losses.py."""
         return self.outputs - (self.task == "ordinal")
 
     @property
@@ -157,8 +135,8 @@ class DMDConfig:
         return {m: getattr(self, f"{m}_attention_dropout") for m in MODALITIES}
 
     @property
-    def kept_lengths(self) -> dict[str, int]:
-        """Time steps that are left after the temporal convolution of each modality."""
+    def lengths_after_convolution(self) -> dict[str, int]:
+        """Time steps that the temporal convolution of each modality leaves."""
         lost = {m: self.kernel_sizes[m] - 1 if self.convolution_padding == "valid" else 0 for m in MODALITIES}
         return {m: self.lengths[m] - lost[m] for m in MODALITIES}
 
@@ -171,6 +149,60 @@ class DMDConfig:
         return cls().replace(**DATASETS[known("dataset", dataset, DATASETS)]).replace(**changes)
 
     @classmethod
+    def toy(cls, **changes: Any) -> Self:
+        """A small `official` for the toy world: trains on a laptop CPU in about two minutes."""
+        return cls().replace(**TOY).replace(**changes)
+
+
+@dataclass(kw_only=True)
+class DMDConfig(ModelConfig):
+    """What DMD is. Make one with `official`, `paper` or `toy`; keywords override single fields.
+
+    A dict given for a dict field updates it: `official("mosi", loss_weights={"margin": 0.0})`.
+    """
+
+    decoupling: Literal["encoders", "none"] = "encoders"  # none: X^com = X^prt = X̃, the last row of the paper's Table 3
+    reinforcement: Literal["crossmodal", "none"] = "crossmodal"  # none: no cross-modal attention, "w/o CA" of Table 3
+    common_branch: Literal["transformer", "time_mean"] = "transformer"  # paper: X^com is fused as it is
+    fusion_gate: Literal["replaces", "scales"] = "replaces"  # σ(W h) in place of h; paper: as a weight, σ(W h) ⊙ h
+
+    # The decoupling losses, Eqs. (2) to (5).
+    reconstruction_norm: Literal["mean_square", "frobenius"] = "mean_square"  # paper: squared Frobenius norm
+    orthogonality_over: Literal["per_sample", "over_channels", "over_batch"] = "per_sample"  # axes of one cosine
+    orthogonality_clamped: bool = True  # max(0, cos); paper: cos itself
+    margin_features: Literal["aligned", "time_mean"] = "aligned"  # X^com flattened and projected; paper: X^com itself
+    margin_constant: float = 0.0  # paper: a constant α, whose value it does not give
+    margin_per_label_distance: float = 0.15  # the margin grows by this times |y_i − y_k|; paper: it does not
+    margin_classes: Literal["label", "seven"] = "label"  # equal float labels are one class; paper: emotion classes
+    margin_triplets: Literal["any_modality", "across_modalities"] = "any_modality"  # paper: the set S of Eq. (4)
+    margin_average: Literal["anchors", "triplets"] = "anchors"  # a mean of each anchor's mean; paper: 1/|S|
+
+    # The graph distillation units, Eqs. (7) to (9); each dict has one entry for each space.
+    graph_nodes: Literal["head", "features"] = "head"  # X_i is a layer of the head; paper: the feature itself
+    graph_inputs: Literal["projected", "raw"] = "projected"  # linear maps of [f(X), X] first; paper: [f(X), X] itself
+    graph_widths: dict[str, int] = field(default_factory=lambda: dict(homogeneous=64, heterogeneous=32))  # of the maps
+    graph_sharpness: float = 0.125  # factor on the edge scores before their softmax; paper: 1
+    # errors: no score, no prior; edges follow the task errors of the heads, our own rule (components/edge_learning.py)
+    edge_learning: Literal["published", "errors"] = "published"
+    edge_sharpness: float = 16.0  # for "errors": the odds of a teacher against none are the error ratio to this power
+    # Added to the learned edges, which are pulled towards it; row teaches column. Paper: none.
+    graph_priors: dict[str, Matrix | None] = field(
+        default_factory=lambda: dict(
+            homogeneous=graph_prior("language->vision", "language->audio"),
+            heterogeneous=graph_prior("language->vision", "language->audio", "vision->audio"),
+        )
+    )
+    graph_prior_penalty: float = 10.0  # factor on ‖mean edges − prior‖²; paper: no such term (see loss_weights)
+    # Whether the graph pulls representations together or pushes them apart, beside the logits. Paper: neither.
+    graph_representations: dict[str, Literal["attract", "repel"]] = field(
+        default_factory=lambda: dict(homogeneous="attract", heterogeneous="repel")
+    )
+    graph_representation_scale: float = 10.0
+
+    # Eq. (11). Paper: one task loss, and only logits are distilled.
+    loss_weights: dict[str, float] = field(default_factory=lambda: loss_weights(every_head=True, only_logits=False))
+
+    @classmethod
     def paper(cls, dataset: str = "mosi", **changes: Any) -> Self:
         """What the paper's equations say. Sizes, rates and kernels, which it leaves to a supplement, are `official`'s.
 
@@ -179,14 +211,9 @@ class DMDConfig:
         """
         return cls.official(dataset).replace(**PAPER).replace(**changes)
 
-    @classmethod
-    def toy(cls, **changes: Any) -> Self:
-        """A small `official` for the toy world: trains on a laptop CPU in about two minutes."""
-        return cls().replace(**TOY).replace(**changes)
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+@dataclass(kw_only=True)
+class TrainingConfig(Config):
     """How a model is trained. Defaults suit the toy world; `official` is the published recipe."""
 
     epochs: int = 40  # at most
@@ -203,8 +230,8 @@ class TrainingConfig:
     compile: bool = False  # by torch.compile, with CUDA graphs on a GPU: pays off in long runs
     padding_mask: bool = False  # tell the model which time steps are padding
 
-    def __post_init__(self):
-        check_fields(self)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("weight_decay", "gradient_clip"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
@@ -213,13 +240,8 @@ class TrainingConfig:
         if not 0 < self.plateau_factor < 1:
             raise ValueError(f"plateau_factor must be between 0 and 1, got {self.plateau_factor}")
 
-    def replace(self, **changes: Any) -> TrainingConfig:
-        """A copy with some fields changed."""
-        refuse_unknown(self, changes)
-        return replace(self, **changes)
-
     @classmethod
-    def official(cls, **changes: Any) -> TrainingConfig:
+    def official(cls, **changes: Any) -> Self:
         """The published recipe (config/config.json, trains/singleTask/DMD.py).
 
         It adds up the gradients of 10 micro-batches and clips the running sum at 0.6 after each; here their mean is

@@ -47,7 +47,7 @@ DATASETS: dict[str, dict[str, Any]] = {
     "mosei": dict(
         feature_widths=dict(vision=35, audio=74),
         width=30,
-        heads=6,
+        attention_heads=6,
         kernel_sizes=dict(vision=3, audio=1),
         language_dropout=0.3,
         embedding_dropout=0.0,
@@ -82,7 +82,7 @@ TOY: dict[str, Any] = dict(
     feature_widths=dict(language=16, vision=10, audio=6),
     lengths=dict(language=16, vision=60, audio=50),
     width=24,
-    heads=4,
+    attention_heads=4,
     layers=2,
     minimum_memory_layers=2,
     kernel_sizes=dict(language=1, vision=5, audio=5),

@@ -1,18 +1,18 @@
-"""Which dictionary? One factor at a time around a start, on the toy world; notebook 13 shows the table.
+"""Which dictionary works best? An ablation on the toy world, one factor at a time; notebook 13 shows the table.
 
 python notebooks/ablate_dictionary.py         writes dictionary_ablation.csv, 10 minutes on one core
 
-Models are narrower than DMDConfig.toy and train for 10 epochs only: it compares dictionaries, it sets no records.
+Models are narrower than DMDConfig.toy and train for only 10 epochs: they compare dictionaries and set no records.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import dmdlite
 from course.dictionaries import measures
-from dmdlite.models import build
+from dmdlite.models.registry import build
 from dmdlite.training.loop import plain_loop, predict_logits, seed_everything
 
 HERE = Path(__file__).parent
@@ -26,7 +26,7 @@ START = dict(
     dictionary_matching="contrastive",
     contrast_temperature=1.0,
 )
-CHANGES = {  # (factor, value) -> what is different from the start
+CHANGES = {  # (factor, value) -> settings that differ from START
     ("start", ""): {},
     ("size", "16"): dict(dictionary_size=16),
     ("size", "256"): dict(dictionary_size=256),
@@ -43,7 +43,7 @@ CHANGES = {  # (factor, value) -> what is different from the start
 
 
 def run(world: dmdlite.data.toy.ToyWorld, changes: dict, seed: int) -> dict[str, float]:
-    """Trains one model; its test error, and what `measures` says of its dictionaries."""
+    """Trains one model and returns its test error and the `measures` of its dictionaries."""
     seed_everything(seed)
     model = build("dhmd", dmdlite.DMDConfig.toy(**SMALL), **START | changes)
     plain_loop(model, world.splits, dmdlite.TrainingConfig(epochs=EPOCHS, seed=seed))
@@ -61,8 +61,5 @@ if __name__ == "__main__":
         for seed in SEEDS:
             scores = {name: f"{score:.4g}" for name, score in run(world, changes, seed).items()}
             rows.append({"factor": factor, "value": value, "seed": seed, **scores})
-            print(*rows[-1].values())
-    with open(HERE / "dictionary_ablation.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+            print(*rows[-1].values(), flush=True)
+    pd.DataFrame(rows).to_csv(HERE / "dictionary_ablation.csv", index=False, lineterminator="\n")

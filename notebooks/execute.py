@@ -1,9 +1,9 @@
-"""Executes notebooks from top to bottom and stores their outputs, without times and without traces of this machine.
+"""Executes notebooks from top to bottom and stores their outputs, without timings or paths of this machine.
 
-Each picture takes the description in italics that follows it as its alternative text.
+The description in italics below a picture becomes its alternative text.
 
 python notebooks/execute.py              all of them
-python notebooks/execute.py 08           those whose names begin with 08
+python notebooks/execute.py 08           only those whose names begin with 08
 """
 
 import os
@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 
 
 def execute(path: Path) -> None:
+    """Runs one notebook in a fresh kernel and overwrites its file."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=120, kernel_name="python3", record_timing=False, store_widget_state=False)
     client.execute(cwd=str(HERE))
@@ -28,9 +29,9 @@ def execute(path: Path) -> None:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.metadata = {"image/png": {"alt": following["source"].split("\n")[0].strip("*")}}
-            if output.output_type == "error":  # the frames above would show where things lie on this machine
+            if output.output_type == "error":  # the frames would reveal paths of this machine
                 output.traceback = [f"{output.ename}: {output.evalue}"]
-            # A widget lives only while its kernel does; its id would differ every time.
+            # A widget lives only as long as its kernel, and its id differs every time.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
     nbformat.write(notebook, path)

@@ -1,7 +1,7 @@
-"""Makes the two editions of the course that a teacher hands out.
+"""Builds the two editions of the course that a teacher hands out.
 
-python notebooks/publish.py student      build/student: without solutions and without outputs, to be worked in
-python notebooks/publish.py book         build/book: everything as static pages that open offline, index.html first
+python notebooks/publish.py student      build/student: without solutions and without outputs, to work in
+python notebooks/publish.py book         build/book: the course as static pages that open offline, index.html first
 """
 
 import re
@@ -18,9 +18,9 @@ HERE = Path(__file__).parent
 NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
 BUILD = HERE.parent / "build"
 SOLUTION = re.compile(r"\n*<details><summary>Solution</summary>.*?</details>\n?", re.DOTALL)
-CODE = r"```.*?```|`[^`\n]*`"  # is left as it is
+CODE = r"```.*?```|`[^`\n]*`"  # left unchanged
 MATH = re.compile(rf"(?P<code>{CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
-TAG = re.compile(r"\\tag\{(.+?)\}")  # the number of an equation, which MathML has no word for
+TAG = re.compile(r"\\tag\{(.+?)\}")  # the number of an equation; MathML has no element for it
 LINK = re.compile(r"(\]\((?:\d\d_\w+))\.ipynb(?=[)#])")
 FROM_OUTSIDE = re.compile(r'<script[^>]*src="https?:[^>]*>\s*</script>|<link[^>]*href="https?:[^>]*>')
 STYLE = """
@@ -30,18 +30,15 @@ td:nth-last-child(-n+3) { white-space: nowrap }
 pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f } .anchor-link { display: none }
 """
 PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
-
-
-OPENED = ("model.safetensors", "comparison.csv")  # what tells a folder that notebooks open
+# A folder with one of these is opened or imported by a notebook.
+NEEDED = ("model.safetensors", "comparison.csv", "runs.csv", "__init__.py")
 
 
 def student(folder: Path) -> None:
-    """Notebooks without solutions, outputs and counts, beside the data and the models that they open."""
+    """Writes the notebooks without solutions, outputs and counts, beside all that they open and import."""
     (folder / "notebooks").mkdir(parents=True)
     for part in HERE.iterdir():
-        if part.is_dir() and any((part / opened).exists() for opened in OPENED):
-            shutil.copytree(part, folder / "notebooks" / part.name)
-        elif part.name == "course":
+        if any((part / needed).exists() for needed in NEEDED):
             shutil.copytree(part, folder / "notebooks" / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         elif part.suffix == ".csv":
             shutil.copyfile(part, folder / "notebooks" / part.name)
@@ -53,6 +50,7 @@ def student(folder: Path) -> None:
 
 
 def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Removes solutions, outputs and counts in place; hints stay."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -62,7 +60,7 @@ def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def book(folder: Path) -> None:
-    """One page for each notebook, with its outputs; formulas are MathML, which browsers draw without any script."""
+    """Writes one page per notebook, outputs included; formulas become MathML, which browsers draw without a script."""
     folder.mkdir(parents=True)
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="")
     for path in NOTEBOOKS:
@@ -78,7 +76,7 @@ def book(folder: Path) -> None:
 
 
 def with_mathml(markdown: str) -> str:
-    """$…$ and $$…$$ as MathML; what stands in code stays."""
+    """Turns $…$ and $$…$$ into MathML, except inside code."""
 
     def replace(found: re.Match) -> str:
         if found["code"]:

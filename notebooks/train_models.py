@@ -1,4 +1,4 @@
-"""Trains the models that the notebooks open: the finished one, two with fewer graphs to set beside it, a small DHMD.
+"""Trains the models that the notebooks open: the finished DMD, two DMDs with fewer graphs, and a small DHMD.
 
 python notebooks/train_models.py         all four, about 6 minutes on 2 cores
 python notebooks/train_models.py dhmd    those whose names contain "dhmd"
@@ -11,35 +11,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dmdlite
-from dmdlite.models import build
+from dmdlite.config import SPACES
 from dmdlite.models.base import SavedModel
+from dmdlite.models.registry import build, no_graphs
 from dmdlite.training.loop import seed_everything
 
 HERE = Path(__file__).parent
 KEPT = ("config.json", "model.safetensors", "metrics.json", "log.jsonl")
-DISTILLATION = {
-    space: dict.fromkeys((f"gd_{space}_{term}" for term in ("logit", "representation", "prior_penalty")), 0.0)
-    for space in ("homogeneous", "heterogeneous")
-}
 SMALL = dict(width=16, layers=1, minimum_memory_layers=1)
 
 
-def dmd(*switched_off: str) -> SavedModel:
-    """DMD with all loss weights of some graphs at zero (paper: Fig. 3)."""
-    zero = {name: 0.0 for space in switched_off for name in DISTILLATION[space]}
-    return build("dmd", dmdlite.DMDConfig.toy(loss_weights=zero))
+def dmd(*without: str) -> SavedModel:
+    """DMD; in the spaces named in `without` no graph distils (paper: Fig. 3)."""
+    return build("dmd", dmdlite.DMDConfig.toy(loss_weights=no_graphs(*without)))
 
 
-MODELS: dict[str, Callable[[], SavedModel]] = {  # folder -> a fresh model
+MODELS: dict[str, Callable[[], SavedModel]] = {  # folder -> makes a fresh model
     "finished_model": dmd,
     "without_heterogeneous_graph": lambda: dmd("heterogeneous"),
-    "without_graphs": lambda: dmd("homogeneous", "heterogeneous"),
+    "without_graphs": lambda: dmd(*SPACES),
     "finished_dhmd": lambda: build("dhmd", dmdlite.DMDConfig.toy(**SMALL)),
 }
 
 
 def train_into(folder: Path, make: Callable[[], SavedModel]) -> None:
-    """The run of `python -m dmdlite train`."""
+    """Trains a model as `python -m dmdlite train` does, and keeps the files that notebooks read."""
     splits = dmdlite.load_features(HERE.parent / "data_samples" / "toy")
     seed_everything(0)
     model = make()

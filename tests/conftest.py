@@ -1,8 +1,17 @@
 """Switches on the run-time check of every shape in a signature; the config checks itself, in sentences."""
 
+import jaxtyping
+import pytest
 import torch
-from jaxtyping import install_import_hook
 
-FLOORS = ("data", "components", "models", "training", "comparison", "teaching")
-install_import_hook([f"dmdlite.{floor}" for floor in FLOORS], "beartype.beartype")
+FLOORS = ("data", "components", "models", "training", "experiments")
+jaxtyping.install_import_hook([*(f"dmdlite.{floor}" for floor in FLOORS), "course"], "beartype.beartype")
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def without_shape_checks():
+    """They would double the time of a training."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -7,12 +7,11 @@ import torch
 from test_models import right_padding, small_batch, small_config
 
 from dmdlite.components.graph_distillation import logit_difference
-from dmdlite.components.visibility import Visible
+from dmdlite.components.transformer import attention_mask
 from dmdlite.config import MODALITIES
-from dmdlite.models import RECIPES, build
-from dmdlite.models.ablations import ABLATIONS
 from dmdlite.models.late_fusion import LinearCombination
-from dmdlite.models.pmr import Merge, ReinforcementUnits, Sight
+from dmdlite.models.pmr import HubMasks, Merge, ReinforcementUnits
+from dmdlite.models.registry import ABLATIONS, RECIPES, build
 
 ANCESTORS = ("early_fusion", "late_fusion", "conventional_distillation", "mult", "misa", "pmr")
 
@@ -147,7 +146,7 @@ def test_lessons_by_hand():
     out = model(**small_batch())
     out.predictions = dict(zip(MODALITIES, logits.T))
     out.prediction = torch.zeros(1)
-    assert model.terms(out, torch.zeros(1))["distillation"] == 2.0 * 1 + 0.5 * 2 + 1.0 * 3
+    assert model.loss_terms(out, torch.zeros(1))["distillation"] == 2.0 * 1 + 0.5 * 2 + 1.0 * 3
     assert model.lessons.tolist() == [[0, 2, 0.5], [0, 0, 0], [0, 1, 0]]
     torch.testing.assert_close((model.lessons * logit_difference(logits)).sum(), torch.tensor(6.0))
 
@@ -185,7 +184,7 @@ def test_bad_lessons(lessons, message):
 def test_merge_weights_are_shares():
     config = small_config(layers=2)
     out = build("pmr", config)(**small_batch())
-    hub = sum(config.kept_lengths.values())
+    hub = sum(config.lengths_after_convolution.values())
     assert out.merge.shape == (2, 4, hub, 3) and (out.merge > 0).all()
     torch.testing.assert_close(out.merge.sum(dim=-1), torch.ones(2, 4, hub))
 
@@ -207,7 +206,7 @@ def test_the_gate_chooses_whom_a_unit_listens_to(bias, hears):
     """A shut gate leaves the target's own steps, an open one the source's; in between it hears both."""
     units = ReinforcementUnits(small_config(), [0.0, 0.0, 0.0])
     target, source = torch.randn(3, 2, 5, 8, requires_grad=True), torch.randn(3, 2, 7, 8, requires_grad=True)
-    own, other = Visible.among([5] * 3, [5] * 3, False), Visible.among([5] * 3, [7] * 3, False)
+    own, other = attention_mask([5] * 3, [5] * 3, False), attention_mask([5] * 3, [7] * 3, False)
 
     def heard():
         of_first_step = units(target, source, own, other)[:, :, 0].square().sum()
@@ -222,7 +221,7 @@ def test_the_gate_chooses_whom_a_unit_listens_to(bias, hears):
 
 def test_shorter_streams_are_padded_without_a_trace():
     layer, times = build("pmr", small_config()).layers[0], [4, 9, 7]
-    sight, hub = Sight(times, None, torch.device("cpu")), torch.randn(2, 20, 8)
+    sight, hub = HubMasks(times, None, torch.device("cpu")), torch.randn(2, 20, 8)
     streams = torch.randn(3, 2, 9, 8)
     noisy = streams.clone()
     noisy[0, :, 4:], noisy[2, :, 7:] = 5.0, -5.0
@@ -235,7 +234,7 @@ def test_shorter_streams_are_padded_without_a_trace():
 def test_in_pmr_modalities_meet_in_the_hub_alone():
     """In the first layer vision hears of language through the hub; an empty hub would tell it nothing."""
     layer, times = build("pmr", small_config()).layers[0], [4, 4, 4]
-    sight = Sight(times, None, torch.device("cpu"))
+    sight = HubMasks(times, None, torch.device("cpu"))
     streams, hub = torch.randn(3, 2, 4, 8, requires_grad=True), torch.randn(2, 12, 8)
     (gradient,) = torch.autograd.grad(layer(streams, hub, sight)[0][1].sum(), streams)
     assert [bool(own.any()) for own in gradient] == [False, True, False]
@@ -256,7 +255,7 @@ def test_ablations_change_nothing_else():
         assert different == set(changes), name
         weights = config.loss_weights
         assert all(weights[term] in (0.0, weight) for term, weight in whole.loss_weights.items()), name
-        assert RECIPES[name].kind is RECIPES["dmd"].kind
+        assert RECIPES[name].make is RECIPES["dmd"].make
 
 
 OFF = {

@@ -22,7 +22,7 @@ def world():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return DMD(dmdlite.DMDConfig.toy(width=8, heads=2, layers=2, minimum_memory_layers=1)).eval()
+    return DMD(dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=2, minimum_memory_layers=1)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_events_lie_on_the_steps_whose_middle_is_near(world, model):
     truth, event = world.truth["test"], events.event_steps(model, world, "test")
     real = events.real_steps(model, world, "test")
     for m, steps in event.items():
-        assert steps.shape[1] == model.config.kept_lengths[m] and not (steps & ~real[m]).any()
+        assert steps.shape[1] == model.config.lengths_after_convolution[m] and not (steps & ~real[m]).any()
     for clip in range(len(truth["telling_word"])):
         assert event["language"][clip].nonzero().item() == truth["telling_word"][clip]
         for m in ("vision", "audio"):

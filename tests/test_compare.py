@@ -18,11 +18,11 @@ from pandas import DataFrame
 from pandas.testing import assert_frame_equal
 from scipy import stats
 
+from course.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
 from dmdlite.__main__ import main
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, label_shape, write_folder
 from dmdlite.data.toy import toy_world
-from dmdlite.data.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
 from dmdlite.experiments import compare as module
 from dmdlite.experiments import plan
 from dmdlite.experiments.command import seeds_of
@@ -35,7 +35,7 @@ from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import build
 from dmdlite.training import identity, runs
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
 SAME = ("metrics.json", "log.jsonl", "predictions.csv", "model.safetensors", "missing_modalities.json")
 SCORES = ("mae", "corr", "acc2", "f1", "acc7")

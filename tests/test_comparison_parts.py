@@ -8,10 +8,10 @@ import torch
 from comparison_work import work
 from scipy import stats
 
+from course.toy_tasks import sentiment_levels
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
-from dmdlite.data.toy_tasks import sentiment_levels
 from dmdlite.experiments import linear
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.missing import SUBSETS, with_only
@@ -20,15 +20,14 @@ from dmdlite.experiments.published import dataset_of, published_columns, publish
 from dmdlite.experiments.tables import title_of
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import run_tasks
-from dmdlite.models import registry
 from dmdlite.models.dmd import DMD
-from dmdlite.models.registry import RECIPES, Recipe, build, check_settings, in_groups
+from dmdlite.models.registry import RECIPES, Recipe, build, check_settings, in_groups, registry
 from dmdlite.models.unimodal import Unimodal
 from dmdlite.training.loop import predict_logits, seed_everything
 from dmdlite.training.runs import load_result
 from dmdlite.training.systems import train_system
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 ONE_EPOCH = TrainingConfig(epochs=1, batch_size=16)
 SMALL_BERT = dict(model_type="bert", vocab_size=200, hidden_size=8, num_attention_heads=2, num_hidden_layers=1)
 

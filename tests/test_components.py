@@ -12,8 +12,8 @@ from dmdlite.components.decoupling import FeatureDecoupler
 from dmdlite.components.graph_distillation import GraphDistillationUnit, logit_difference, representation_distance
 from dmdlite.components.heads import AdaptiveFusion
 from dmdlite.components.losses import margin_contrastive_loss, orthogonality_loss, reconstruction_loss
-from dmdlite.components.pooling import last_step, time_mean
-from dmdlite.components.streams import TemporalConvolution
+from dmdlite.components.streams import TemporalConvolution, time_mean
+from dmdlite.components.transformer import last_step
 from dmdlite.config import MODALITIES, DMDConfig
 
 seeds = st.integers(0, 10_000)
@@ -187,16 +187,16 @@ def test_held_edges_are_what_they_are_held_at_and_the_others_learn():
     unit = GraphDistillationUnit(DMDConfig.toy(), "homogeneous", 24)
     nodes, logits = torch.randn(5, 3, 24), torch.randn(5, 3)
     free = unit(nodes, logits)
-    unit.held[0, 1], unit.held[2, 1] = 0.0, 0.7
+    unit.fixed_edges[0, 1], unit.fixed_edges[2, 1] = 0.0, 0.7
     edges = unit(nodes, logits)
     assert edges[:, 0, 1].eq(0).all() and edges[:, 2, 1].eq(0.7).all()
-    learned = unit.held.isnan()
+    learned = unit.fixed_edges.isnan()
     assert torch.equal(edges[:, learned], free[:, learned])
     # A held edge weighs exactly what it is held at; the published prior is added to the others alone.
-    strength = torch.where(learned, edges + unit.prior, unit.held)
+    strength = torch.where(learned, edges + unit.prior, unit.fixed_edges)
     expected = torch.einsum("bij,bij->b", strength, logit_difference(logits)).mean()
     torch.testing.assert_close(unit.losses(edges, nodes, logits)["logit"], expected)
-    unit.held.copy_(torch.eye(3))
+    unit.fixed_edges.copy_(torch.eye(3))
     unit(nodes, logits).sum().backward()
     assert all(p.grad is None or p.grad.eq(0).all() for p in unit.parameters())
     assert "held" not in unit.state_dict()

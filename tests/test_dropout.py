@@ -1,4 +1,4 @@
-"""The cheap dropout is a dropout: kept at its rate, scaled, independent everywhere, repeated by a seed."""
+"""Both dropouts, plain and cheap, are dropouts: kept at their rate, scaled, independent, repeated by a seed."""
 
 import math
 
@@ -7,11 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmdlite.components.attention import MultiHeadAttention
-from dmdlite.components.dropout import Dropout, keep_mask
-from dmdlite.components.visibility import Visible
+from dmdlite.components import attention, dropout, fast
+from dmdlite.components.fast.dropout import keep_mask
+from dmdlite.components.transformer import attention_mask
 
 CPU = torch.device("cpu")
+both = pytest.mark.parametrize("Dropout", [dropout.Dropout, fast.Dropout], ids=["plain", "fast"])
 rates = st.floats(0.0, 1.0, exclude_max=True)
 
 
@@ -59,42 +60,60 @@ def test_independence():
         assert abs(correlation) * math.sqrt(a.numel()) < 5
 
 
-def test_scaling_keeps_the_mean():
+@both
+def test_scaling_keeps_the_mean(Dropout):
     torch.manual_seed(0)
-    dropout, x = Dropout(0.3), torch.full((1000, 1000), 2.0, requires_grad=True)
-    y = dropout(x)
+    layer, x = Dropout(0.3), torch.full((1000, 1000), 2.0, requires_grad=True)
+    y = layer(x)
     assert y.unique().tolist() == pytest.approx([0, 2 / 0.7])
     assert y.mean().item() == pytest.approx(2, abs=5 * 2 * math.sqrt(0.3 / 0.7) / 1000)
     y.sum().backward()
     torch.testing.assert_close(x.grad, y.detach() / 2)
 
 
-def test_a_seed_repeats_it_and_no_seed_does_not():
-    x, dropout = torch.ones(100, 100), Dropout(0.5)
-    torch.manual_seed(7)
-    first, second = dropout(x), dropout(x)
-    torch.manual_seed(7)
-    assert torch.equal(dropout(x), first) and torch.equal(dropout(x), second) and not torch.equal(first, second)
+@both
+def test_the_module_keeps_at_its_rate_and_independently(Dropout):
+    torch.manual_seed(0)
+    layer = Dropout([0.0, 0.3, 0.8])
+    kept = (layer(torch.ones(3, 400, 400)) != 0).double()
+    for keep, rate in zip(kept, (0.0, 0.3, 0.8)):
+        assert deviation(keep.mean().item(), 1 - rate, keep.numel()) < 5 or keep.mean() == 1 - rate
+        if rate:
+            centred = keep - (1 - rate)
+            for a, b in [(centred[1:], centred[:-1]), (centred[:, 1:], centred[:, :-1])]:
+                assert abs((a * b).mean() / (rate * (1 - rate))) * math.sqrt(a.numel()) < 5
 
 
-def test_it_rests_in_evaluation_and_at_rate_zero():
+@both
+def test_a_seed_repeats_it_and_no_seed_does_not(Dropout):
+    x, layer = torch.ones(100, 100), Dropout(0.5)
+    torch.manual_seed(7)
+    first, second = layer(x), layer(x)
+    torch.manual_seed(7)
+    assert torch.equal(layer(x), first) and torch.equal(layer(x), second) and not torch.equal(first, second)
+
+
+@both
+def test_it_rests_in_evaluation_and_at_rate_zero(Dropout):
     x = torch.randn(5, 5)
     assert Dropout(0.5).eval()(x) is x and Dropout(0.0)(x) is x
 
 
-def test_half_precision():
+@both
+def test_half_precision(Dropout):
     y = Dropout(0.5)(torch.ones(1000, dtype=torch.bfloat16))
     assert y.dtype == torch.bfloat16 and set(y.unique().tolist()) == {0.0, 2.0}
 
 
-def test_attention_with_dropout_is_right_on_average():
+@pytest.mark.parametrize("kind", [attention.MultiHeadAttention, fast.MultiHeadAttention], ids=["plain", "fast"])
+def test_attention_with_dropout_is_right_on_average(kind):
     """The mean of many draws is the attention without dropout, also where groups have rates of their own."""
     torch.manual_seed(0)
-    attention = MultiHeadAttention(8, 2, [0.0, 0.2, 0.5])
-    x, visible = torch.randn(3, 2, 6, 8), Visible.among([6] * 3, [6] * 3, causal=True)
+    heads = kind(8, 2, [0.0, 0.2, 0.5])
+    x, visible = torch.randn(3, 2, 6, 8), attention_mask([6] * 3, [6] * 3, causal=True)
     with torch.no_grad():
-        drawn = torch.stack([attention(x, x, x, visible) for _ in range(4000)])
-        expected = attention.eval()(x, x, x, visible)
+        drawn = torch.stack([heads(x, x, x, visible) for _ in range(4000)])
+        expected = heads.eval()(x, x, x, visible)
     assert torch.equal(drawn[0, 0], drawn[1, 0]) and not torch.equal(drawn[0, 1], drawn[1, 1])
     error = drawn.std(dim=0) / math.sqrt(len(drawn))
     assert ((drawn.mean(dim=0) - expected).abs() < 6 * error + 1e-5).all()

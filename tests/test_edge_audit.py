@@ -19,7 +19,7 @@ from course.edge_audit.audit import (
     measures,
 )
 from course.edge_audit.rules import RULES
-from course.edge_audit.tables import OFF, PUBLISHED, gain, markdown, pick, read_records, teachers, values
+from course.edge_audit.tables import OFF, PUBLISHED, gain, markdown, read_records, teachers, values, where
 from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "edges"
@@ -64,7 +64,7 @@ def test_worlds_have_their_truth():
 
 
 def test_a_small_audit_runs_and_makes_its_tables():
-    config = audit_config().replace(width=8, heads=2)
+    config = audit_config().replace(width=8, attention_heads=2)
     plan = Audit(config, TrainingConfig(epochs=1), clips=40)
     rules = ["errors", PUBLISHED, OFF]
     records = [record for run in audit(rules, ["vision"], [0, 1], plan) for record in run]
@@ -101,7 +101,7 @@ def test_the_stored_runs_belong_to_the_code_of_today(stored, plan, rule, planted
 
     A whole run would not do on every machine, for rounding grows with the steps.
     """
-    kept = pick(stored, labels=plan.labels, rule=rule, planted=planted, seed=0.0, space=SPACES[0])
+    kept = where(stored, labels=plan.labels, rule=rule, planted=planted, seed=0.0, space=SPACES[0])
     again = audit_run(rule, planted, 0, replace(plan, training=plan.training.replace(epochs=1)))
     assert [again[0]["first_loss"]] == pytest.approx([record["first_loss"] for record in kept], rel=1e-3)
 

@@ -30,7 +30,7 @@ def heads_that_err_by(*errors: float, clips: int = 64) -> tuple[torch.Tensor, to
 def after(gd, logits, labels, batches: int = 400):
     nodes = torch.randn(len(logits), 3, 6)
     for _ in range(batches):
-        gd.observe(nodes, logits, labels)
+        gd.update_evidence(nodes, logits, labels)
     return gd(nodes, logits)
 
 
@@ -81,7 +81,7 @@ def test_no_gradient_touches_the_edges():
 
 def test_held_edges_stay_held():
     gd = unit()
-    gd.held[LANGUAGE, AUDIO] = 0.7
+    gd.fixed_edges[LANGUAGE, AUDIO] = 0.7
     assert gd(torch.randn(2, 3, 6), torch.randn(2, 3))[0, LANGUAGE, AUDIO] == pytest.approx(0.7)
 
 
@@ -131,7 +131,7 @@ def test_every_rule_knows_every_task(kind, task, outputs):
     torch.manual_seed(0)
     config = small_config().replace(task=task, outputs=outputs, edge_learning="errors")
     labels = torch.randn(8, outputs) if task == "regression" else torch.randint(outputs, (8,))
-    logits = torch.randn(8, 3, config.logits)
+    logits = torch.randn(8, 3, config.num_logits)
     evidence = kind(config, "homogeneous", 6).evidence(torch.randn(8, 3, 6), logits, labels)
     assert evidence.shape == (3, 3) and evidence.isfinite().all()
 

@@ -1,8 +1,10 @@
 """Feature files: what is read, what is refused and how, and the converted folder."""
 
 import json
+import os
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file, save_file
+from torch.utils.data import DataLoader
 
+from dmdlite import DMD
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.data import features as data
 from dmdlite.data.features import DataError, FeatureSplit, load_features, write_folder, write_mmsa
@@ -277,10 +281,28 @@ def test_what_others_read_of_our_files(tmp_path, splits):
     assert json.loads((tmp_path / "folder" / "features.json").read_text())["source"] == "data.pkl"
 
 
+def mapped_file(array):
+    """The file whose mapping holds the array's memory, as Linux tells."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, end = (int(address, 16) for address in line.split()[0].split("-"))
+        if start <= array.ctypes.data < end:
+            return line.split()[-1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
 def test_features_of_a_folder_stay_on_disk(tmp_path, splits):
     write_folder(splits, tmp_path / "folder")
     train = load_features(tmp_path / "folder")["train"]
-    assert all(isinstance(x.base, np.memmap) and not x.flags.owndata for x in train.features.values())
+    for part in (train, train[2:4], train[::2]):
+        for x in part.features.values():
+            assert mapped_file(x) == str(tmp_path / "folder" / "train.safetensors") and not x.flags.owndata
+    assert mapped_file(train[[2, 3]].features["audio"]) != str(tmp_path / "folder" / "train.safetensors")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no modes")
+def test_others_may_read_a_folder(tmp_path, splits):
+    write_folder(splits, tmp_path / "folder")
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in (tmp_path / "folder").iterdir())
 
 
 def test_nothing_is_overwritten(tmp_path, splits):
@@ -406,6 +428,66 @@ def test_kinds_of_indices(splits, indices):
     assert len(train.batch([])["labels"]) == 0
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_one_clip(tmp_path, splits, mapped):
+    if mapped:
+        write_folder(splits, tmp_path / "folder")
+        splits = load_features(tmp_path / "folder")
+    train = splits["train"]
+    clip = train[4]
+    assert list(clip) == ["language", "vision", "audio", "labels"]
+    for modality in MODALITIES:
+        assert clip[modality].dtype == torch.float32
+        np.testing.assert_array_equal(clip[modality], train.features[modality][4])
+    assert clip["labels"].shape == () and clip["labels"] == float(train.labels[4])
+    assert repr(clip) == "Clip(language (5, 4)  vision (5, 3)  audio (5, 2)  labels 1.8)"
+    for same in (train[-2], train[np.int64(4)], train[torch.tensor(4)]):
+        assert all(torch.equal(same[name], x) for name, x in clip.items())
+    clip["vision"].zero_()
+    assert train.features["vision"][4, 0].all()  # a clip is a copy
+    for outside in (6, -7):
+        with pytest.raises(IndexError):
+            train[outside]
+    assert [float(one["labels"]) for one in train] == train.labels.tolist()
+    for part in (train[3:5], train[[3, 4]], train[np.array([3, 4])], train[torch.tensor([3, 4])], train[[-3, -2]]):
+        assert isinstance(part, FeatureSplit) and part.ids == train.ids[3:5]
+    assert train[np.arange(6) > 3].ids == train.ids[4:]
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_data_loader_takes_a_split(tmp_path, splits, mapped):
+    if mapped:
+        write_folder(splits, tmp_path / "folder")
+        splits = load_features(tmp_path / "folder")
+    train = splits["train"]
+    first, second = DataLoader(train, batch_size=4)
+    expected = train.batch(range(4))
+    assert list(first) == list(expected) and all(torch.equal(first[name], x) for name, x in expected.items())
+    assert second["labels"].tolist() == train.labels[4:].tolist()
+    assert repr(second) == "Clip(language (2, 5, 4)  vision (2, 5, 3)  audio (2, 5, 2)  labels (2,))"
+    config = DMDConfig.toy(width=8, layers=1, minimum_memory_layers=1).replace(**data.feature_shapes(splits))
+    model = DMD(config).eval()
+    torch.testing.assert_close(model(**first).prediction, model(**expected).prediction)
+    assert len([batch for batch in DataLoader(train, batch_size=2, shuffle=True)]) == 3
+
+
+def test_a_split_prints_as_three_lines(splits):
+    assert str(splits["train"]).splitlines() == [
+        "data.pkl, split 'train': 6 clips",
+        "streams: language (5, 4)  vision (5, 3)  audio (5, 2)  tokens (3, 5)",
+        "labels: -3 to 3, mean 0.00 (regression); classes 0 to 2",
+    ]
+    assert repr(splits["train"]) == str(splits["train"])
+    assert repr(splits["train"].subset([])).endswith("labels: none (regression)")
+
+
+def test_a_missing_split_is_named(splits):
+    with pytest.raises(KeyError, match="no split 'dev' among train, valid, test; did you mean 'valid'"):
+        splits["dev"]
+    with pytest.raises(KeyError, match="no split 'holdout' among train, valid, test"):
+        splits["holdout"]
+
+
 def test_token_ids_alone(tmp_path):
     content = layout()
     for split in content.values():
@@ -417,6 +499,8 @@ def test_token_ids_alone(tmp_path):
     assert shapes == {"feature_widths": {"vision": 3, "audio": 2}, "lengths": dict.fromkeys(MODALITIES, 5)}
     batch = splits["train"].batch([0, 1], tokens=True, mask=True)
     assert batch["language"].shape == (2, 3, 5) and batch["mask"]["language"].sum(dim=1).tolist() == [3, 1]
+    assert torch.equal(next(iter(DataLoader(splits["train"], batch_size=2)))["language"], batch["language"])
+    assert "streams: vision (5, 3)  audio (5, 2)  tokens (3, 5)" in repr(splits["train"])
     with pytest.raises(DataError, match=r"data\.pkl, split 'train' has no language features \(key 'text'\)"):
         splits["train"].batch([0])
     with pytest.raises(DataError, match="no language features"):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import dmdlite
+from course.edge_audit.audit import true_edges
 from course.figures.graphs import draw_graphs
 from course.widgets import graph_views as views
 from course.widgets.graph_editor import GraphEditor
@@ -18,7 +19,6 @@ from course.widgets.graph_state import (
     preset_name,
     read_graph,
     space_inputs,
-    true_edges,
 )
 from course.widgets.graph_training import HEADS, Lessons, Outcome, editor_config
 from dmdlite.components.edge_learning import advantage, edges_of
@@ -70,7 +70,7 @@ def test_presets_are_graphs():
 @pytest.mark.parametrize("changes", [{}, {"graph_nodes": "features"}], ids=["published", "nodes are features"])
 def test_a_reading_is_what_the_whole_model_does(splits, space, held, changes):
     torch.manual_seed(0)
-    config = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1, **changes)
+    config = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1, **changes)
     model = DMD(config.without_dropout()).eval()
     batch = splits["valid"].batch(range(8))
     reading = read_graph(model, space, space_inputs(model, batch)[space], held)
@@ -220,7 +220,7 @@ def test_graphs_beside_each_other():
 
 
 def test_the_editor_takes_another_config(splits):
-    config = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1).without_dropout()
+    config = dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1).without_dropout()
     editor = GraphEditor(splits, config=config)
     assert editor.readings["homogeneous"].strengths.sum().item() == pytest.approx(2.0, abs=1e-4)  # with the prior
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from test_models import small_batch, small_config
 
 from dmdlite.config import MODALITIES, DMDConfig
-from dmdlite.models import build
 from dmdlite.models.misa import (
     PUBLISHED,
     MISAConfig,
@@ -19,6 +18,7 @@ from dmdlite.models.misa import (
     similarity_loss,
     soft_orthogonality,
 )
+from dmdlite.models.registry import build
 
 
 def column(*values: float) -> torch.Tensor:

@@ -12,14 +12,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmdlite.config import MODALITIES, DMDConfig
-from dmdlite.models import NAMES, build
 from dmdlite.models.dmd import DMD
+from dmdlite.models.registry import NAMES, build
 from dmdlite.models.unimodal import Unimodal
 
 SMALL = dict(
     feature_widths=dict(language=6, vision=5, audio=4),
     lengths=dict(language=9, vision=12, audio=10),
-    width=8, heads=2, layers=1, minimum_memory_layers=1, kernel_sizes=dict(language=3, vision=3, audio=3),
+    width=8, attention_heads=2, layers=1, minimum_memory_layers=1, kernel_sizes=dict(language=3, vision=3, audio=3),
 )  # fmt: skip
 TINY_BERT = dict(
     model_type="bert", vocab_size=30, hidden_size=6, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
@@ -203,7 +203,7 @@ def test_bad_saved_models(tmp_path):
     good_config, weights = (tmp_path / "config.json").read_text(), (tmp_path / "model.safetensors").read_bytes()
 
     (tmp_path / "config.json").write_text(json.dumps(DMD(small_config(width=16)).saved_fields()))
-    with pytest.raises(ValueError, match="model.safetensors was made for another shape: 'align"):
+    with pytest.raises(ValueError, match="model.safetensors was made for another shape: 'common_head"):
         DMD.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(DMD(small_config(layers=2)).saved_fields()))
     with pytest.raises(ValueError, match="has no weight 'read_common.encoders.layers.1"):
@@ -262,7 +262,7 @@ def test_pretrained_language_model(tmp_path):
 
 
 def test_unknown_language_model(tmp_path):
-    with pytest.raises(ValueError, match="nobody' is no local folder and cannot be had from the Hub"):
+    with pytest.raises(ValueError, match="nobody' is neither a local folder nor a downloadable Hub model"):
         DMD(small_config(language_model=str(tmp_path / "nobody")))
 
 

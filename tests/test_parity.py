@@ -13,9 +13,9 @@ from dmdlite.models.dmd import DMD
 from dmdlite.models.official import INITIALS, dmd_sources, unit_sources
 
 SMALL = {
-    "dmd_aligned": dict(dataset="mosi", width=8, heads=2, layers=2, lengths=(50, 50, 50)),
-    "dmd_unaligned": dict(dataset="mosi", width=4, heads=2, layers=1, lengths=(50, 500, 375)),
-    "dmd_kernels_5_1_3": dict(dataset="mosei", width=6, heads=3, layers=2, lengths=(50, 50, 50)),
+    "dmd_aligned": dict(dataset="mosi", width=8, attention_heads=2, layers=2, lengths=(50, 50, 50)),
+    "dmd_unaligned": dict(dataset="mosi", width=4, attention_heads=2, layers=1, lengths=(50, 500, 375)),
+    "dmd_kernels_5_1_3": dict(dataset="mosei", width=6, attention_heads=3, layers=2, lengths=(50, 50, 50)),
 }
 
 
@@ -61,7 +61,7 @@ def test_outputs(golden):
         close(parts.private[m], golden.output(f"s_{i}"))
         close(parts.reconstruction[m], golden.output(f"recon_{i}"))
         close(parts.private_again[m], golden.output(f"s_{i}_r"))
-        close(out.compared[m], golden.output(f"c_{i}_sim"))
+        close(out.margin_features[m], golden.output(f"c_{i}_sim"))
         close(out.reinforced[m], golden.output(f"last_h_{i}"))
         for space, short in zip(SPACES, ("homo", "hetero")):
             close(out.predictions[f"{space}_{m}"], golden.output(f"logits_{i}_{short}")[:, 0])
@@ -152,7 +152,7 @@ def test_number_of_parameters(dataset, lengths, published):
     """Ours and the published one's differ by a projection of private features that no loss reads."""
     config = DMDConfig.official(dataset, lengths=dict(zip(MODALITIES, lengths)))
     model = DMD(config)
-    dead = sum(kept * config.width * config.width + config.width for kept in config.kept_lengths.values())
+    dead = sum(kept * config.width * config.width + config.width for kept in config.lengths_after_convolution.values())
     units = sum(p.numel() for p in model.units.parameters())
     assert sum(p.numel() for p in model.parameters()) - units + dead == published
     assert units == {"mosi": 3_649 + 3_425, "mosei": 2_369 + 2_145}[dataset]

@@ -2,18 +2,17 @@
 
 from dataclasses import replace
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
 from test_models import TINY_BERT, small_batch, small_config, tokens
 
-from dmdlite.components.tasks import task_loss, task_loss_where_known
+from dmdlite.components.losses import task_loss, task_loss_where_known
 from dmdlite.components.transport import sinkhorn_divergence
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.toy import toy_world
-from dmdlite.models import build
 from dmdlite.models.pkdot import PKDOT, PKDOTConfig, PKDOTTeacher, pick_anchors, shifted_similarities
+from dmdlite.models.registry import build
 from dmdlite.training.loop import make_optimizer, plain_loop, predict_logits, seed_everything
 
 NAN = float("nan")
@@ -181,14 +180,6 @@ def test_with_a_language_model(privileged, tmp_path):
     assert model(**batch).loss.isfinite()
     model.save_pretrained(tmp_path)
     assert torch.equal(PKDOT.from_pretrained(tmp_path)(**batch).prediction, model(**batch).prediction)
-
-
-@pytest.fixture
-def without_shape_checks():
-    """They would double the time of a training."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_the_student_gains_by_its_teacher(without_shape_checks):

@@ -10,8 +10,8 @@ from torch import nn
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
 from dmdlite.components.edge_learning import EvidenceUnit
 from dmdlite.components.heads import AdaptiveFusion
-from dmdlite.components.pooling import TimeMeans
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
+from dmdlite.components.streams import TimeMeans
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.toy import toy_world
 from dmdlite.experiments.compare import compare
@@ -40,7 +40,7 @@ def parts_of(config: DMDConfig) -> dict:
     private, common = 2 * config.width, 3 * config.width
     return dict(
         decouple=Doubled(config.width),
-        align=TimeMeans(),
+        read_margin=TimeMeans(),
         read_common=SelfAttentionReaders(config),
         reinforce=CrossModalReinforcement(config),
         fusion=AdaptiveFusion(private, common, 0.0, config.fusion_gate),
@@ -61,7 +61,7 @@ def test_any_part_can_be_replaced(name):
     assert (model.units[name] if name in model.units else getattr(model, name)) is part
     box = f"units.{name}." if name in model.units else f"{name}."
     weights, others = model.state_dict(), plain.state_dict()
-    assert any(key.startswith(box) for key in weights | others) or name == "align"
+    assert any(key.startswith(box) for key in weights | others) or name == "read_margin"
     for key in others:  # what is not replaced starts as in a plain DMD
         assert key.startswith(box) or torch.equal(weights[key], others[key]), key
     out = model.train()(**small_batch())
@@ -130,7 +130,7 @@ def test_a_variant_is_saved_refused_and_loaded(tmp_path):
 
 
 WORLD = toy_world(60)
-TINY = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
+TINY = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 
 
 def test_a_run_knows_its_variant(tmp_path):

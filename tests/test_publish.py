@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,9 +39,15 @@ def test_student_copy_has_everything_but_solutions(tmp_path):
         code = [[c["source"] for c in json.loads(book)["cells"] if c["cell_type"] == "code"] for book in (text, full)]
         assert code[0] == code[1]
         for opened in re.findall(
-            r'\\"((?:\.\./)?[\w/]+\.npz|finished_\w+|without_\w+|dictionary_\w+\.csv|comparison)\\"', text
+            r'\\"((?:\.\./)?[\w/]+\.npz|finished_\w+|without_\w+|(?:dictionary_|edges/)\w+\.csv|comparison)\\"',
+            text,
         ):
             assert (path.parent / opened).exists(), opened
+    imports = {line for path in copies for line in re.findall(r"from course[\w.]* import [^\"\\]+", path.read_text())}
+    lines = [*sorted(imports), "import course; print(course.__path__[0])"]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    found = subprocess.run(command, cwd=copies[0].parent, capture_output=True, text=True)
+    assert found.stdout.strip() == str(copies[0].parent / "course"), found.stderr
 
 
 @pytest.fixture(scope="module")

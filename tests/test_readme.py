@@ -10,7 +10,7 @@ import torch
 from dmdlite.config import DMDConfig
 from dmdlite.data.features import feature_shapes, load_features
 from dmdlite.experiments.timing import count_parameters
-from dmdlite.models import NAMES, build
+from dmdlite.models.registry import NAMES, build
 
 ROOT = Path(__file__).parent.parent
 

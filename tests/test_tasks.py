@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
+from course.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
 from dmdlite.__main__ import main
 from dmdlite.components.graph_distillation import logit_difference
-from dmdlite.components.losses import margin_contrastive_loss
-from dmdlite.components.tasks import decide, task_loss
+from dmdlite.components.losses import decide, margin_contrastive_loss, task_loss
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import DataError, check_fits, feature_shapes, label_shape, load_features, write_mmsa
 from dmdlite.data.toy import toy_world
-from dmdlite.data.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
-from dmdlite.models import build
+from dmdlite.models.registry import build
 from dmdlite.training.loop import plain_loop, predict_logits
 from dmdlite.training.metrics import concordance, constant_prediction, task_error, task_metrics
 from dmdlite.training.predictions import read_predictions
@@ -133,7 +132,7 @@ def test_toy_tasks_ask_for_what_is_hidden():
 
 
 def config_for(splits, task):
-    return DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1).replace(
+    return DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1).replace(
         **feature_shapes(splits), **label_shape(splits, task)
     )
 

@@ -5,19 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from write_samples import write_samples
 
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.data import toy_language
-from dmdlite.data.features import feature_shapes, load_features
-from dmdlite.data.toy import RELIABILITY, ToyWorld, toy_world, write_samples
+from dmdlite.data.features import feature_shapes, fingerprint, load_features
+from dmdlite.data.toy import RELIABILITY, ToyWorld, toy_world
 
 SAMPLES = Path(__file__).parents[1] / "data_samples"
 WORLD_HASH = "6fe33ace9b440b7e08049690b43f0e0856432d5521cc8eb3f5b509af73798020"
 SAMPLE_HASHES = {
     "toy/features.json": "bbe5f339e8dfc950814ae9d9ea5f6ec719c2ba05e08e0f4340a65473117f4b3d",
-    "toy/test.safetensors": "b0dcbb1f452ec149b127729a63f7309bcd356906220f802b3bed492b542d5fff",
-    "toy/train.safetensors": "486d5edcfb2e1d342ec65f0e888987ae8a3d80f343e9b86f10c2e6dab78eae06",
-    "toy/valid.safetensors": "b58a085034173a17955bfd3151500e2c5e5b4beebf25da7b4b1527b77c5bbceb",
+    "toy/test.safetensors": "bb7c93b3d7cf27be7b147c5010b1d5ba794bdf78fbd948c28ea9505930f1c832",
+    "toy/train.safetensors": "fb0637670aaa38c0fe2c70183c316517e08a2cf00059004cd744cd0d305e9643",
+    "toy/valid.safetensors": "8451c1582236d74590f7c5f7fbc9210a47c39ddc24741d673d72457f14f11f7d",
     "toy.pkl": "4e07c06aaf75be385ebd61dbd2d54ad5b0920557442faa3fa4f14fdcb8cf976f",
     "toy_truth.npz": "354ddea2e8f77880f1e42c6130f899fcef11c0a4fb3449e70b70a67f90814de2",
     "toy_vocabulary.txt": "c9ee6f5c52d7bdfe468e4fbb056ee879ab3c71d1ef2f4c8a94bc6e1a872ce6f9",
@@ -157,7 +158,8 @@ def test_impossible_worlds_are_refused(arguments, message):
 def test_tokens_decode_to_the_text(world):
     for split in world.splits.values():
         for text, (ids, mask, segments) in zip(split.raw_text, split.tokens, strict=True):
-            assert " ".join(toy_language.decode(ids)) == text
+            words = [toy_language.vocabulary()[i] for i in ids]
+            assert " ".join(word for word in words if word not in toy_language.SPECIAL_TOKENS) == text
             assert mask.sum() == len(text.split()) + 2 and not segments.any()
         assert np.array_equal(split.tokens[:, 1].sum(1), split.lengths["language"])
 
@@ -298,6 +300,7 @@ def test_samples_are_the_committed_ones():
 
 @pytest.mark.parametrize("place", ["toy.pkl", "toy"])
 def test_samples_hold_the_default_world(world, place):
+    assert fingerprint(load_features(SAMPLES / place)) == fingerprint(world.splits)
     for name, split in load_features(SAMPLES / place).items():
         made = world.splits[name]
         assert list(split.ids) == made.ids and list(split.raw_text) == made.raw_text

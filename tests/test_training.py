@@ -20,13 +20,13 @@ from dmdlite.__main__ import main
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, write_folder
 from dmdlite.data.toy import toy_world
-from dmdlite.models import build
+from dmdlite.models.registry import build
 from dmdlite.training import checkpoints, runs
 from dmdlite.training.loop import epochs_without_progress, plain_loop, predict_logits, seed_everything
 from dmdlite.training.trainer import train
 
 KEYS = {"mae", "corr", "acc2", "f1", "acc7", "acc2_with_zero", "f1_with_zero"}
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
 
 

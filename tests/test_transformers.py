@@ -8,11 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dmdlite.components.attention import Attend, MultiHeadAttention, attention_map
-from dmdlite.components.grouped import GroupedLinear, GroupedNorm
-from dmdlite.components.transformer import CrossModalEncoders, SelfAttentionEncoders, encode_each, sinusoidal_positions
-from dmdlite.components.visibility import BLOCKS, SMALLEST, Visible
+from dmdlite.components import attention, fast, transformer
+from dmdlite.components.fast.attention import BLOCKS, SMALLEST, Attend, Linear, attention_map, blocks
+from dmdlite.components.transformer import (
+    CrossModalEncoders,
+    LayerNorm,
+    SelfAttentionEncoders,
+    attention_mask,
+    encode_each,
+    sinusoidal_positions,
+)
 from dmdlite.config import DMDConfig
+from dmdlite.models.dmd import DMD
 
 seeds = st.integers(0, 10_000)
 close = torch.testing.assert_close
@@ -20,7 +27,7 @@ WIDTH = 24
 
 
 def toy(kind: type, groups: int = 1, **changes) -> CrossModalEncoders | SelfAttentionEncoders:
-    return kind(DMDConfig.toy(**changes).without_dropout(), WIDTH, 2, [0.0] * groups).eval()
+    return kind(DMDConfig.toy(**changes).without_dropout(), WIDTH, 2, [0.0] * groups, fast.TransformerLayer).eval()
 
 
 def cross(target, source, mask=None, **changes):
@@ -32,7 +39,7 @@ def cross(target, source, mask=None, **changes):
 
 def test_grouped_layers_are_layers_beside_each_other():
     torch.manual_seed(0)
-    linear, norm, x = GroupedLinear(3, 4, 5), GroupedNorm(3, 4), torch.randn(3, 2, 7, 4)
+    linear, norm, x = Linear(4, 5, 3), LayerNorm(4, 3), torch.randn(3, 2, 7, 4)
     nn.init.normal_(linear.bias), nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
     for g in range(3):
         close(linear(x)[g], nn.functional.linear(x[g], linear.weight[g], linear.bias[g]))
@@ -43,7 +50,7 @@ def test_grouped_layers_are_layers_beside_each_other():
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_grouped_product_is_cut_for_the_cores(threads):
     """Values and gradients do not depend on the cut."""
-    before, linear, x = torch.get_num_threads(), GroupedLinear(3, 4, 5), torch.randn(3, 2, 6, 4, requires_grad=True)
+    before, linear, x = torch.get_num_threads(), Linear(4, 5, 3), torch.randn(3, 2, 6, 4, requires_grad=True)
     expected = torch.einsum("gbti,goi->gbto", x, linear.weight) + linear.bias[:, None, None]
     weight = torch.randn_like(expected)
     expected_gradients = torch.autograd.grad((expected * weight).sum(), [x, *linear.parameters()])
@@ -58,20 +65,21 @@ def test_a_grouped_product_is_cut_for_the_cores(threads):
         close(ours, theirs)
 
 
+@pytest.mark.parametrize("kind", [attention.MultiHeadAttention, fast.MultiHeadAttention], ids=["plain", "fast"])
 @pytest.mark.parametrize("shared", ["nothing", "key and value", "everything"])
-def test_attention_is_that_of_pytorch(shared):
+def test_attention_is_that_of_pytorch(shared, kind):
     """In each group, with its own weights; whether inputs are one tensor or several makes no difference."""
-    ours, theirs = MultiHeadAttention(12, 3, [0.0, 0.0]), nn.MultiheadAttention(12, 3, batch_first=True)
+    ours, theirs = kind(12, 3, [0.0, 0.0]), nn.MultiheadAttention(12, 3, batch_first=True)
     query = torch.randn(2, 2, 7, 12)
     key = query if shared == "everything" else torch.randn(2, 2, 7, 12)
     value = key if shared != "nothing" else torch.randn(2, 2, 7, 12)
-    visible = Visible.among([7, 7], [7, 7], causal=True)
+    visible = attention_mask([7, 7], [7, 7], causal=True)
     nn.init.normal_(ours.project.bias), nn.init.normal_(ours.output.bias)
     for g in range(2):
         with torch.no_grad():
             theirs.in_proj_weight.copy_(ours.project.weight[g]), theirs.in_proj_bias.copy_(ours.project.bias[g])
             theirs.out_proj.weight.copy_(ours.output.weight[g]), theirs.out_proj.bias.copy_(ours.output.bias[g])
-        hidden = ~visible.steps[g, 0, 0]
+        hidden = ~visible.visible[g, 0, 0]
         answer, weights = theirs(query[g], key[g], value[g], attn_mask=hidden, average_attn_weights=False)
         close(ours(query, key, value, visible)[g], answer)
         close(ours.map(query, key, visible)[g], weights)
@@ -79,10 +87,10 @@ def test_attention_is_that_of_pytorch(shared):
 
 def test_attention_starts_as_published():
     """Query, key and value are one Xavier matrix of (3 · width, width); its bound tells it."""
-    attention = MultiHeadAttention(48, 4, [0.0, 0.0])
-    for weight in attention.project.weight:
+    heads = attention.MultiHeadAttention(48, 4, [0.0, 0.0])
+    for weight in heads.project.weight:
         assert 0.95 < weight.abs().max() / (6 / (48 + 3 * 48)) ** 0.5 <= 1
-    assert attention.project.bias.eq(0).all() and attention.output.bias.eq(0).all()
+    assert heads.project.bias.eq(0).all() and heads.output.bias.eq(0).all()
 
 
 LONG = BLOCKS * SMALLEST + 7  # so many steps go in blocks
@@ -96,18 +104,18 @@ def test_the_written_gradient_is_that_of_autograd(target, source, rate, padded, 
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, 2, 3, 4, t, dtype=torch.float64, requires_grad=True) for t in (target, source, source))
     masks = [torch.arange(source) < torch.tensor([[source], [n]]) for n in (0, source // 2)] if padded else None
-    visible = Visible.among([target] * 2, [source] * 2, True, masks)
+    visible = attention_mask([target] * 2, [source] * 2, True, masks)
     kept = (torch.rand(2, 2, 3, target, source) >= rate).to(torch.uint8)
-    drawn = iter([kept[..., rows, columns] for rows, columns in visible.blocks()])
-    monkeypatch.setattr("dmdlite.components.attention.keep_mask", lambda *_: next(drawn))
+    drawn = iter([kept[..., rows, columns] for rows, columns in blocks(visible)])
+    monkeypatch.setattr("dmdlite.components.fast.attention.keep_mask", lambda *_: next(drawn))
     ours = Attend.apply(q, k, v, visible, torch.tensor(rate) if rate else None)
 
     scores = torch.einsum("gbhcq,gbhck->gbhqk", q, k) / math.sqrt(4)
-    weights = scores.masked_fill(~visible.steps, -torch.inf).softmax(dim=-1).nan_to_num(0)
+    weights = scores.masked_fill(~visible.visible, -torch.inf).softmax(dim=-1).nan_to_num(0)
     struck = weights * kept if rate else weights
     theirs = torch.einsum("gbhqk,gbhck->gbhcq", struck, v)
     close(ours, theirs)
-    close(attention_map(q, k, visible.steps).double(), weights)
+    close(attention_map(q, k, visible.visible).double(), weights)
     weight = torch.randn_like(theirs)
     for ours_x, theirs_x in zip(*(torch.autograd.grad((y * weight).sum(), (q, k, v)) for y in (ours, theirs))):
         close(ours_x, theirs_x)
@@ -116,17 +124,17 @@ def test_the_written_gradient_is_that_of_autograd(target, source, rate, padded, 
 def test_blocks_cover_what_is_visible():
     for target, source in [(1, 1), (46, 46), (LONG, LONG), (300, 40), (40, 300)]:
         for causal in (True, False):
-            visible = Visible.among([target], [source], causal)
-            left = visible.steps.clone()
-            for rows, columns in visible.blocks():
+            visible = attention_mask([target], [source], causal)
+            left = visible.visible.clone()
+            for rows, columns in blocks(visible):
                 left[..., rows, columns] = False
-            assert not left.any() and len(list(visible.blocks())) <= BLOCKS
+            assert not left.any() and len(list(blocks(visible))) <= BLOCKS
     steps = sum((rows.stop - rows.start) * columns.stop for rows, columns in blocks_of(400))
     assert steps < 0.63 * 400**2
 
 
 def blocks_of(steps):
-    return Visible.among([steps], [steps], causal=True).blocks()
+    return blocks(attention_mask([steps], [steps], causal=True))
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -180,7 +188,7 @@ def test_the_last_step_alone_is_the_last_of_all_steps(masked):
     for g, ours in enumerate(encode_each(reader, streams, masks=masks)):
         x = (streams[g] * math.sqrt(WIDTH) + sinusoidal_positions(9, WIDTH))[None].expand(2, -1, -1, -1)
         for layer in every.layers:
-            x = layer(x, x, x, Visible.among([9, 9], [9, 9], True, masks))
+            x = layer(x, x, x, attention_mask([9, 9], [9, 9], True, masks))
         close(ours[:, 0], every.norm(x)[g, torch.arange(3), steps])
 
 
@@ -200,6 +208,74 @@ def test_encoders_together_are_encoders_one_by_one(lengths):
                 own = [[same[g]] for same in streams]
                 (theirs,) = encode_each(alone, *own, masks=given_masks and [given_masks[g]])
                 close(ours, theirs)
+
+
+def pair(kind: str, causal: bool = True):
+    """A plain module and its fast twin with the same weights, every one of them random."""
+    torch.manual_seed(0)
+    config = DMDConfig.toy(causal_attention=causal).without_dropout()
+    if kind == "attention":
+        plain, twin = (module.MultiHeadAttention(WIDTH, 4, [0.0, 0.0]) for module in (attention, fast))
+    else:
+        plain, twin = (module.TransformerLayer(config, WIDTH, [0.0, 0.0]) for module in (transformer, fast))
+    for parameter in plain.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    twin.load_state_dict(plain.state_dict())
+    return plain, twin
+
+
+@pytest.mark.parametrize("kind", ["attention", "layer"])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("shared", ["nothing", "key and value", "everything"])
+def test_plain_and_fast_are_equal(kind, causal, padded, shared):
+    """Values and all gradients, with and without masks (one clip has no real step), over several blocks of steps."""
+    plain, twin = pair(kind, causal)
+    target, source = (LONG, LONG) if shared == "everything" else (LONG, LONG + 5)
+    q = torch.randn(2, 3, target, WIDTH, requires_grad=True)
+    k = q if shared == "everything" else torch.randn(2, 3, source, WIDTH, requires_grad=True)
+    v = k if shared != "nothing" else torch.randn(2, 3, source, WIDTH, requires_grad=True)
+    masks = [torch.arange(source) < torch.tensor([[source], [source // 3], [0]])] * 2 if padded else None
+    mask, weight = attention_mask([target] * 2, [source] * 2, causal, masks), torch.randn(2, 3, target, WIDTH)
+    results, gradients = [], []
+    for module in (plain, twin):
+        results.append(module(q, k, v, mask))
+        inputs = list({id(x): x for x in (q, k, v)}.values())
+        gradients.append(torch.autograd.grad((results[-1] * weight).sum(), [*inputs, *module.parameters()]))
+    close(*results, atol=1e-5, rtol=1e-4)
+    for ours, theirs in zip(*gradients):
+        close(ours, theirs, atol=2e-3, rtol=1e-3)
+    if kind == "attention":
+        close(plain(q, k, v), twin(q, k, v), atol=1e-5, rtol=1e-4)  # without a mask everything is visible
+
+
+def test_a_single_plain_attention_needs_no_leading_axis():
+    """It is the first of several side by side, with the same weights."""
+    single, several = attention.MultiHeadAttention(WIDTH, 4), attention.MultiHeadAttention(WIDTH, 4, [0.0, 0.0])
+    single.load_state_dict({name: weight[0] for name, weight in several.state_dict().items()})
+    x, y = torch.randn(2, 5, WIDTH), torch.randn(2, 7, WIDTH)
+    close(single(x, y, y), several(*(z.expand(2, -1, -1, -1) for z in (x, y, y)))[0])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_plain_dmd_is_a_fast_one(masked):
+    """The whole model, given plain layers: loss terms, edges and gradients."""
+    config = DMDConfig.toy(width=8, attention_heads=2).without_dropout()
+    plain, twin = DMD(config, layer=transformer.TransformerLayer), DMD(config)
+    twin.load_state_dict(plain.state_dict())
+    batch = {m: torch.randn(4, config.lengths[m], config.feature_widths[m]) for m in config.lengths}
+    batch["labels"] = torch.tensor([1.0, -2.0, 1.0, 0.4])
+    if masked:
+        lengths = torch.tensor([[14], [9], [12], [3]])
+        batch["mask"] = {m: torch.arange(config.lengths[m]) < lengths for m in config.lengths}
+    outs = [model(**batch) for model in (plain, twin)]
+    close(outs[0].losses, outs[1].losses, atol=1e-5, rtol=1e-4)
+    close(outs[0].edges, outs[1].edges, atol=1e-5, rtol=1e-4)
+    for out in outs:
+        out.loss.backward()
+    for (name, ours), theirs in zip(plain.named_parameters(), twin.parameters()):
+        if ours.grad is not None:
+            close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_positions():

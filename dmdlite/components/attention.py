@@ -1,122 +1,90 @@
-"""Multi-head attention, Eq. (10), of several encoders of one shape at once."""
+"""Multi-head attention, Eq. (10), letter by letter. `fast/attention.py` computes the same in less time."""
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dmdlite.components.dropout import keep_mask
-from dmdlite.components.grouped import GroupedLinear
-from dmdlite.components.visibility import Visible
+from dmdlite.components.dropout import Dropout
 
-Heads = Float[Tensor, "group batch head channel _"]  # the last axis is time, of the target or of the source
-AttentionMap = Float[Tensor, "group batch head target source"]
+
+class AttentionMask(NamedTuple):
+    """Which source steps each target step may look at."""
+
+    visible: Bool[Tensor, "*#encoder #batch 1 target source"]
+    reach: int | None = None  # target step q sees nothing after source step q + reach; None sets no limit
+
+
+class Linear(nn.Module):
+    """y = W x + b at every time step. With leading axes, several maps side by side, each with a W and b of its own."""
+
+    def __init__(self, inputs: int, outputs: int, *leading: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(*leading, outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(*leading, outputs))
+        for weight in self.weight.data.view(-1, outputs, inputs):
+            nn.init.xavier_uniform_(weight)
+
+    def forward(self, x: Float[Tensor, "*encoder batch time inputs"]) -> Float[Tensor, "*encoder batch time outputs"]:
+        return torch.einsum("...oi,...bti->...bto", self.weight, x) + self.bias[..., None, None, :]
+
+    def extra_repr(self) -> str:
+        *leading, outputs, inputs = self.weight.shape
+        return f"{inputs}, {outputs}" + "".join(f", {size} side by side" for size in leading)
 
 
 class MultiHeadAttention(nn.Module):
     """Eq. (10) for several heads: softmax(Q Kᵀ / √d) V with Q = X_target P_q, K = X_source P_k, V = X_source P_v.
 
-    rates: the dropout of the attention map, one for each group.
+    rate: the dropout of the attention map. A list of rates makes a leading axis: one attention for each, side by side.
     """
 
-    rates: Float[Tensor, " group"]
+    Linear, Dropout = Linear, Dropout
 
-    def __init__(self, width: int, heads: int, rates: Sequence[float]):
+    def __init__(self, width: int, heads: int, rate: float | Sequence[float] = 0.0):
         super().__init__()
-        self.heads, self.drops = heads, any(rates)
-        self.project = GroupedLinear(len(rates), width, 3 * width)  # P_q, P_k and P_v, one below the other
-        self.output = GroupedLinear(len(rates), width, width)
-        self.register_buffer("rates", torch.tensor(rates), persistent=False)
+        leading = () if isinstance(rate, float | int) else (len(rate),)
+        self.heads = heads
+        self.project = self.Linear(width, 3 * width, *leading)  # P_q, P_k and P_v, one below the other
+        self.output = self.Linear(width, width, *leading)
+        self.dropout = self.Dropout(rate)
 
     def forward(
         self,
-        query: Float[Tensor, "group batch target width"],
-        key: Float[Tensor, "group batch source width"],
-        value: Float[Tensor, "group batch source width"],
-        visible: Visible,
-    ) -> Float[Tensor, "group batch target width"]:
-        """A target step that sees no source step receives zero."""
-        q, k, v = self.split_heads(*self.project_each(query, key, value))
-        rates = None
-        if self.training and self.drops:
-            rates = self.rates[:, None, None, None, None]
-            v = v / (1 - rates).to(v.dtype)
-        answer = Attend.apply(q, k, v, visible, rates)
-        return self.output(answer.flatten(2, 3).mT)
+        query: Float[Tensor, "*encoder batch target width"],
+        key: Float[Tensor, "*encoder batch source width"],
+        value: Float[Tensor, "*encoder batch source width"],
+        mask: AttentionMask | None = None,
+    ) -> Float[Tensor, "*encoder batch target width"]:
+        """A target step that sees no source step receives b of the output map."""
+        Q, K, V = self.split_heads(query, key, value)
+        A = self.dropout(attention_map(Q, K, mask))
+        answers = torch.einsum("...qk,...kd->...qd", A, V)  # (…, batch, head, target, channel)
+        return self.output(answers.transpose(-3, -2).flatten(-2))
+
+    def split_heads(self, *inputs: Float[Tensor, "*encoder batch _ width"]) -> list[Tensor]:
+        """Q, K and V, each (…, batch, head, time, channel): every head has its own slice of the channels."""
+        P, b = self.project.weight.chunk(3, dim=-2), self.project.bias.chunk(3, dim=-1)
+        maps = zip(inputs, P, b)
+        projected = [torch.einsum("...oi,...bti->...bto", P_x, x) + b_x[..., None, None, :] for x, P_x, b_x in maps]
+        return [x.unflatten(-1, (self.heads, -1)).transpose(-3, -2) for x in projected]
 
     @torch.no_grad()
-    def map(
-        self,
-        query: Float[Tensor, "group batch target width"],
-        key: Float[Tensor, "group batch source width"],
-        visible: Visible,
-    ) -> AttentionMap:
-        """The attention map that `forward` uses, before dropout, for who wants to look at it."""
-        q, k, _ = self.split_heads(*self.project_each(query, key, key))
-        return attention_map(q, k, visible.steps)
-
-    def project_each(self, query: Tensor, key: Tensor, value: Tensor) -> Sequence[Tensor]:
-        """Q, K and V. Inputs that are one and the same tensor are projected in one go."""
-        first, second = query.shape[-1], 2 * query.shape[-1]
-        if query is key is value:
-            return self.project(query).chunk(3, dim=-1)
-        if key is value:
-            return [self.project(query, slice(first)), *self.project(key, slice(first, None)).chunk(2, dim=-1)]
-        parts = slice(first), slice(first, second), slice(second, None)
-        return [self.project(x, part) for x, part in zip((query, key, value), parts)]
-
-    def split_heads(self, *inputs: Float[Tensor, "group batch _ width"]) -> list[Heads]:
-        return [x.unflatten(-1, (self.heads, -1)).permute(0, 1, 3, 4, 2).contiguous() for x in inputs]
+    def map(self, query: Tensor, key: Tensor, mask: AttentionMask | None = None) -> Tensor:
+        """The attention map that `forward` uses, (…, batch, head, target, source), before dropout, for inspection."""
+        Q, K = self.split_heads(query, key)
+        return attention_map(Q, K, mask)
 
 
-class Attend(torch.autograd.Function):
-    """The attention map applied to V, with dropout; its gradient is written out.
-
-    Memory: a map is kept once, and a byte per entry for dropout, less than half of what autograd would keep; blocks
-    skip most of what is never seen. Speed: each product has time as its last axis, where matrix products are up to four
-    times as fast as over the few channels of a head.
-    """
-
-    @staticmethod
-    def forward(ctx, q: Heads, k: Heads, v: Heads, visible: Visible, rates: Tensor | None) -> Heads:
-        maps, answers = [], []
-        for target, source in visible.blocks():
-            weights = attention_map(q[..., target], k[..., source], visible.steps[..., target, source])
-            keep = None if rates is None else keep_mask(weights.shape, rates, q.device)
-            answers.append(v[..., source] @ strike(weights, keep).mT)
-            maps += weights, keep
-        answer = torch.cat(answers, dim=-1)
-        ctx.visible = visible
-        ctx.save_for_backward(q, k, v, answer, *maps)
-        return answer
-
-    @staticmethod
-    def backward(ctx, d_answer: Heads):
-        q, k, v, answer, *maps = ctx.saved_tensors
-        d_q, d_k, d_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        # The gradient of softmax is w (dw − Σ w dw); that sum over source steps is Σ answer · d_answer over channels.
-        inner = (answer * d_answer).sum(dim=-2)[..., None]
-        for (target, source), weights, keep in zip(ctx.visible.blocks(), maps[::2], maps[1::2]):
-            d_v[..., source] += d_answer[..., target] @ strike(weights, keep)
-            d_weights = strike(d_answer[..., target].mT @ v[..., source], keep)
-            d_scores = d_weights.sub_(inner[..., target, :]).mul_(weights)
-            d_q[..., target] = k[..., source] @ d_scores.mT
-            d_k[..., source] += q[..., target] @ d_scores
-        scale = 1 / math.sqrt(q.shape[-2])
-        return d_q * scale, d_k * scale, d_v, None, None
-
-
-def attention_map(q: Heads, k: Heads, visible: Bool[Tensor, "group #batch 1 target source"]) -> AttentionMap:
-    """softmax(Q Kᵀ / √d) over the source steps that are visible."""
-    scores = (q / math.sqrt(q.shape[-2])).mT @ k
-    scores += torch.zeros_like(visible, dtype=scores.dtype).masked_fill_(~visible, torch.finfo(scores.dtype).min)
-    weights = scores.softmax(dim=-1)
-    # Only padding, which each clip has its own of, can hide every step; softmax then gives them equal weights.
-    return weights.mul_(visible.any(dim=-1, keepdim=True)) if visible.shape[1] == q.shape[1] else weights
-
-
-def strike(weights: AttentionMap, keep: Tensor | None) -> AttentionMap:
-    """weights · keep; the bytes become floats first, because products of mixed types are slow."""
-    return weights if keep is None else keep.to(weights.dtype).mul_(weights)
+def attention_map(
+    Q: Float[Tensor, "*lead target channel"], K: Float[Tensor, "*lead source channel"], mask: AttentionMask | None
+) -> Float[Tensor, "*lead target source"]:
+    """softmax(Q Kᵀ / √d) over the source steps that are visible; a target step that sees none has only zeros."""
+    scores = torch.einsum("...qd,...kd->...qk", Q, K) / math.sqrt(Q.shape[-1])
+    if mask is None:
+        return scores.softmax(dim=-1)
+    hidden = scores.masked_fill(~mask.visible, torch.finfo(scores.dtype).min)
+    return hidden.softmax(dim=-1) * mask.visible.any(dim=-1, keepdim=True)

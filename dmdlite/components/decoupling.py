@@ -11,7 +11,7 @@ from dmdlite.config import MODALITIES
 
 @dataclass
 class Decoupled:
-    """What the decoupler makes of the three streams; every entry maps a modality to (batch, time, width)."""
+    """The decoupled streams; every entry maps a modality to (batch, time, width)."""
 
     projected: Streams  # X̃_m
     common: Streams  # X^com_m
@@ -23,7 +23,7 @@ class Decoupled:
 class FeatureDecoupler(nn.Module):
     """Eq. (1): one common encoder E^com for all modalities, a private encoder E^prt_m and a decoder D_m for each.
 
-    In the published code all of them are linear maps of one time step without bias; the paper does not say.
+    In the published code all are bias-free linear maps of one time step; the paper does not specify them.
     """
 
     def __init__(self, width: int):
@@ -42,7 +42,7 @@ class FeatureDecoupler(nn.Module):
 
 
 class NoDecoupling(nn.Module):
-    """The ablation: every stream is its own common and private part, and nothing needs to be reconstructed."""
+    """The ablation: every stream serves as its own common and private part, so nothing needs to be reconstructed."""
 
     def forward(self, projected: Streams) -> Decoupled:
         return Decoupled(projected, projected, projected, projected, projected)

@@ -1,8 +1,8 @@
 """Cross-modal dictionary matching: what DHMD adds to DMD.
 
-Its paper's equations could not be had; its abstract speaks of a shared dictionary space, of activations, and of
-matching across modalities. The lookup follows FDT (Chen et al., CVPR 2023; `prototype/model/clip_fdt.py`), whose
-abstract uses the same words. Which part is ours stands in each docstring.
+We could not obtain its paper; its abstract mentions a shared dictionary space, activations, and matching across
+modalities. The lookup follows FDT (Chen et al., CVPR 2023; `prototype/model/clip_fdt.py`), whose abstract uses the
+same words. Each docstring says which part is our choice.
 """
 
 import math
@@ -11,20 +11,19 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dmdlite.components.gathering import whole_batch
-from dmdlite.components.losses import margin_contrastive_loss
-from dmdlite.components.pooling import time_mean
+from dmdlite.components.losses import Labels, Loss, margin_contrastive_loss, whole_batch
+from dmdlite.components.streams import time_mean
 from dmdlite.config import MODALITIES, DMDConfig
 
 Scores = Float[Tensor, "*batch atom"]
-LEAST_CONTRAST = 0.01  # temperature below which FDT lets the contrastive loss not go
+LEAST_CONTRAST = 0.01  # lower bound on the temperature of the contrastive loss, as in FDT
 
 
 class Lookup(NamedTuple):
-    """What one modality finds in the dictionary."""
+    """The lookup of one modality."""
 
     scores: Float[Tensor, "batch atom"]  # r
     activations: Float[Tensor, "batch atom"]  # w: none negative, sum 1
@@ -35,10 +34,10 @@ Found = dict[str, Lookup]  # by modality
 
 
 class Dictionary(nn.Module):
-    """Learned atoms c_i, one set for all modalities; each modality asks for them through a query map q_m of its own.
+    """Learned atoms c_i, shared by all modalities; each modality looks them up through its own query map q_m.
 
     FDT: s_ti = ⟨q_m(x_t), c_i⟩ / (√d τ), r_i = max_t s_ti, w = sparsemax(r), z = Σ_i w_i c_i; atoms start at N(0, 1).
-    Ours: padding is left out of the pooling, where FDT scores it 0; top-k as a third activation.
+    Ours: pooling leaves padding out, where FDT scores it 0; top-k as a third activation.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Dictionary(nn.Module):
         streams: dict[str, Float[Tensor, "batch _ width"]],
         masks: dict[str, Bool[Tensor, "batch _"]] | None = None,
     ) -> Found:
-        """A vector takes part as a stream of one step. masks[m] is True at the real steps of modality m."""
+        """A vector counts as a stream of one step. masks[m] is True at the real steps of modality m."""
         return {m: self.look_up(self.step_scores(m, x), masks and masks[m]) for m, x in streams.items()}
 
     def step_scores(self, modality: str, x: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch time atom"]:
@@ -123,7 +122,7 @@ class ContrastiveMatching(nn.Module):
         start = torch.tensor(-math.log(temperature))
         self.log_scale = nn.Parameter(start) if learned else nn.Buffer(start)
 
-    def forward(self, found: Found, _: Num[Tensor, "batch *outputs"]) -> Float[Tensor, ""]:
+    def forward(self, found: Found, _: Labels) -> Loss:
         unit = [F.normalize(whole_batch(lookup.features), dim=-1) for lookup in found.values()]
         scale = self.log_scale.clamp_max(-math.log(LEAST_CONTRAST)).exp()
         pairs = list(combinations(unit, 2))
@@ -143,7 +142,7 @@ class MarginMatching(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, found: Found, labels: Num[Tensor, "batch *outputs"]) -> Float[Tensor, ""]:
+    def forward(self, found: Found, labels: Labels) -> Loss:
         features = {m: lookup.features for m, lookup in found.items()}
         return margin_contrastive_loss(features, labels.to(found["language"].features.dtype), self.config)
 
@@ -158,7 +157,7 @@ class DivergenceMatching(nn.Module):
         super().__init__()
         self.activation = activation
 
-    def forward(self, found: Found, _: Num[Tensor, "batch *outputs"]) -> Float[Tensor, ""]:
+    def forward(self, found: Found, _: Labels) -> Loss:
         pairs = list(permutations(found.values(), 2))
         lessons = [divergence(student, teacher.activations, self.activation) for teacher, student in pairs]
         return sum(lesson.mean() for lesson in lessons) / len(pairs)

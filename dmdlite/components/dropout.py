@@ -1,6 +1,5 @@
-"""Dropout with cheap random numbers: on a CPU, PyTorch's own take longer than the attention that they strike."""
+"""Dropout: in training each entry is zero with a given probability, and what is left grows to keep the mean."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -9,30 +8,28 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Zeroes each entry with probability `rate` in training and divides the rest by 1 − rate, as nn.Dropout does."""
+    """Zeroes each entry with probability `rate` in training and divides the rest by 1 − rate, as nn.Dropout does.
 
-    def __init__(self, rate: float):
+    A list of rates has one for each encoder, which is the first axis of the input. See also `fast/dropout.py`.
+    """
+
+    rates: Float[Tensor, " encoder"]
+
+    def __init__(self, rate: float | Sequence[float]):
         super().__init__()
-        self.rate = rate
+        self.rate, self.drops = rate, bool(rate if isinstance(rate, float | int) else any(rate))
+        self.register_buffer("rates", torch.tensor(rate), persistent=False)
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        if not self.training or self.rate == 0:
+        if not self.training or not self.drops:
             return x
-        return x * (keep_mask(x.shape, self.rate, x.device) / (1 - self.rate)).to(x.dtype)
+        rate = self.rate_for(x)
+        keep = torch.rand_like(x) >= rate
+        return x * keep / (1 - rate)
+
+    def rate_for(self, x: Tensor) -> float | Tensor:
+        """The rate, or one for each encoder in a shape that broadcasts to x."""
+        return self.rates.reshape(-1, *[1] * (x.ndim - 1)) if self.rates.ndim else self.rate
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
-
-
-def keep_mask(shape: Sequence[int], rate: float | Tensor, device: torch.device) -> Tensor:
-    """One byte for each entry: 1 with probability 1 − rate, else 0. `rate` is a number or broadcasts to `shape`.
-
-    On a CPU one random word of 64 bits decides about four entries, 16 bits for each, so a rate is met to 2⁻¹⁷.
-    """
-    if device.type != "cpu" or torch.compiler.is_compiling():
-        return (torch.rand(shape, device=device) >= rate).to(torch.uint8)
-    count = math.prod(shape)
-    words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
-    bits = words.view(torch.int16)[:count].view(shape)  # uniform over −2¹⁵ … 2¹⁵ − 1
-    threshold = torch.as_tensor(rate * 2**16 - 2**15).round().clamp(max=2**15 - 1).to(torch.int16)
-    return (bits >= threshold).view(torch.uint8)

@@ -1,17 +1,16 @@
-"""Edges that follow how good a teacher each modality is, in place of learned scores. Our own rule; no paper has it.
+"""Edges that follow how good a teacher each modality is, instead of learned scores. Our own rule, not from a paper.
 
 The published score of an edge is learned by the gradient of Eq. (9), Σ w ε: it falls fastest when the weight goes to
-pairs whose ε is small already. Nothing in it asks whether a lesson helps. Here evidence is gathered while training,
-and no gradient touches the edges.
+pairs whose ε is small already, whether or not the lesson helps. Here evidence is gathered during training, and no
+gradient reaches the edges.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dmdlite.components.gathering import whole_batch
-from dmdlite.components.graph_distillation import Edges, GraphDistillationUnit, Labels, NodeLogits, Nodes
-from dmdlite.components.tasks import task_loss
+from dmdlite.components.graph_distillation import Edges, GraphDistillationUnit, NodeLogits, Nodes
+from dmdlite.components.losses import Labels, task_loss, whole_batch
 from dmdlite.config import MODALITIES, DMDConfig
 
 MEMORY = 0.95  # of the running mean: evidence from about the last 20 batches
@@ -19,21 +18,21 @@ Evidence = Float[Tensor, "source target"]
 
 
 def advantage(errors: Float[Tensor, "modality"]) -> Evidence:
-    """log(error of j / error of i): above 0 where i errs less than j does."""
+    """log(error of j / error of i): positive where i errs less than j."""
     return errors.log()[None, :] - errors.log()[:, None]
 
 
 def edges_of(evidence: Evidence, sharpness: float) -> Evidence:
-    """For each student, a column, the shares of its two teachers in a softmax over them and nobody, who scores 0."""
-    scores = (sharpness * evidence).fill_diagonal_(0.0)  # nobody stands where the student would teach itself
+    """For each student (column), the shares of its teachers in a softmax over both and "no teacher", which scores 0."""
+    scores = (sharpness * evidence).fill_diagonal_(0.0)  # the diagonal is "no teacher": no student teaches itself
     return scores.softmax(dim=0).fill_diagonal_(0.0)
 
 
 class EvidenceUnit(GraphDistillationUnit):
-    """w_{i→j} is i's share in a softmax, for each student j, over its two possible teachers and over nobody.
+    """w_{i→j} is i's share in a softmax, for each student j, over its two possible teachers and "no teacher".
 
-    Their scores are the running means of `evidence`, 0 for nobody, times `config.edge_sharpness`. So the lessons of a
-    student weigh at most 1, and a student for whom nobody is good enough refuses them all. There is no prior.
+    Their scores are the running means of `evidence`, 0 for "no teacher", times `config.edge_sharpness`. So the lessons
+    of a student weigh at most 1, and a student that errs less than both others refuses them all. There is no prior.
     """
 
     gathered: Evidence
@@ -41,16 +40,16 @@ class EvidenceUnit(GraphDistillationUnit):
     def __init__(self, config: DMDConfig, space: str, node_width: int):
         super().__init__(config.replace(graph_priors={space: None}), space, node_width)
 
-    def learn_by(self, graph_width: int, node_width: int) -> None:
-        """The evidence so far; without any, both teachers and nobody get a third each."""
+    def build_scorer(self, graph_width: int, node_width: int) -> None:
+        """The evidence so far; without any, both teachers and "no teacher" get a third each."""
         self.register_buffer("gathered", torch.zeros(len(MODALITIES), len(MODALITIES)))
 
     def forward(self, nodes: Nodes, logits: NodeLogits) -> Edges:
         """The same edges for every clip; zero diagonal."""
         chosen = edges_of(self.gathered, self.config.edge_sharpness).to(logits.dtype).expand(len(nodes), -1, -1)
-        return torch.where(self.held.isnan(), chosen, self.held)
+        return torch.where(self.fixed_edges.isnan(), chosen, self.fixed_edges)
 
-    def observe(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> None:
+    def update_evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> None:
         """Adds the evidence of one training batch, of all processes."""
         nodes, logits, labels = (whole_batch(x.detach()) for x in (nodes, logits, labels))
         with torch.no_grad():

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dmdlite.components.dropout import Dropout
-from dmdlite.components.tasks import Logits
+from dmdlite.components.fast import Dropout
+from dmdlite.components.losses import Logits
 from dmdlite.config import MODALITIES
 
 
@@ -21,7 +21,7 @@ class HeadOutput(NamedTuple):
 class ResidualHead(nn.Module):
     """x + W₂ ReLU(W₁ x), then a linear map to the prediction. All eight predictions of DMD come from such a head.
 
-    logits: how many numbers one prediction is; see `components/tasks.py`.
+    logits: the size of one prediction; see `components/losses.py`.
     """
 
     def __init__(self, width: int, hidden: int, dropout: float, logits: int = 1):
@@ -42,9 +42,9 @@ def as_prediction(x: Float[Tensor, "batch logits"]) -> Logits:
 
 
 class AdaptiveFusion(nn.Module):
-    """Weighs the three reinforced private vectors and the common one, and predicts from all four (paper, Fig. 2).
+    """Weights the three reinforced private vectors and the common one, and predicts from all four (paper, Fig. 2).
 
-    gate: "replaces", the published σ(W h) in place of h; "scales", an adaptive weight on h: σ(W h) ⊙ h.
+    gate: "replaces" puts σ(W h) in place of h, as published; "scales" is an adaptive weight on h: σ(W h) ⊙ h.
     """
 
     def __init__(self, private_width: int, common_width: int, dropout: float, gate: str, logits: int = 1):
@@ -59,5 +59,5 @@ class AdaptiveFusion(nn.Module):
     ) -> HeadOutput:
         parts = {name: (private | {"common": common})[name] for name in self.gates}
         gates = {name: self.gates[name](x).sigmoid() for name, x in parts.items()}
-        weighed = {name: gates[name] * x for name, x in parts.items()} if self.scales else gates
-        return self.head(torch.cat(list(weighed.values()), dim=1))
+        weighted = {name: gates[name] * x for name, x in parts.items()} if self.scales else gates
+        return self.head(torch.cat(list(weighted.values()), dim=1))

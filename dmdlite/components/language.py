@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dmdlite.config import ModelConfig
+
 
 class LanguageEncoder(nn.Module):
     """Any encoder that transformers' AutoModel knows, fine-tuned or frozen (published: bert-base-uncased, fine-tuned).
@@ -17,15 +19,16 @@ class LanguageEncoder(nn.Module):
 
     def __init__(self, model: str | dict[str, Any], trainable: bool):
         super().__init__()
-        from transformers import AutoConfig, AutoModel  # 4 s of import, spared to whoever brings features
+        from transformers import AutoConfig, AutoModel  # 4 s of import, which ready-made features do not need
 
         try:
             if isinstance(model, str):
-                self.model = AutoModel.from_pretrained(model, dtype=torch.float32)  # not the halves it may be stored in
+                self.model = AutoModel.from_pretrained(model, dtype=torch.float32)  # it may be stored in half precision
             else:
                 self.model = AutoModel.from_config(AutoConfig.for_model(**model | {"dtype": "float32"}))
         except OSError as problem:
-            raise ValueError(f"language model {model!r} is no local folder and cannot be had from the Hub") from problem
+            text = f"language model {model!r} is neither a local folder nor a downloadable Hub model"
+            raise ValueError(text) from problem
         except Exception as problem:  # transformers has many kinds
             reason = " ".join(str(problem).split())
             raise ValueError(f"language_model {model!r} cannot be built: {reason}") from problem
@@ -52,3 +55,14 @@ class LanguageEncoder(nn.Module):
         extra = {"token_type_ids": segments} if knows_segments else {}
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trainable):
             return self.model(input_ids=ids, attention_mask=attention_mask, **extra).last_hidden_state
+
+
+def resolve_language_model(config: ModelConfig) -> tuple[ModelConfig, LanguageEncoder | None]:
+    """The encoder that `config.language_model` asks for, and the config with its architecture described in full.
+
+    So a saved model loads without a download, and the width of the language features is the encoder's.
+    """
+    if config.language_model is None:
+        return config, None
+    encoder = LanguageEncoder(config.language_model, config.language_model_trainable)
+    return config.replace(language_model=encoder.description, feature_widths={"language": encoder.width}), encoder

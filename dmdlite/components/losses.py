@@ -1,16 +1,74 @@
-"""The decoupling losses, Eqs. (2) to (5)."""
+"""Every loss that is not about graphs: the task's, Eqs. (2) to (5) of decoupling, and their weighted sum, Eq. (11).
+
+A model predicts a number (sentiment), several (valence, arousal), a class, or a level of an ordered scale, as
+`config.task` and `config.outputs` say. A head gives `config.num_logits` numbers for each clip:
+
+regression        `outputs` numbers, which are the prediction itself
+classification    one logit for each of `outputs` classes
+ordinal           outputs − 1 logits for `outputs` ordered levels, the k-th for "above level k" (Frank and Hall, 2001)
+
+A single number has no axis of its own: (batch,), otherwise (batch, logits).
+"""
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from dmdlite.components.gathering import whole_batch
 from dmdlite.components.streams import Streams
 from dmdlite.config import DMDConfig
 
+Logits = Float[Tensor, "batch *logits"]
+Labels = Num[Tensor, "batch *outputs"]
+Loss = Float[Tensor, ""]
 
-def reconstruction_loss(streams: Streams, reconstruction: Streams, norm: str) -> Float[Tensor, ""]:
+
+def task_loss(prediction: Logits, labels: Labels, task: str) -> Loss:
+    """L_task: the L1 distance of the paper, the cross-entropy, or the binary cross-entropy of every "above level k".
+
+    labels: numbers of the same shape as the prediction; for classes and levels their indices (batch,) from 0.
+    Raises ValueError if the shapes do not fit.
+    """
+    expected = prediction.shape if task == "regression" else prediction.shape[:1]
+    if labels.shape != expected:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}, expected {tuple(expected)}")
+    if task == "regression":
+        return F.l1_loss(prediction, labels.to(prediction.dtype))
+    if task == "classification":
+        return F.cross_entropy(prediction, labels.long())
+    above = prediction.reshape(len(prediction), -1)
+    levels = torch.arange(above.shape[1], device=labels.device)
+    return F.binary_cross_entropy_with_logits(above, (labels[:, None] > levels).to(above.dtype))
+
+
+def task_loss_where_known(prediction: Logits, labels: Labels, task: str) -> Loss:
+    """L_task over the labelled clips, 0 if there are none. A missing label is NaN."""
+    known = ~labels.isnan().reshape(len(labels), -1).any(dim=1)
+    return task_loss(prediction[known], labels[known], task) if known.any() else 0 * prediction.sum()
+
+
+def decide(prediction: Logits, task: str) -> Labels:
+    """The answer: the numbers themselves, the likeliest class, or the number of levels that are probably exceeded."""
+    if task == "regression":
+        return prediction
+    if task == "classification":
+        return prediction.argmax(dim=1)
+    return (prediction.reshape(len(prediction), -1) > 0).sum(dim=1)
+
+
+def total_loss(terms: dict[str, Loss], weights: dict[str, float]) -> Loss:
+    """Eq. (11): the weighted sum of the terms. Weight 0 leaves a term out; a term without a weight counts fully.
+
+    Raises ValueError for a weight without a term.
+    """
+    if absent := [name for name, weight in weights.items() if weight and name not in terms]:
+        raise ValueError(f"nothing gives the term {absent[0]!r} of the loss; set its weight in loss_weights to 0")
+    weights = weights | {name: 1.0 for name in terms if name not in weights}
+    return sum(weight * terms[name] for name, weight in weights.items() if weight)
+
+
+def reconstruction_loss(streams: Streams, reconstruction: Streams, norm: str) -> Loss:
     """Eq. (2), and Eq. (3) when given private features and their self-regression: Σ_m ‖X_m − X̂_m‖².
 
     norm: "mean_square", the mean over all entries (published code), or "frobenius", the sum over time and
@@ -22,7 +80,7 @@ def reconstruction_loss(streams: Streams, reconstruction: Streams, norm: str) ->
     return sum(square.mean() for square in squares)
 
 
-def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bool) -> Float[Tensor, ""]:
+def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bool) -> Loss:
     """Eq. (5): Σ_m cos(X^com_m, X^prt_m), clamped at zero in the published code.
 
     over: what one cosine runs over. "per_sample": all entries of a clip. "over_channels": one time step of one clip.
@@ -43,13 +101,13 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
 
 def margin_contrastive_loss(
     features: dict[str, Float[Tensor, "batch width"]], labels: Float[Tensor, "batch *outputs"], config: DMDConfig
-) -> Float[Tensor, ""]:
+) -> Loss:
     """Eq. (4): max(0, margin − cos(x_i, x_j) + cos(x_i, x_k)) over triplets of anchor i, positive j and negative k.
 
-    A *sample* is one modality of one clip, so B clips give 3B samples. The `margin_…` fields of the config say which
-    triplets count, what the margin is (published: 0.15 |y_i − y_k|; paper: a constant α) and how it is averaged.
-    Memory: a few tensors of samples² entries, no triplet is written down. A batch without any triplet gives zero.
-    Of several processes each sees the samples of all. Beyond the paper: the distance of several labels is their mean
+    A *sample* is one modality of one clip, so B clips give 3B samples. The `margin_…` fields of the config choose the
+    triplets, the margin (published: 0.15 |y_i − y_k|; paper: a constant α) and the average. A batch without any triplet
+    gives zero. Memory: a few tensors of samples² entries, because no triplet is written down.
+    With several processes each sees the samples of all. Beyond the paper: the distance of several labels is their mean
     distance, that of two different classes is 1.
     """
     features, labels = {m: whole_batch(x) for m, x in features.items()}, whole_batch(labels)
@@ -110,3 +168,29 @@ def _pairs(
         positive, negative = positive & ~same_modality, negative & same_modality
     itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
     return positive & ~itself, negative
+
+
+def whole_batch(x: Float[Tensor, "clips *rest"]) -> Float[Tensor, "all_clips *rest"]:
+    """The clips of all processes, of which each must bring equally many; x itself in a single process.
+
+    Most terms are means over clips, and DistributedDataParallel averages them over processes. A term that compares
+    clips, or multiplies means of them, needs the clips of every process. Its backward pass adds up what the losses of
+    all processes ask of a clip, so the averaged gradients of the weights are those of the whole batch.
+    Nothing is gathered without gradients: evaluation needs no communication.
+    """
+    together = dist.is_available() and dist.is_initialized() and torch.is_grad_enabled()
+    return _Gather.apply(x) if together and dist.get_world_size() > 1 else x
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(_, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(_, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient)
+        return gradient.chunk(dist.get_world_size())[dist.get_rank()]

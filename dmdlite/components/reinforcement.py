@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dmdlite.components.pooling import Vectors
-from dmdlite.components.streams import Masks, Streams
-from dmdlite.components.transformer import CrossModalEncoders, SelfAttentionEncoders, encode_each
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.components import fast
+from dmdlite.components.streams import Masks, Streams, Vectors
+from dmdlite.components.transformer import CrossModalEncoders, SelfAttentionEncoders, TransformerLayer, encode_each
+from dmdlite.config import MODALITIES, ModelConfig
 
 # In the order in which the published code concatenates the two results.
 SOURCES = {"language": ("audio", "vision"), "vision": ("language", "audio"), "audio": ("language", "vision")}
@@ -16,19 +16,22 @@ PAIRS = [(source, target) for target in MODALITIES for source in SOURCES[target]
 
 
 class CrossModalReinforcement(nn.Module):
-    """Z^prt_{→m}: both other modalities answer m's questions, their answers are joined and read by a memory encoder.
+    """Z^prt_{→m}: m asks both other modalities; their answers are concatenated and read by a memory encoder.
 
-    Without cross-modal attention (`config.reinforcement`) the memory encoder reads the modality itself, twice.
+    Without cross-modal attention (`crossmodal=False`) the memory encoder reads the modality itself, twice.
+    layer: the kind of transformer layer; `components/transformer.py` has the plain one.
     """
 
-    def __init__(self, config: DMDConfig):
+    def __init__(
+        self, config: ModelConfig, crossmodal: bool = True, layer: type[TransformerLayer] = fast.TransformerLayer
+    ):
         super().__init__()
         rates = [config.attention_rates[source] for source, _ in PAIRS]
         self.crossmodal = None
-        if config.reinforcement == "crossmodal":
-            self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates)
+        if crossmodal:
+            self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates, layer)
         memory = [config.memory_attention_dropout] * len(MODALITIES)
-        self.memory = SelfAttentionEncoders(config, 2 * config.width, config.memory_layers, memory)
+        self.memory = SelfAttentionEncoders(config, 2 * config.width, config.memory_layers, memory, layer)
 
     def forward(self, private: Streams, masks: Masks | None) -> Vectors:
         """One vector for each modality: the memory encoder's last step."""
@@ -44,11 +47,16 @@ class CrossModalReinforcement(nn.Module):
 class SelfAttentionReaders(nn.Module):
     """One self-attention encoder for each modality, of which the last step is kept."""
 
-    def __init__(self, config: DMDConfig, modalities: Sequence[str] = MODALITIES):
+    def __init__(
+        self,
+        config: ModelConfig,
+        modalities: Sequence[str] = MODALITIES,
+        layer: type[TransformerLayer] = fast.TransformerLayer,
+    ):
         super().__init__()
         rates = [config.attention_rates[m] for m in modalities]
         self.modalities = tuple(modalities)
-        self.encoders = SelfAttentionEncoders(config, config.width, config.layers, rates)
+        self.encoders = SelfAttentionEncoders(config, config.width, config.layers, rates, layer)
 
     def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
         read = encode_each(self.encoders, pick(streams, self.modalities), masks=pick(masks, self.modalities))
@@ -56,4 +64,5 @@ class SelfAttentionReaders(nn.Module):
 
 
 def pick(streams: Streams | Masks | None, modalities: Sequence[str]) -> list[Tensor] | None:
+    """The streams of these modalities as a list; None if there are none (no masks)."""
     return streams and [streams[m] for m in modalities]

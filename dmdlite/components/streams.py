@@ -1,42 +1,48 @@
-"""Reading the three streams: the language encoder, the check against the config, padding, temporal convolutions."""
+"""The three streams: read, brought to one width by temporal convolutions, and pooled to one vector each."""
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from dmdlite.components.dropout import Dropout
+from dmdlite.components.fast import Dropout
 from dmdlite.components.language import LanguageEncoder
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.config import MODALITIES, ModelConfig
 
+Stream = Float[Tensor, "batch _ _"]  # (batch, time, feature)
+Language = Stream | Int[Tensor, "batch 3 _"]  # features, or (batch, 3, time): token ids, attention mask, segment ids
 Streams = dict[str, Float[Tensor, "batch _ width"]]  # modality -> (batch, its own time, width)
 Masks = dict[str, Bool[Tensor, "batch _"]]  # modality -> (batch, its own time), True at real steps
+Vector = Float[Tensor, "batch _"]
+Vectors = dict[str, Vector]  # modality -> (batch, width)
 
 
 class StreamReader(nn.Module):
-    """The streams as the model wants them. With a language model, language comes as token ids and leaves as features.
+    """Checks the streams, encodes tokens if there is a language model, and sets padding to zero if there is a mask."""
 
-    `config` is the given one, with the language model described in full: a saved model loads without a download.
-    """
-
-    def __init__(self, config: DMDConfig):
+    def __init__(self, config: ModelConfig, encoder: LanguageEncoder | None, modalities: Sequence[str] = MODALITIES):
         super().__init__()
-        self.language_encoder = None
-        if config.language_model is not None:
-            self.language_encoder = encoder = LanguageEncoder(config.language_model, config.language_model_trainable)
-            config = config.replace(language_model=encoder.description, feature_widths={"language": encoder.width})
-        self.config = config
+        self.language_encoder, self.modalities = encoder, tuple(modalities)
+        self.expected = {m: (config.lengths[m], config.feature_widths[m]) for m in modalities}
         self.language_dropout = Dropout(config.language_dropout)
 
-    def forward(self, streams: dict[str, Tensor], mask: Masks | None) -> Streams:
-        """Zero at padding if there is a mask. Raises ValueError where a stream does not fit the config."""
-        if self.language_encoder is not None and "language" in streams:
-            streams = streams | {"language": self.language_encoder(streams["language"])}
+    def forward(
+        self, language: Language | None, vision: Stream | None, audio: Stream | None, mask: Masks | None
+    ) -> dict[str, Stream]:
+        """Raises ValueError for a stream that is missing or does not fit the config."""
+        given = {"language": language, "vision": vision, "audio": audio}
+        if absent := [m for m in self.modalities if given[m] is None]:
+            raise ValueError(f"{absent[0]} is missing; this model reads {', '.join(self.modalities)}")
+        streams = {m: given[m] for m in self.modalities}
+        if self.language_encoder is not None:
+            streams["language"] = self.language_encoder(language)
         for m, x in streams.items():
-            expected = (self.config.lengths[m], self.config.feature_widths[m])
-            if tuple(x.shape[1:]) != expected:
-                raise ValueError(f"{m} has (time, width) {tuple(x.shape[1:])}, the model was made for {expected}")
+            if tuple(x.shape[1:]) != self.expected[m]:
+                raise ValueError(
+                    f"{m} has (time, width) {tuple(x.shape[1:])}, the model was made for {self.expected[m]}"
+                )
         if mask is not None:
             streams = {m: x * mask[m][..., None] for m, x in streams.items()}
         return {m: self.language_dropout(x) if m == "language" else x for m, x in streams.items()}
@@ -49,7 +55,7 @@ class TemporalConvolution(nn.Conv1d):
         super().__init__(feature_width, width, kernel_size, padding=padding, bias=False)
 
     @classmethod
-    def from_config(cls, config: DMDConfig, modality: str) -> "TemporalConvolution":
+    def from_config(cls, config: ModelConfig, modality: str) -> "TemporalConvolution":
         sizes = config.feature_widths[modality], config.width, config.kernel_sizes[modality]
         return cls(*sizes, padding=config.convolution_padding)
 
@@ -66,11 +72,42 @@ class TemporalConvolution(nn.Conv1d):
 class TemporalConvolutions(nn.ModuleDict):
     """X̃_m of each modality, and which of its steps are real."""
 
-    def __init__(self, config: DMDConfig, modalities: Sequence[str] = MODALITIES):
+    def __init__(self, config: ModelConfig, modalities: Sequence[str] = MODALITIES):
         super().__init__({m: TemporalConvolution.from_config(config, m) for m in modalities})
 
-    def forward(
-        self, streams: dict[str, Float[Tensor, "batch _ _"]], mask: Masks | None
-    ) -> tuple[Streams, Masks | None]:
+    def forward(self, streams: dict[str, Stream], mask: Masks | None) -> tuple[Streams, Masks | None]:
         masks = mask and {m: self[m].kept_mask(mask[m]) for m in streams}
         return {m: self[m](x) for m, x in streams.items()}, masks
+
+
+def time_mean(
+    x: Float[Tensor, "batch time width"], mask: Bool[Tensor, "batch time"] | None = None
+) -> Float[Tensor, "batch width"]:
+    """The mean over time; with a mask over the real steps (zero where none is real)."""
+    if mask is None:
+        return x.mean(dim=1)
+    return (x * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+class TimeMeans(nn.Module):
+    """The mean over time of each stream."""
+
+    def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
+        return {m: time_mean(x, masks and masks[m]) for m, x in streams.items()}
+
+
+class FlattenedProjections(nn.Module):
+    """One linear map for each modality of all its time steps in a row; it ties the model to their number."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        width, times = config.width, config.lengths_after_convolution
+        self.linear = nn.ModuleDict({m: nn.Linear(times[m] * width, width) for m in MODALITIES})
+
+    def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
+        return {m: linear(streams[m].flatten(1)) for m, linear in self.linear.items()}
+
+
+def concatenate(vectors: Vectors) -> Vector:
+    """One vector for each clip: language, vision and audio side by side."""
+    return torch.cat([vectors[m] for m in MODALITIES], dim=1)

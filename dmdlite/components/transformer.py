@@ -1,4 +1,7 @@
-"""The transformer built from cross-modal attention (MulT, ACL 2019), for several encoders of one shape at once."""
+"""The transformer built from cross-modal attention (MulT, ACL 2019).
+
+Encoders of one shape are one module with a leading axis: the six cross-modal encoders of DMD cost the calls of one.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,96 +12,116 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dmdlite.components.attention import MultiHeadAttention
+from dmdlite.components.attention import AttentionMask, Linear, MultiHeadAttention
 from dmdlite.components.dropout import Dropout
-from dmdlite.components.grouped import GroupedLinear, GroupedNorm
-from dmdlite.components.pooling import last_step
-from dmdlite.components.visibility import Visible
-from dmdlite.config import DMDConfig
+from dmdlite.config import ModelConfig
 
-LONGER = 1.25  # up to so much longer than the shortest, streams are padded rather than computed one by one
+PADDED = 1.25  # streams up to this many times longer than the shortest are padded; longer ones take turns
+
+
+class LayerNorm(nn.Module):
+    """A layer norm for each encoder."""
+
+    def __init__(self, width: int, *leading: int):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(*leading, width)), nn.Parameter(torch.zeros(*leading, width))
+
+    def forward(self, x: Float[Tensor, "*encoder batch time width"]) -> Float[Tensor, "*encoder batch time width"]:
+        weight, bias = (parameter[..., None, None, :] for parameter in (self.weight, self.bias))
+        return torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), weight)
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, reversed(self.weight.shape)))
 
 
 class TransformerLayer(nn.Module):
     """Attention and a feed-forward network, each behind a layer norm and beside a residual connection.
 
-    One layer norm serves target and source, as in the published code.
+    One layer norm serves target and source, as in the published code. `fast/transformer.py` computes the same faster.
+    rates: the dropout of the attention map, one for each encoder.
     """
 
-    def __init__(self, config: DMDConfig, width: int, attention_rates: Sequence[float]):
+    Linear, Attention, Dropout = Linear, MultiHeadAttention, Dropout
+
+    def __init__(self, config: ModelConfig, width: int, rates: Sequence[float]):
         super().__init__()
-        groups = len(attention_rates)
-        self.attention = MultiHeadAttention(width, config.heads, attention_rates)
-        self.attention_norm, self.feed_forward_norm = GroupedNorm(groups, width), GroupedNorm(groups, width)
-        self.expand, self.contract = GroupedLinear(groups, width, 4 * width), GroupedLinear(groups, 4 * width, width)
-        self.feed_forward_dropout, self.residual_dropout = (
-            Dropout(rate) for rate in (config.feed_forward_dropout, config.residual_dropout)
-        )
+        encoders = len(rates)
+        self.attention = self.Attention(width, config.attention_heads, rates)
+        self.attention_norm, self.feed_forward_norm = LayerNorm(width, encoders), LayerNorm(width, encoders)
+        self.expand, self.contract = self.Linear(width, 4 * width, encoders), self.Linear(4 * width, width, encoders)
+        self.feed_forward_dropout = self.Dropout(config.feed_forward_dropout)
+        self.residual_dropout = self.Dropout(config.residual_dropout)
 
     def forward(
         self,
-        target: Float[Tensor, "group batch target width"],
-        key: Float[Tensor, "group batch source width"],
-        value: Float[Tensor, "group batch source width"],
-        visible: Visible,
-    ) -> Float[Tensor, "group batch target width"]:
-        q = self.attention_norm(target)
-        k = q if key is target else self.attention_norm(key)
-        v = k if value is key else self.attention_norm(value)
-        return self.feed_forward(target + self.residual_dropout(self.attention(q, k, v, visible)))
+        target: Float[Tensor, "encoder batch target width"],
+        key: Float[Tensor, "encoder batch source width"],
+        value: Float[Tensor, "encoder batch source width"],
+        mask: AttentionMask | None = None,
+    ) -> Float[Tensor, "encoder batch target width"]:
+        q, k, v = self.attention_norm(target), self.attention_norm(key), self.attention_norm(value)
+        return self.feed_forward(target + self.residual_dropout(self.attention(q, k, v, mask)))
 
-    def feed_forward(self, x: Float[Tensor, "group batch time width"]) -> Float[Tensor, "group batch time width"]:
+    def feed_forward(self, x: Float[Tensor, "encoder batch time width"]) -> Float[Tensor, "encoder batch time width"]:
         """Step by step: x + W₂ ReLU(W₁ x)."""
-        hidden = F.relu(self.expand(self.feed_forward_norm(x)), inplace=True)
+        hidden = F.relu(self.expand(self.feed_forward_norm(x)))
         return x + self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
 
 
 class Transformer(nn.Module):
     """What cross-modal and self-attention encoders share: scaled inputs plus positions, layers, a final layer norm.
 
-    attention_rates: the dropout of the attention map, one for each encoder (group). `encode_each` calls it.
+    rates: the dropout of the attention map, one for each encoder. layer: the kind of layer, plain or fast.
+    `encode_each` calls it.
     """
 
-    def __init__(self, config: DMDConfig, width: int, layers: int, attention_rates: Sequence[float]):
+    def __init__(
+        self,
+        config: ModelConfig,
+        width: int,
+        layers: int,
+        rates: Sequence[float],
+        layer: type[TransformerLayer] = TransformerLayer,
+    ):
         super().__init__()
-        self.layers = nn.ModuleList(TransformerLayer(config, width, attention_rates) for _ in range(layers))
-        self.norm = GroupedNorm(len(attention_rates), width)
-        self.embedding_dropout = Dropout(config.embedding_dropout)
+        self.layers = nn.ModuleList(layer(config, width, rates) for _ in range(layers))
+        self.norm = LayerNorm(width, len(rates))
+        self.embedding_dropout = layer.Dropout(config.embedding_dropout)
         self.causal, self.positions_skip_zeros = config.causal_attention, config.positions_skip_zeros
 
-    def embed(self, x: Float[Tensor, "group batch time width"]) -> Float[Tensor, "group batch time width"]:
+    def embed(self, x: Float[Tensor, "encoder batch time width"]) -> Float[Tensor, "encoder batch time width"]:
         return with_positions(x, self.positions_skip_zeros)
 
 
 class CrossModalEncoders(Transformer):
-    """The target asks and the source answers, in every layer: one enriched step for each target step."""
+    """In every layer the target asks and the source answers: one enriched step for each target step."""
 
     def forward(
         self,
-        target: Float[Tensor, "group batch target width"],
-        source: Float[Tensor, "group batch source width"],
-        visible: Visible,
-    ) -> Float[Tensor, "group batch target width"]:
+        target: Float[Tensor, "encoder batch target width"],
+        source: Float[Tensor, "encoder batch source width"],
+        mask: AttentionMask,
+    ) -> Float[Tensor, "encoder batch target width"]:
         x, source = self.embedding_dropout(self.embed(target)), self.embed(source)
-        # Without dropout both are one tensor; with it each is struck on its own, as published.
+        # Without dropout both are one tensor; with it each has its own mask, as published.
         key, value = self.embedding_dropout(source), self.embedding_dropout(source)
         for layer in self.layers:
-            x = layer(x, key, value, visible)
+            x = layer(x, key, value, mask)
         return self.norm(x)
 
 
 class SelfAttentionEncoders(Transformer):
-    """A stream asks itself, and its last real step is read. So the last layer computes that step alone."""
+    """A stream attends to itself, and its last real step is the result. So the last layer computes only that step."""
 
     def forward(
-        self, x: Float[Tensor, "group batch time width"], visible: Visible
-    ) -> Float[Tensor, "group batch 1 width"]:
+        self, x: Float[Tensor, "encoder batch time width"], mask: AttentionMask
+    ) -> Float[Tensor, "encoder batch 1 width"]:
         x = self.embedding_dropout(self.embed(x))
         for layer in self.layers[:-1]:
-            x = layer(x, x, x, visible)
-        visible = visible.of_last()  # that is every real step
-        last = last_step(x, visible.steps[:, :, 0, 0])
-        return self.norm(self.layers[-1](last, x, x, visible))
+            x = layer(x, x, x, mask)
+        visible = mask.visible[..., -1:, :]  # the last step sees every real step
+        last = last_step(x, visible[:, :, 0, 0])
+        return self.norm(self.layers[-1](last, x, x, AttentionMask(visible)))
 
 
 def encode_each(
@@ -108,33 +131,66 @@ def encode_each(
 ) -> list[Float[Tensor, "batch _ width"]]:
     """One result for each encoder. Each stream that an encoder takes is given as a list, one for each encoder.
 
-    masks: the real steps of the last of these streams, to which attention is paid.
+    masks: the real steps of the last of these streams, the one that is attended to.
     Streams of about equal lengths are padded, stacked and computed together; others take turns.
     """
     lengths = [[x.shape[1] for x in same] for same in streams]
     turns = [(slice(None), encoders)]
-    if any(max(same) > LONGER * min(same) for same in lengths):
-        turns = [(slice(g, g + 1), only(encoders, g)) for g in range(len(lengths[0]))]
+    if any(max(same) > PADDED * min(same) for same in lengths):
+        turns = [(slice(e, e + 1), select_encoder(encoders, e)) for e in range(len(lengths[0]))]
     results = []
     for turn, encode in turns:
         targets, sources = lengths[0][turn], lengths[-1][turn]
-        visible = Visible.among(targets, sources, encoders.causal, masks and masks[turn], streams[0][0].device)
-        encoded = encode(*(stack(same[turn]) for same in streams), visible)
+        mask = attention_mask(targets, sources, encoders.causal, masks and masks[turn], streams[0][0].device)
+        encoded = encode(*(stack(same[turn]) for same in streams), mask)
         results += [x[:, :target] for x, target in zip(encoded, targets)]
     return results
 
 
-def only(encoders: Transformer, g: int) -> Callable:
-    """Encoder g of several, as a function."""
+def select_encoder(encoders: Transformer, e: int) -> Callable:
+    """Encoder e of several, as a function."""
     weights = dict(encoders.named_parameters()) | dict(encoders.named_buffers())
-    own = {name: weight[g : g + 1] for name, weight in weights.items()}
+    own = {name: weight[e : e + 1] if weight.ndim else weight for name, weight in weights.items()}
     return lambda *inputs: functional_call(encoders, own, inputs)
 
 
-def stack(streams: Sequence[Float[Tensor, "batch _ width"]]) -> Float[Tensor, "group batch time width"]:
-    """Shorter ones are padded with zeros."""
+def attention_mask(
+    targets: Sequence[int],
+    sources: Sequence[int],
+    causal: bool,
+    masks: Sequence[Bool[Tensor, "batch _"]] | None = None,
+    device: torch.device | None = None,
+) -> AttentionMask:
+    """targets, sources: the number of steps, for each encoder; masks: which source steps are real, not padding.
+
+    Causal: target step q sees source steps up to q + |T_source − T_target|, as published.
+    """
+    q, k = torch.arange(max(targets), device=device)[:, None], torch.arange(max(sources), device=device)
+    reach = [abs(source - target) if causal else len(k) for target, source in zip(targets, sources)]
+    visible = torch.stack([(k <= q + ahead) & (k < source) for ahead, source in zip(reach, sources)])[:, None, None]
+    if masks is not None:
+        real = torch.stack([F.pad(mask, (0, len(k) - mask.shape[1])) for mask in masks])
+        visible = visible & real[:, :, None, None]
+    return AttentionMask(visible, max(reach) if causal else None)
+
+
+def stack(streams: Sequence[Float[Tensor, "batch _ width"]]) -> Float[Tensor, "encoder batch time width"]:
+    """Shorter streams are padded with zeros."""
     longest = max(x.shape[1] for x in streams)
     return torch.stack([F.pad(x, (0, 0, 0, longest - x.shape[1])) for x in streams])
+
+
+def last_step(
+    x: Float[Tensor, "*batch time width"], mask: Bool[Tensor, "*#batch time"] | None = None
+) -> Float[Tensor, "*batch 1 width"]:
+    """The last time step; with a mask each clip's last real one (the very last where none is real).
+
+    The published code always takes step −1, which is padding for short clips.
+    """
+    if mask is None:
+        return x[..., -1:, :]
+    last = torch.where(mask, torch.arange(x.shape[-2], device=x.device), -1).amax(dim=-1) % x.shape[-2]
+    return x.take_along_dim(last[..., None, None], dim=-2)
 
 
 def with_positions(x: Float[Tensor, "*batch time width"], skip_zeros: bool) -> Float[Tensor, "*batch time width"]:

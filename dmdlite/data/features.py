@@ -1,45 +1,40 @@
-"""Feature files: MMSA-layout pickles and our own converted folder. What other code needs of them is all here."""
+"""Reading, converting and writing feature files. Other packages import from here what they need of them."""
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from dmdlite.data.fitting import check_fits, feature_shapes, label_shape
 from dmdlite.data.folder import INDEX, check_free, read_folder, write_folder
-from dmdlite.data.mmsa import read_mmsa, write_mmsa
-from dmdlite.data.pickles import DataError, UnsafePickle
-from dmdlite.data.splits import SPLITS, FeatureSplit, check_fits, feature_shapes, fingerprint, label_shape
+from dmdlite.data.layout import make_splits, to_layout
+from dmdlite.data.pickles import DataError, UnsafePickle, read_pickle
+from dmdlite.data.splits import SPLITS, Clip, FeatureSplit, Splits, fingerprint
+from dmdlite.files import write_bytes
 
-__all__ = [
-    "SPLITS",
-    "DataError",
-    "FeatureSplit",
-    "UnsafePickle",
-    "check_fits",
-    "convert_features",
-    "feature_shapes",
-    "fingerprint",
-    "label_shape",
-    "load_features",
-    "write_folder",
-    "write_mmsa",
-]
+__all__ = ["SPLITS", "Clip", "DataError", "FeatureSplit", "Splits", "UnsafePickle", "check_fits", "check_free"]
+__all__ += ["convert_features", "feature_shapes", "fingerprint", "label_shape", "load_features"]
+__all__ += ["write_folder", "write_mmsa"]
+ANNOTATIONS = np.array(["Negative", "Neutral", "Positive"])
 
 
-def load_features(path: str | Path) -> dict[str, FeatureSplit]:
+def load_features(path: str | Path) -> Splits:
     """The splits "train", "valid" and "test" of an MMSA-layout pickle or of a converted folder.
 
-    A pickle is read whole and checked value by value; a folder is mapped from disk and opens at once.
-    Raises DataError with one sentence that names the file, split and key, and its kind UnsafePickle if a pickle holds
-    more than data.
+    A pickle is read whole and every value is checked; a folder is mapped from disk and opens at once.
+    Raises DataError, naming file, split and key, and UnsafePickle (a DataError) if a pickle holds more than data.
     """
-    path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path} does not exist; give an MMSA-layout pickle or a converted folder.")
+    path = Path(path).absolute()
     if path.is_file():
-        return read_mmsa(path)
-    if not (path / INDEX).is_file():
-        raise DataError(f"{path} is a folder without {INDEX}; give an MMSA-layout pickle or a converted folder.")
-    return read_folder(path)
+        return make_splits(read_pickle(path), path.name)
+    if (path / INDEX).is_file():
+        return make_splits(read_folder(path), path.name, scan=False)
+    problem = f"is a folder without {INDEX}" if path.is_dir() else "does not exist"
+    raise DataError(f"{path} {problem}; give an MMSA-layout pickle or a converted folder.")
 
 
 def convert_features(source: str | Path, folder: str | Path) -> None:
@@ -49,3 +44,23 @@ def convert_features(source: str | Path, folder: str | Path) -> None:
     """
     check_free(folder)
     write_folder(load_features(source), folder)
+
+
+def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
+    """Writes an MMSA-layout pickle of numpy arrays and strings alone; equal splits give equal bytes.
+
+    It holds the lengths of all modalities; MMSA itself reads those of audio and vision. Raises DataError on bad splits.
+    """
+    content = {name: to_layout(splits[name]) for name in SPLITS}
+    make_splits(content, Path(path).name)
+    for name, layout in content.items():
+        if splits[name].labels.ndim == 1:
+            layout["annotations"] = ANNOTATIONS[1 + np.sign(splits[name].labels).astype(int)]
+    plain = {name: {key: _plain(value) for key, value in layout.items()} for name, layout in content.items()}
+    write_bytes(path, pickle.dumps(plain, protocol=4))
+
+
+def _plain(value: Any) -> np.ndarray:
+    """A fresh view with a fresh dtype: otherwise objects that share memory leave traces in the pickle."""
+    array = np.ascontiguousarray(value)
+    return array.view(np.dtype(array.dtype.str), np.ndarray)

@@ -1,31 +1,28 @@
-"""Our converted folder: MMSA's layout again, one safetensors file for each split, and features.json for the strings.
+"""Converted folders: one safetensors file per split with arrays under MMSA's keys, and features.json for the strings.
 
-Features are mapped from disk and read clip by clip, so the folder opens at once whatever its size. Feature values are
-checked when the folder is written, labels and lengths whenever it is opened.
+Features are mapped from disk and read clip by clip, so a folder of any size opens at once. Feature values are checked
+when the folder is written, labels and lengths whenever it is opened.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from dmdlite.data.layout import listed
-from dmdlite.data.mmsa import make_splits, to_layout
+from dmdlite.data.layout import listed, make_splits, to_layout
 from dmdlite.data.pickles import DataError
 from dmdlite.data.splits import SPLITS, FeatureSplit
+from dmdlite.files import whole_folder, write_text
 
 INDEX = "features.json"
 FORMAT = "dmdlite features 1"
-DTYPES = {"F16": "<f2", "F32": "<f4", "I64": "<i8"}
+DTYPES = ("F16", "F32", "I64")
 
 
 def write_folder(splits: Mapping[str, FeatureSplit], folder: str | Path) -> None:
@@ -33,78 +30,49 @@ def write_folder(splits: Mapping[str, FeatureSplit], folder: str | Path) -> None
 
     Raises DataError if the folder holds anything, or if the splits are not sound.
     """
-    folder = Path(folder).resolve()
     check_free(folder)
-    layouts = {name: to_layout(splits[name]) for name in SPLITS}
-    checked = make_splits(layouts, folder.name)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        index = {"format": FORMAT, "source": splits["train"].source, "splits": {}}
-        for name in SPLITS:
-            replaced = splits[name].replaced + checked[name].replaced
-            index["splits"][name] = {"replaced": replaced} | _write_split(unfinished, checked[name])
-        (unfinished / INDEX).write_text(json.dumps(index), encoding="utf-8")
-        _publish(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    checked = make_splits({name: to_layout(splits[name]) for name in SPLITS}, Path(folder).name)
+    index = {"format": FORMAT, "source": splits["train"].source, "splits": {}}
+    with whole_folder(folder) as draft:
+        for name, split in checked.items():
+            arrays = to_layout(split)
+            strings = {key: arrays.pop(key) for key in ("id", "raw_text")}
+            path = draft / f"{name}.safetensors"
+            save_file({key: np.ascontiguousarray(x) for key, x in arrays.items()}, path)
+            path.chmod(0o644)  # the library's files are for their owner alone
+            entry = {"replaced": splits[name].replaced + split.replaced, "arrays": _map(draft, name)[1]}
+            index["splits"][name] = entry | strings
+        write_text(draft / INDEX, json.dumps(index))
 
 
 def check_free(folder: str | Path) -> None:
-    """Raises DataError if something is at the place of a folder to be written."""
+    """Raises DataError if the folder cannot be written because something is there."""
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} exists and is not an empty folder; nothing was written.")
 
 
-def _publish(unfinished: Path, folder: Path) -> None:
-    unfinished.chmod(0o755)
-    if folder.exists():
-        folder.rmdir()
-    os.rename(unfinished, folder)
+def read_folder(folder: Path) -> dict[str, dict[str, Any]]:
+    """The arrays of a converted folder, mapped from disk, and its strings, by split.
 
-
-def _write_split(folder: Path, split: FeatureSplit) -> dict[str, Any]:
-    layout = to_layout(split)
-    strings = {key: layout.pop(key) for key in ("id", "raw_text")}
-    shapes = _write_tensors(folder / f"{split.name}.safetensors", layout)
-    return {"arrays": shapes} | strings
-
-
-def _write_tensors(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Writes a safetensors file array by array (the library's own writer copies them all first)."""
-    codes = {np.dtype(dtype): code for code, dtype in DTYPES.items()}
-    header, shapes, end = {}, {}, 0
-    by_alignment = sorted(arrays, key=lambda key: (-arrays[key].itemsize, key))
-    for key in by_alignment:
-        shapes[key] = {"dtype": codes[arrays[key].dtype], "shape": list(arrays[key].shape)}
-        header[key] = shapes[key] | {"data_offsets": [end, end := end + arrays[key].nbytes]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for key in by_alignment:
-            np.ascontiguousarray(arrays[key]).tofile(file)
-    return shapes
-
-
-def read_folder(folder: str | Path) -> dict[str, FeatureSplit]:
-    """The splits of a converted folder, features mapped from disk.
-
-    Raises DataError with one sentence if a file is missing, truncated, changed or of another format.
+    Raises DataError if a file is missing, truncated, changed or of another format.
     """
-    folder = Path(folder).resolve()
-    index = _read_index(folder)
-    layouts = {}
-    for name in SPLITS:
-        entry = index["splits"][name]
-        arrays = _map_tensors(folder, f"{name}.safetensors", entry["arrays"])
-        layouts[name] = arrays | {"id": entry["id"], "raw_text": entry["raw_text"]}
-    splits = make_splits(layouts, folder.name, scan=False)
-    return {name: replace(split, replaced=index["splits"][name]["replaced"]) for name, split in splits.items()}
+    splits = {}
+    for name, entry in _read_index(folder).items():
+        arrays, found = _map(folder, name)
+        expected = entry.pop("arrays")
+        for key in sorted(found.keys() | expected.keys()):
+            where = f"{folder.name}/{name}.safetensors, key {key!r}"
+            if found.get(key) != expected.get(key):
+                raise DataError(f"{where}: {found.get(key)}, but {INDEX} says {expected.get(key)}.")
+            if (dtype := found[key]["dtype"]) not in DTYPES:
+                raise DataError(f"{where}: holds {dtype}, not one of {listed(DTYPES)}.")
+        splits[name] = {key: x.numpy() for key, x in arrays.items()} | entry
+    return splits
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def _read_index(folder: Path) -> dict[str, dict[str, Any]]:
+    """What features.json says of each split."""
     where = f"{folder.name}/{INDEX}"
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
@@ -115,38 +83,20 @@ def _read_index(folder: Path) -> dict[str, Any]:
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise DataError(f"{where} does not say {FORMAT!r}; it is of another version or not ours.")
     splits = index.get("splits")
+    kinds = {"arrays": dict, "id": list, "raw_text": list, "replaced": int}
     for name in SPLITS:
         entry = splits.get(name) if isinstance(splits, dict) else None
-        kinds = {"arrays": dict, "id": list, "raw_text": list, "replaced": int}
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kind) for key, kind in kinds.items()):
             raise DataError(f"{where} has no split {name!r} with {listed(kinds)}.")
-    return index
+    return {name: {key: splits[name][key] for key in kinds} for name in SPLITS}
 
 
-def _map_tensors(folder: Path, file: str, expected: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    where = f"{folder.name}/{file}"
+def _map(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors of a split's file, mapped from disk, and the dtype and shape of each."""
     try:
-        with safe_open(folder / file, framework="np") as tensors:  # checks the header and the size of the file
-            found = {key: tensors.get_slice(key) for key in tensors.keys()}
-            shapes = {key: {"dtype": x.get_dtype(), "shape": list(x.get_shape())} for key, x in found.items()}
+        with safe_open(folder / f"{name}.safetensors", framework="pt") as file:  # numpy would read the file whole
+            parts = {key: file.get_slice(key) for key in file.offset_keys()}
+            found = {key: {"dtype": x.get_dtype(), "shape": x.get_shape()} for key, x in parts.items()}
+            return {key: file.get_tensor(key) for key in parts}, found
     except (OSError, SafetensorError) as problem:
-        raise DataError(f"{where} is missing, truncated or damaged ({problem}).") from None
-    if shapes != expected:
-        odd = sorted(key for key in shapes.keys() | expected.keys() if shapes.get(key) != expected.get(key))
-        raise DataError(f"{where}, key {odd[0]!r}: {shapes.get(odd[0])}, but {INDEX} says {expected.get(odd[0])}.")
-    return _arrays_on_disk(folder / file)
-
-
-def _arrays_on_disk(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    arrays = {}
-    for key, entry in header.items():
-        if entry["dtype"] not in DTYPES:
-            where = f"{path.parent.name}/{path.name}, key {key!r}"
-            raise DataError(f"{where}: holds {entry['dtype']}, not one of {listed(DTYPES)}.")
-        start = 8 + size + entry["data_offsets"][0]
-        dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
-        arrays[key] = np.empty(shape, dtype) if 0 in shape else np.memmap(path, dtype, "r", start, shape)
-    return arrays
+        raise DataError(f"{folder.name}/{name}.safetensors is missing, truncated or damaged ({problem}).") from None

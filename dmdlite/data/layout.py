@@ -1,12 +1,12 @@
-"""One split as MMSA lays it out (github.com/thuiar/MMSA, README.md:108-128): a dict of arrays under its keys.
+"""MMSA's layout (github.com/thuiar/MMSA, README.md:108-128): splits as dicts of arrays, checked on the way in.
 
-Every FeatureSplit that comes from a file is made here, so pickles and converted folders pass the same checks.
+Every reader hands its arrays over under MMSA's keys, so all files pass the same checks here.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -15,31 +15,54 @@ from jaxtyping import Float, Int, Num
 
 from dmdlite.config import MODALITIES, SENTIMENT_RANGE
 from dmdlite.data.pickles import DataError
-from dmdlite.data.splits import FeatureSplit
+from dmdlite.data.splits import KEYS, SPLITS, FeatureSplit, Splits
 
-KEYS = {"language": "text", "vision": "vision", "audio": "audio"}
 BLOCK_CLIPS = 256  # clips looked at together when a large array is searched
+
+
+def make_splits(content: Any, source: str, *, scan: bool = True) -> Splits:
+    """Checked splits from a dict of dicts under MMSA's keys. Raises DataError naming source, split and key.
+
+    `scan` looks at every feature value for NaN, inf and audio's -inf; without it they are not read at all.
+    """
+    if not isinstance(content, Mapping):
+        raise DataError(f"{source} holds {type(content).__name__}, not a dict with the splits {listed(SPLITS)}.")
+    for name in SPLITS:
+        if not isinstance(content.get(name), Mapping):
+            raise DataError(f"{source} has no split {name!r} (a dict of arrays); it has {listed(content)}.")
+    layouts = {name: Layout(content[name], source, name) for name in SPLITS}
+    splits = Splits({name: layout.split(scan) for name, layout in layouts.items()})
+    for name, split in splits.items():
+        layouts[name].check_agreement(split, splits["train"])
+    return splits
+
+
+def to_layout(split: FeatureSplit) -> dict[str, Any]:
+    """One split under MMSA's keys; nothing is copied."""
+    layout = {KEYS[modality]: x for modality, x in split.features.items()}
+    layout |= {f"{KEYS[modality]}_lengths": x for modality, x in split.lengths.items()}
+    layout |= {"regression_labels": split.labels, "classification_labels": split.classes, "text_bert": split.tokens}
+    layout |= {"id": split.ids, "raw_text": split.raw_text}
+    return {key: value for key, value in layout.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The arrays of one split under MMSA's keys, as found in a file."""
+    """The arrays of one split under MMSA's keys, as a reader found them."""
 
     data: Mapping[str, Any]
     source: str
     name: str
 
     def split(self, scan: bool) -> FeatureSplit:
-        """The checked split; `scan` as in `make_splits`. Raises DataError naming file, split and key."""
+        """The checked split; `scan` as in `make_splits`."""
         labels = self.labels()
         count = len(labels)
         tokens = self.tokens(count)
         modalities = [m for m in MODALITIES if m != "language" or "text" in self.data or tokens is None]
-        arrays = {m: self.features(KEYS[m], count) for m in modalities}
-        replaced = 0
-        if scan:
-            arrays["audio"], replaced = self.without_minus_infinity("audio", arrays["audio"])
-        features = {m: self.floats(KEYS[m], x, scan) for m, x in arrays.items()}
+        found = {m: self.features(KEYS[m], count, scan) for m in modalities}
+        features = {m: array for m, (array, _) in found.items()}
+        before = int(self.integers("replaced", ())) if "replaced" in self.data else 0
         return FeatureSplit(
             features=features,
             lengths=self.lengths(features, tokens),
@@ -50,7 +73,7 @@ class Layout:
             tokens=tokens,
             source=self.source,
             name=self.name,
-            replaced=replaced,
+            replaced=before + found["audio"][1],
         )
 
     def fail(self, key: str, problem: str) -> NoReturn:
@@ -67,54 +90,6 @@ class Layout:
             self.fail(key, f"holds {array.dtype}, not numbers")
         return array
 
-    def labels(self) -> Float[np.ndarray, "clip *outputs"]:
-        labels = self.numbers("regression_labels").astype(np.float32)
-        if labels.ndim not in (1, 2) or labels.shape[1:] == (0,):
-            self.fail("regression_labels", f"shape {labels.shape}, not (clips,) or (clips, numbers)")
-        labels = labels[:, 0] if labels.shape[1:] == (1,) else labels
-        low, high = SENTIMENT_RANGE
-        if not len(labels):
-            self.fail("regression_labels", "empty, the split has no clips")
-        if bad := int((~np.isfinite(labels)).sum()):
-            self.fail("regression_labels", f"{bad} of {labels.size} labels are NaN or infinite")
-        if len(odd := labels[(labels < low) | (labels > high)]):
-            self.fail("regression_labels", f"{len(odd)} labels outside [{low:g}, {high:g}], the first is {odd[0]:g}")
-        return labels
-
-    def features(self, key: str, count: int) -> Num[np.ndarray, "clip time width"]:
-        array = self.numbers(key)
-        if array.ndim != 3:
-            self.fail(key, f"rank {array.ndim}, not 3 (clips, time, width)")
-        if len(array) != count:
-            self.fail(key, f"{len(array)} clips, but 'regression_labels' has {count}")
-        if 0 in array.shape:
-            self.fail(key, f"shape {array.shape} has no time steps or no width")
-        return array
-
-    def without_minus_infinity(
-        self, key: str, array: Num[np.ndarray, "clip time width"]
-    ) -> tuple[Num[np.ndarray, "clip time width"], int]:
-        """MMSA's repair of its audio features: -inf becomes 0. Also how many there were."""
-        count = sum(int(np.isneginf(block).sum()) for block in _blocks(array))
-        if count:
-            warnings.warn(
-                f"{self.source}, split {self.name!r}, key {key!r}: {count} × -inf was set to 0, as MMSA does.",
-                stacklevel=2,
-            )
-            array = array.copy()
-            array[np.isneginf(array)] = 0
-        return array, count
-
-    def floats(
-        self, key: str, array: Num[np.ndarray, "clip time width"], scan: bool
-    ) -> Float[np.ndarray, "clip time width"]:
-        if array.dtype not in (np.float16, np.float32):
-            with np.errstate(over="ignore"):
-                array = array.astype(np.float32)
-        if scan and (bad := sum(int((~np.isfinite(block)).sum()) for block in _blocks(array))):
-            self.fail(key, f"{bad} values are NaN or infinite")
-        return array
-
     def integers(self, key: str, shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
         array = self.numbers(key)
         array = array.reshape(-1) if array.shape == (*shape, 1) else array
@@ -124,10 +99,33 @@ class Layout:
             self.fail(key, "values that are not whole numbers")
         return array.astype(np.int64, copy=False)
 
+    def strings(self, key: str, default: list[str]) -> list[str]:
+        """Any values as str; `default` if the file has none."""
+        if (values := self.data.get(key)) is None:
+            return default
+        values = np.asarray(values, dtype=object).ravel()
+        if len(values) != len(default):
+            self.fail(key, f"{len(values)} clips, but 'regression_labels' has {len(default)}")
+        return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+
+    def labels(self) -> Float[np.ndarray, "clip *outputs"]:
+        key, (low, high) = "regression_labels", SENTIMENT_RANGE
+        labels = self.numbers(key).astype(np.float32)
+        if labels.ndim not in (1, 2) or labels.shape[1:] == (0,):
+            self.fail(key, f"shape {labels.shape}, not (clips,) or (clips, numbers)")
+        labels = labels[:, 0] if labels.shape[1:] == (1,) else labels
+        if not len(labels):
+            self.fail(key, "empty, the split has no clips")
+        if bad := int((~np.isfinite(labels)).sum()):
+            self.fail(key, f"{bad} of {labels.size} labels are NaN or infinite")
+        if len(odd := labels[(labels < low) | (labels > high)]):
+            self.fail(key, f"{len(odd)} labels outside [{low:g}, {high:g}], the first is {odd[0]:g}")
+        return labels
+
     def tokens(self, count: int) -> Int[np.ndarray, "clip 3 time"] | None:
         if "text_bert" not in self.data:
             return None
-        shape = np.shape(self.numbers("text_bert"))
+        shape = self.numbers("text_bert").shape
         if len(shape) != 3 or shape[:2] != (count, 3) or shape[2] == 0:
             self.fail("text_bert", f"shape {shape}, not ({count}, 3, time)")
         tokens = self.integers("text_bert", shape)
@@ -135,15 +133,35 @@ class Layout:
             self.fail("text_bert", "negative token ids")
         return tokens
 
+    def features(self, key: str, count: int, scan: bool) -> tuple[Float[np.ndarray, "clip time width"], int]:
+        """One stream, and how many -inf in audio became 0, as in MMSA."""
+        array, replaced = self.numbers(key), 0
+        if array.ndim != 3:
+            self.fail(key, f"rank {array.ndim}, not 3 (clips, time, width)")
+        if len(array) != count:
+            self.fail(key, f"{len(array)} clips, but 'regression_labels' has {count}")
+        if 0 in array.shape:
+            self.fail(key, f"shape {array.shape} has no time steps or no width")
+        if scan and key == "audio" and (replaced := _total(np.isneginf, array)):
+            place = f"{self.source}, split {self.name!r}, key {key!r}"
+            warnings.warn(f"{place}: {replaced} × -inf was set to 0, as MMSA does.", stacklevel=2)
+            array = np.where(np.isneginf(array), np.zeros((), array.dtype), array)
+        if array.dtype not in (np.float16, np.float32):
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
+        if scan and (finite := _total(np.isfinite, array)) < array.size:
+            self.fail(key, f"{array.size - finite} values are NaN or infinite")
+        return array, replaced
+
     def lengths(
         self,
         features: dict[str, Float[np.ndarray, "clip _time _width"]],
         tokens: Int[np.ndarray, "clip 3 _time"] | None,
     ) -> dict[str, Int[np.ndarray, "clip"]]:
-        """True steps of each clip, by modality.
+        """True steps of each clip, by modality; a length of 0 counts as 1.
 
-        As stored; else language's from the token mask; else in an aligned file (equal time steps) the language's, as in
-        MMSA; else up to the last step that is not all zero. A length of 0 counts as 1.
+        Stored lengths come first, then language's token mask. In an aligned file (equal time steps), vision and audio
+        are as long as language, as in MMSA. Otherwise a clip ends at its last step that is not all zero.
         """
         steps = {m: x.shape[1] for m, x in features.items()}
         if tokens is not None and steps.setdefault("language", tokens.shape[2]) != tokens.shape[2]:
@@ -159,35 +177,39 @@ class Layout:
                 found = lengths["language"]
             else:
                 found = _last_nonzero(features[modality])
-            lengths[modality] = self.within(key, found, steps[modality])
+            if found.min() < 0:
+                self.fail(key, f"a length of {found.min()}")
+            if (most := found.max()) > (time := steps[modality]):
+                self.fail(key, f"a length of {most}, longer than the {time} time steps of the sequence")
+            lengths[modality] = np.maximum(found, 1)
         return lengths
 
-    def within(self, key: str, lengths: Int[np.ndarray, "clip"], steps: int) -> Int[np.ndarray, "clip"]:
-        if lengths.min() < 0:
-            self.fail(key, f"a length of {lengths.min()}")
-        if lengths.max() > steps:
-            self.fail(key, f"a length of {lengths.max()}, longer than the {steps} time steps of the sequence")
-        return np.maximum(lengths, 1)
-
-    def strings(self, key: str, default: list[str]) -> list[str]:
-        """Texts of any spelling as str; `default` where the file has none."""
-        if (values := self.data.get(key)) is None:
-            return default
-        values = np.asarray(values, dtype=object).ravel()
-        if len(values) != len(default):
-            self.fail(key, f"{len(values)} clips, but 'regression_labels' has {len(default)}")
-        return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+    def check_agreement(self, split: FeatureSplit, train: FeatureSplit) -> None:
+        for modality, steps in split.steps.items():
+            key, here, there = KEYS[modality], split.features.get(modality), train.features.get(modality)
+            if (here is None) != (there is None):
+                self.fail(key, "present in one of this split and 'train', missing in the other")
+            if steps != train.steps[modality]:
+                self.fail(key, f"{steps} time steps, but split 'train' has {train.steps[modality]}")
+            if here is not None and here.shape[2] != there.shape[2]:
+                self.fail(key, f"width {here.shape[2]}, but split 'train' has {there.shape[2]}")
+        if split.labels.shape[1:] != train.labels.shape[1:]:
+            self.fail("regression_labels", f"shape {split.labels.shape}, but split 'train' has {train.labels.shape}")
 
 
-def listed(keys: Iterable[Any]) -> str:
-    """The keys of a dict, for a message."""
-    return ", ".join(map(str, keys)) or "nothing"
+def listed(names: Iterable[Any]) -> str:
+    """Names for a message."""
+    return ", ".join(map(str, names)) or "nothing"
 
 
 def _blocks(array: Num[np.ndarray, "clip time width"]) -> Iterator[Num[np.ndarray, "block time width"]]:
     return (array[start : start + BLOCK_CLIPS] for start in range(0, len(array), BLOCK_CLIPS))
 
 
-def _last_nonzero(array: Float[np.ndarray, "clip time width"]) -> Int[np.ndarray, "clip"]:
+def _total(test: Callable[[np.ndarray], np.ndarray], array: Num[np.ndarray, "clip time width"]) -> int:
+    return sum(int(test(block).sum()) for block in _blocks(array))
+
+
+def _last_nonzero(array: Num[np.ndarray, "clip time width"]) -> Int[np.ndarray, "clip"]:
     steps = 1 + np.arange(array.shape[1])
     return np.concatenate([((block != 0).any(axis=2) * steps).max(axis=1) for block in _blocks(array)])

@@ -1,7 +1,7 @@
-"""Reading a pickle that nobody has vouched for.
+"""Reading an untrusted pickle.
 
 A pickle is a program: it may name any importable function and call it. This reader knows a handful of names, all of
-them for numpy arrays, numbers, strings and plain containers, and even those stand for our own strict rebuilders.
+them for numpy arrays, numbers, strings and plain containers, and maps each to a strict rebuilder of our own.
 """
 
 from __future__ import annotations
@@ -22,28 +22,24 @@ UNNEEDED_OPCODES = (
 
 
 class DataError(ValueError):
-    """The data cannot be used; the message is one sentence that names the file and the place in it."""
+    """The data cannot be used; the message is one sentence with the file and the place in it."""
 
 
 class UnsafePickle(DataError):
-    """The pickle asks for something that is not data; it was refused before it could run."""
-
-
-class _Refused(Exception):
-    """Carries the name of what a pickle asked for."""
+    """The pickle asks for something that is not data, and was refused before it could run."""
 
 
 def read_pickle(path: str | Path) -> Any:
-    """The arrays, numbers, strings and containers in a pickle of any protocol, by Python 2 or 3, any numpy.
+    """The arrays, numbers, strings and containers in a pickle of any protocol, from Python 2 or 3 and any numpy.
 
-    Arrays come as a bare subclass of `np.ndarray`; `np.asarray` takes it off.
+    Arrays are instances of a bare subclass of `np.ndarray`, which `np.asarray` removes.
     Raises UnsafePickle for anything else in the file, DataError for a file that is missing, truncated or damaged.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             return _Reader(file).load()
-    except _Refused as refused:
+    except UnsafePickle as refused:
         raise UnsafePickle(f"{path.name} asks for {refused}, which is not plain data, so it was not run.") from None
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
@@ -53,18 +49,18 @@ def read_pickle(path: str | Path) -> Any:
 
 
 def _refuse_opcode(reader: _Reader) -> None:
-    raise _Refused("a persistent id, an extension code or an object of some class")
+    raise UnsafePickle("a persistent id, an extension code or an object of some class")
 
 
 def _load_bytearray(reader: _Reader) -> None:
     size = int.from_bytes(reader.read(8), "little")
-    reader.append(reader.read(size))  # as bytes: a bytearray would be allocated as large as the file says
+    reader.append(reader.read(size))  # as bytes: a bytearray would be allocated as large as the file claims
 
 
 class _Reader(pickle._Unpickler):
     """The standard library's unpickler in Python.
 
-    The faster one in C fills memory with a table as large as the file says; bulk data is read no slower by this one.
+    The one in C allocates a table as large as the file claims. This one reads bulk data just as fast.
     """
 
     dispatch = pickle._Unpickler.dispatch | {opcode[0]: _refuse_opcode for opcode in UNNEEDED_OPCODES}
@@ -77,11 +73,11 @@ class _Reader(pickle._Unpickler):
         try:
             return ALLOWED[module, name]
         except KeyError:
-            raise _Refused(f"{module}.{name}") from None
+            raise UnsafePickle(f"{module}.{name}") from None
 
 
 class _Rebuilder:
-    """A function under a name that a pickle may ask for. The pickle can call it and do nothing else with it."""
+    """A function that a pickle may ask for by name. The pickle can call it and do nothing else with it."""
 
     __slots__ = ("_function",)
 
@@ -92,28 +88,28 @@ class _Rebuilder:
         return self._function(*arguments)
 
     def __setstate__(self, state: Any) -> None:
-        raise _Refused("a change of the functions that rebuild it")
+        raise UnsafePickle("a change of the functions that rebuild it")
 
 
 class _DType:
-    """Stands for a numpy dtype while the pickle is read: numpy would take the pickle's word for its memory layout."""
+    """Stands for a numpy dtype during reading, because numpy would trust the pickle on its memory layout."""
 
     def __init__(self, code: str, *_: Any):
         self.real = np.dtype(str(code))
         if self.real.kind not in PLAIN_KINDS + "O":
-            raise _Refused(f"numpy.dtype {code!r}")
+            raise UnsafePickle(f"numpy.dtype {code!r}")
 
     def __setstate__(self, state: tuple) -> None:
         _, order, *structure = state[:5]
         if structure != [None, None, None]:
-            raise _Refused("a numpy.dtype with fields")
+            raise UnsafePickle("a numpy.dtype with fields")
         if order in ("<", ">"):
             self.real = self.real.newbyteorder(order)
 
     def plain(self) -> np.dtype:
         """The dtype, if memory of this type holds values and no pointers to objects."""
         if self.real.kind not in PLAIN_KINDS:
-            raise _Refused("numpy objects rebuilt from raw bytes")
+            raise UnsafePickle("numpy objects rebuilt from raw bytes")
         if self.real.itemsize == 0:
             raise ValueError("values of no size")
         return self.real
@@ -127,23 +123,15 @@ class _Array(np.ndarray):
         if self.shape != (0,):
             raise ValueError("an array is filled twice")
         if dtype.real.kind == "O":
-            _check_objects(shape, content)
-            real = dtype.real
+            if not isinstance(content, list) or not all(isinstance(item, (str, bytes, int, float)) for item in content):
+                raise UnsafePickle("a numpy array of objects other than strings and numbers")
+            real, item_size = dtype.real, 1
         else:
             real, content = dtype.plain(), _raw_bytes(content)
-            _check_size(shape, len(content), real.itemsize)
+            item_size = real.itemsize
+        if any(length < 0 for length in shape) or math.prod(shape) * item_size != len(content):
+            raise ValueError(f"an array of shape {shape} does not fit its {len(content)} bytes")
         super().__setstate__((1, shape, real, bool(fortran), content))
-
-
-def _check_size(shape: tuple[int, ...], size: int, item_size: int) -> None:
-    if any(length < 0 for length in shape) or math.prod(shape) * item_size != size:
-        raise ValueError(f"an array of shape {shape} does not fit its {size} bytes")
-
-
-def _check_objects(shape: tuple[int, ...], content: Any) -> None:
-    if not isinstance(content, list) or not all(isinstance(item, (str, bytes, int, float)) for item in content):
-        raise _Refused("a numpy array of objects other than strings and numbers")
-    _check_size(shape, len(content), 1)
 
 
 def _raw_bytes(content: str | bytes) -> bytes:
@@ -156,7 +144,7 @@ def _raw_bytes(content: str | bytes) -> bytes:
 
 def _empty_array(cls: Any, shape: tuple, code: Any) -> _Array:
     if cls is not _NDARRAY or shape != (0,):
-        raise _Refused("a numpy array of another class")
+        raise UnsafePickle("a numpy array of another class")
     return np.ndarray.__new__(_Array, (0,), "b")
 
 
@@ -167,23 +155,17 @@ def _array_from_buffer(content: bytes, dtype: _DType, shape: tuple, order: str, 
 
 
 def _scalar(dtype: _DType, content: str | bytes) -> np.generic:
-    real, content = dtype.plain(), _raw_bytes(content)
-    _check_size((), len(content), real.itemsize)
-    return np.frombuffer(content, real)[0]
+    return _array_from_buffer(content, dtype, (), "C")[()]
 
 
 def _encode(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
-        raise _Refused(f"_codecs.encode to {encoding!r}")
+        raise UnsafePickle(f"_codecs.encode to {encoding!r}")
     return text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
-    return b""
-
-
 def _not_called(*_: Any) -> None:
-    raise _Refused("numpy.ndarray as a function")
+    raise UnsafePickle("numpy.ndarray as a function")
 
 
 _NDARRAY = _Rebuilder(_not_called)
@@ -200,4 +182,4 @@ for _core in ("numpy.core", "numpy._core"):
 for _builtins in ("builtins", "__builtin__"):
     ALLOWED[_builtins, "set"] = _Rebuilder(set)
     ALLOWED[_builtins, "frozenset"] = _Rebuilder(frozenset)
-    ALLOWED[_builtins, "bytes"] = _Rebuilder(_no_bytes)
+    ALLOWED[_builtins, "bytes"] = _Rebuilder(lambda: b"")

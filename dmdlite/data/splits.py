@@ -1,35 +1,44 @@
-"""One split of a data set in memory (or mapped from disk), and what has to hold between splits and a model."""
+"""One split of a data set: the arrays of all its clips, in memory or mapped from disk."""
 
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.config import MODALITIES
 from dmdlite.data.pickles import DataError
 
 SPLITS = ("train", "valid", "test")
+KEYS = {"language": "text", "vision": "vision", "audio": "audio"}  # MMSA's names of the modalities
 Indices = slice | Sequence[int] | np.ndarray | Tensor
 FINGERPRINT_CLIPS = 16
-NEEDED = {
-    "text": "language features",
-    "text_bert": "token ids",
-    "classification_labels": "classes",
-}  # under MMSA's keys
+
+
+class Clip(dict[str, Tensor]):
+    """One clip as a model's inputs without the batch axis; `DataLoader(split)` collates clips into a batch.
+
+    language, vision, audio: (T_m, D_m) float32; language is (3, T) int64 in a split with token ids alone.
+    labels: () or (outputs,) float32.
+    """
+
+    def __repr__(self) -> str:
+        return f"Clip({'  '.join(f'{name} {tuple(x.shape) or round(x.item(), 4)}' for name, x in self.items())})"
 
 
 @dataclass(frozen=True)
 class FeatureSplit:
     """One split of a data set: N clips, three streams of features, one sentiment each.
 
-    A split made with token ids alone has no "language" in `features`; its language lengths count tokens.
+    `split[i]` is a Clip; `split[3:7]` and `split[[2, 5]]` are smaller splits. A split made with token ids alone has no
+    "language" in `features`; its language lengths count tokens.
     """
 
     features: dict[str, Float[np.ndarray, "clip _time _width"]]  # by modality, zero at padding; may be mapped from disk
@@ -46,15 +55,34 @@ class FeatureSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, index: SupportsIndex | Indices) -> Clip | FeatureSplit:
+        if isinstance(index, slice) or np.ndim(index):
+            return self.subset(index)
+        batch = self.batch([operator.index(index)], tokens="language" not in self.features)
+        return Clip({name: x[0] for name, x in batch.items()})
+
+    def __repr__(self) -> str:
+        arrays = self.features | ({} if self.tokens is None else {"tokens": self.tokens})
+        streams = "  ".join(f"{name} {x.shape[1:]}" for name, x in arrays.items())
+        y = self.labels
+        labels = f"{y.min():g} to {y.max():g}, mean {y.mean():z.2f}" if len(self) else "none"
+        classes = f"; classes 0 to {self.classes.max()}" if self.classes is not None and len(self) else ""
+        return f"{self.place}: {len(self)} clips\nstreams: {streams}\nlabels: {labels} (regression){classes}"
+
+    @property
+    def place(self) -> str:
+        """Where messages say that something was found."""
+        return f"{self.source}, split {self.name!r}"
+
     @property
     def steps(self) -> dict[str, int]:
-        """Time steps of each modality, padding included; those of the tokens where there are no language features."""
+        """Time steps of each modality, padding included; those of the tokens if there are no language features."""
         steps = {modality: x.shape[1] for modality, x in self.features.items()}
         return steps if "language" in steps else {"language": self.tokens.shape[2]} | steps
 
     def truth(self, task: str = "regression") -> Num[np.ndarray, "clip *outputs"]:
-        """What a model is asked for: the numbers, or for "classification" and "ordinal" the classes."""
-        return self.labels if task == "regression" else self._need("classification_labels", self.classes)
+        """The targets of a task: the numbers for "regression", the classes for "classification" and "ordinal"."""
+        return self.labels if task == "regression" else self.need("classes (key 'classification_labels')", self.classes)
 
     def batch(
         self,
@@ -68,120 +96,72 @@ class FeatureSplit:
         """Tensors of some clips under the names of the model's inputs.
 
         language, vision, audio: (B, T_m, D_m) float32; with `tokens`, language is (B, 3, T) int64: token ids, attention
-        mask, segment ids. labels: (B,) or (B, outputs) float32, (B,) int64 of a task with classes. With `mask`, mask: a
-        dict of (B, T_m) bool, true at the real steps.
-        Only what is asked for is read from a mapped file. Raises DataError if the split lacks some of it.
+        mask, segment ids. labels: (B,) or (B, outputs) float32, or (B,) int64 for a task with classes. With `mask`,
+        mask: a dict of (B, T_m) bool, true at real steps.
+        Reads only what is asked for from a mapped file. Raises DataError if the split lacks some of it.
         """
         rows = _rows(indices, len(self))
         batch: dict[str, Any] = {}
         for m in modalities:
-            if m == "language" and tokens:
-                batch[m] = torch.from_numpy(self._need("text_bert", self.tokens)[rows].astype(np.int64))
-            else:
-                batch[m] = _floats(self._need("text", self.features.get(m)), rows)
-        truth = self.truth(task)
-        batch["labels"] = _floats(truth, rows) if task == "regression" else torch.from_numpy(np.int64(truth[rows]))
+            ids = m == "language" and tokens
+            batch[m] = _tensor(self.token_ids if ids else self.stream(m), rows, np.int64 if ids else np.float32)
+        batch["labels"] = _tensor(self.truth(task), rows, np.float32 if task == "regression" else np.int64)
         if mask:
             real = {m: np.arange(self.steps[m]) < self.lengths[m][rows, None] for m in modalities}
             batch["mask"] = {m: torch.from_numpy(steps) for m, steps in real.items()}
         return batch
 
-    def _need(self, key: str, array: np.ndarray | None) -> np.ndarray:
+    def subset(self, indices: Indices) -> FeatureSplit:
+        """Some of the clips as a split of their own: a view for a slice, a copy in memory for other indices."""
+        rows = indices if isinstance(indices, slice) else _rows(indices, len(self))
+
+        def chosen(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: x[rows] for key, x in value.items()}
+            if isinstance(value, list):
+                return [value[i] for i in np.arange(len(self))[rows]]
+            return value[rows] if isinstance(value, np.ndarray) else value
+
+        return replace(self, **{f.name: chosen(getattr(self, f.name)) for f in fields(self)})
+
+    def stream(self, modality: str) -> Float[np.ndarray, "clip time width"]:
+        return self.need(f"{modality} features (key {KEYS[modality]!r})", self.features.get(modality))
+
+    @property
+    def token_ids(self) -> Int[np.ndarray, "clip 3 time"]:
+        return self.need("token ids (key 'text_bert')", self.tokens)
+
+    def need(self, what: str, array: np.ndarray | None) -> np.ndarray:
+        """The array. Raises DataError if the split has none."""
         if array is None:
-            what = NEEDED[key]
-            raise DataError(f"{self.source}, split {self.name!r} has no {what} (key {key!r}), which the model needs.")
+            raise DataError(f"{self.place} has no {what}, which the model needs.")
         return array
 
-    def subset(self, indices: Indices) -> FeatureSplit:
-        """Some of the clips as a split of their own; read into memory at once, except for a slice of a mapped file."""
-        rows = indices if isinstance(indices, slice) else _rows(indices, len(self))
-        places = np.arange(len(self))[rows]
-        return replace(
-            self,
-            features={m: x[rows] for m, x in self.features.items()},
-            lengths={m: x[rows] for m, x in self.lengths.items()},
-            labels=self.labels[rows],
-            ids=[self.ids[i] for i in places],
-            raw_text=[self.raw_text[i] for i in places],
-            classes=None if self.classes is None else self.classes[rows],
-            tokens=None if self.tokens is None else self.tokens[rows],
-        )
+
+class Splits(dict[str, FeatureSplit]):
+    """Splits by name, with a readable error for a missing one."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        hint = "; did you mean 'valid'?" if name in ("dev", "val", "validation") else ""
+        raise KeyError(f"no split {name!r} among {', '.join(self)}{hint}")
 
 
 def _rows(indices: Indices, count: int) -> Int[np.ndarray, "batch"]:
-    if isinstance(indices, slice):
-        return np.arange(count)[indices]
-    rows = np.asarray(indices)
-    return np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64).reshape(-1)
+    """Any indices, counted from 0. Raises IndexError if one is out of range."""
+    if not isinstance(indices, slice):
+        indices = np.asarray(indices)
+        indices = indices if indices.dtype == bool else indices.astype(np.int64).reshape(-1)
+    return np.arange(count)[indices]
 
 
-def _floats(array: Float[np.ndarray, "clip *rest"], rows: Int[np.ndarray, "batch"]) -> Float[Tensor, "batch *rest"]:
-    return torch.from_numpy(np.asarray(array[rows], dtype=np.float32))
-
-
-def feature_shapes(splits: Mapping[str, FeatureSplit]) -> dict[str, dict[str, int]]:
-    """What a config needs to know of the data: `config.replace(**feature_shapes(splits))`.
-
-    The widths have no language where the data holds token ids only.
-    """
-    train = splits["train"]
-    return {"feature_widths": {m: x.shape[2] for m, x in train.features.items()}, "lengths": train.steps}
-
-
-def label_shape(splits: Mapping[str, FeatureSplit], task: str = "regression") -> dict[str, Any]:
-    """What a config needs to know of the labels, for a task: `config.replace(**label_shape(splits, task))`."""
-    truth = {name: split.truth(task) for name, split in splits.items()}
-    if task == "regression":
-        return {"task": task, "outputs": int(np.prod(truth["train"].shape[1:]))}
-    return {"task": task, "outputs": 1 + int(max(classes.max() for classes in truth.values()))}
-
-
-def check_fits(splits: Mapping[str, FeatureSplit], config: DMDConfig, modalities: Sequence[str] = MODALITIES) -> None:
-    """Raises DataError with one sentence if a model made for `config` cannot read these modalities of the splits.
-
-    Nor must it be asked for other numbers or classes than they have.
-    """
-    for split in splits.values():
-        _check_labels(split, config)
-        for modality in modalities:
-            if modality == "language" and config.language_model is not None:
-                _check_tokens(split, config.language_model)
-            else:
-                features = split._need("text", split.features.get(modality))
-                _check_size(split, modality, "width", features.shape[2], config.feature_widths[modality])
-            _check_size(split, modality, "length", split.steps[modality], config.lengths[modality])
-
-
-def _check_labels(split: FeatureSplit, config: DMDConfig) -> None:
-    truth, where = split.truth(config.task), f"{split.source}, split {split.name!r}"
-    if config.task == "regression":
-        if (numbers := int(np.prod(truth.shape[1:]))) != config.outputs:
-            raise DataError(f"{where} has {numbers} numbers as a label, the model was made for {config.outputs}.")
-    elif truth.min() < 0 or truth.max() >= config.outputs:
-        odd = int(truth.min() if truth.min() < 0 else truth.max())
-        raise DataError(f"{where} has the class {odd}, the model was made for classes 0 to {config.outputs - 1}.")
-
-
-def _check_tokens(split: FeatureSplit, language_model: str | dict[str, Any]) -> None:
-    """As far as the description of the language model tells."""
-    tokens, where = split._need("text_bert", split.tokens), f"{split.source}, split {split.name!r}, key 'text_bert'"
-    known = language_model if isinstance(language_model, dict) else {}
-    if (largest := int(tokens[:, 0].max())) >= known.get("vocab_size", largest + 1):
-        raise DataError(f"{where}: token id {largest}, but the language model knows {known['vocab_size']} tokens.")
-    if tokens.shape[2] > (most := known.get("max_position_embeddings", tokens.shape[2])):
-        raise DataError(f"{where}: {tokens.shape[2]} tokens in a clip, but the language model reads at most {most}.")
-
-
-def _check_size(split: FeatureSplit, modality: str, size: str, found: int, expected: int) -> None:
-    if found != expected:
-        where = f"{split.source}, split {split.name!r}"
-        raise DataError(f"{where} has {modality} {size} {found}, the model was made for {expected}.")
+def _tensor(array: Num[np.ndarray, "clip *rest"], rows: Int[np.ndarray, "batch"], dtype: type) -> Num[Tensor, "..."]:
+    return torch.from_numpy(array[rows].astype(dtype, copy=False))
 
 
 def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
     """16 hex digits that tell data sets apart: ids, labels, lengths, shapes and the features of a few clips.
 
-    The same for a pickle and the folder converted from it, and quick on a mapped folder.
+    A pickle and the folder converted from it have the same fingerprint. Reads only a few clips of a mapped folder.
     """
     digest = hashlib.sha256()
     for name in sorted(splits):
@@ -190,10 +170,8 @@ def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
         digest.update(repr((name, split.ids, [(m, x.shape) for m, x in sorted(split.features.items())])).encode())
         parts = [split.labels, *(x for _, x in sorted(split.lengths.items()))]
         parts += [x[clips] for _, x in sorted(split.features.items())]
-        if split.tokens is not None:
-            parts.append(split.tokens[clips])
-        if split.classes is not None:
-            parts.append(split.classes)
+        parts += [] if split.tokens is None else [split.tokens[clips]]
+        parts += [] if split.classes is None else [split.classes]
         for part in parts:
             digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
     return digest.hexdigest()[:16]

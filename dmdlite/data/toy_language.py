@@ -1,7 +1,7 @@
-"""What the toy world says: a small grammar of spoken reviews, its vocabulary, and a vector for every word.
+"""The words of the toy world: a small grammar of spoken reviews, its vocabulary, and a vector for every word.
 
-One word of each sentence is the *telling word*: it alone carries what the sentence feels.
-Words are lower case and without punctuation, so that splitting at blanks is the whole tokenizer.
+One word of each sentence, the *telling word*, carries all its feeling. Words are lower case without punctuation, so
+the tokenizer only splits at blanks.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float, Int
 
-# One word for each step of 0.2 from -3 to 3.
-TELLING_WORDS = (
+TELLING_WORDS = (  # from -3 to 3 in steps of 0.2
     "atrocious dreadful horrible awful terrible lousy bad poor disappointing unpleasant annoying weak dull bland"
     " forgettable ordinary passable acceptable decent fine pleasant nice good enjoyable lovely great terrific"
     " excellent fantastic brilliant wonderful"
@@ -22,7 +21,7 @@ TELLING_WORDS = (
 VALENCES = (np.arange(len(TELLING_WORDS)) - 15) / 5
 
 DEGREES = {"": 1.0, "really": 1.2, "truly": 1.2, "rather": 0.8, "somewhat": 0.8}  # times the valence
-TOPICS = {  # topic -> (preposition, what one may talk about)
+TOPICS = {  # topic -> (preposition, aspects)
     "film": ("in", ("story", "acting", "music", "ending")),
     "restaurant": ("at", ("food", "service", "menu", "coffee")),
     "phone": ("on", ("screen", "battery", "camera", "keyboard")),
@@ -63,39 +62,30 @@ class Sentence:
 
 
 def make_sentence(view: float, draws: Float[np.ndarray, "choice"]) -> Sentence:
-    """A sentence that says `view` (sentiment units) as nearly as the words can.
+    """A sentence whose words come closest to `view` (sentiment units).
 
-    draws: uniform numbers in [0, 1), one for each choice. None of them depends on the view.
+    draws: uniform numbers in [0, 1), one per choice. None of these choices depends on the view.
     """
     chances = iter(draws)
     topic, degree = pick(list(TOPICS), chances), pick(list(DEGREES), chances)
     preposition, aspects = TOPICS[topic]
     telling = TELLING_WORDS[np.abs(VALENCES * DEGREES[degree] - view).argmin()]
     say = f"{degree} {telling}".strip()
-    text = pick(PATTERNS, chances).format(
-        topic=topic,
-        preposition=preposition,
-        say=say,
-        a="an" if say[0] in "aeiou" else "a",
-        aspect=pick(aspects, chances),
-        opener=pick(OPENERS, chances),
-        frame=pick(FRAMES, chances),
-        determiner=pick(DETERMINERS, chances),
-        verb=pick(VERBS, chances),
-        tail=pick(TAILS, chances),
-    )
-    words = tuple(text.split())
+    a, pattern = "an" if say[0] in "aeiou" else "a", pick(PATTERNS, chances)
+    parts = dict(aspect=aspects, opener=OPENERS, frame=FRAMES, determiner=DETERMINERS, verb=VERBS, tail=TAILS)
+    chosen = {part: pick(options, chances) for part, options in parts.items()}
+    words = tuple(pattern.format(topic=topic, preposition=preposition, say=say, a=a, **chosen).split())
     return Sentence(words, words.index(telling), list(TOPICS).index(topic), list(DEGREES).index(degree))
 
 
 def pick(options: Sequence[str], chances: Iterator[float]) -> str:
-    """One of the options, all equally likely, decided by the next uniform number."""
+    """One of the options, chosen by the next uniform number."""
     return options[int(next(chances) * len(options))]
 
 
 @cache
 def vocabulary() -> tuple[str, ...]:
-    """Special tokens first, then every word of the grammar in alphabetical order; a word's id is its place."""
+    """Special tokens, then all words of the grammar in alphabetical order; a word's id is its index."""
     aspects = [word for _, words in TOPICS.values() for word in words]
     prepositions = [preposition for preposition, _ in TOPICS.values()]
     fixed = [word for pattern in PATTERNS for word in pattern.split() if "{" not in word]
@@ -106,10 +96,10 @@ def vocabulary() -> tuple[str, ...]:
 
 @cache
 def word_vectors() -> Float[np.ndarray, "word channel"]:
-    """One vector for each word of the vocabulary, the same in every world.
+    """One vector per word of the vocabulary, the same in every world.
 
-    Before a fixed rotation mixes them, the 16 numbers are: valence, being a telling word, degree, topic (4),
-    and who this word is (9). [PAD] is zero.
+    Before a fixed rotation mixes them, the 16 numbers are: valence, whether it is a telling word, degree, topic (4),
+    and the word's own code (9). [PAD] is zero.
     """
     rng = np.random.default_rng(2023)
     words = vocabulary()
@@ -135,9 +125,3 @@ def encode(words: Sequence[str]) -> Int[np.ndarray, "3 time"]:
     tokens = np.zeros((3, LANGUAGE_STEPS), dtype=np.int64)
     tokens[0, : len(ids)], tokens[1, : len(ids)] = ids, 1
     return tokens
-
-
-def decode(ids: Int[np.ndarray, "time"]) -> list[str]:
-    """The words behind token ids, without the special tokens."""
-    words = [vocabulary()[i] for i in ids]
-    return [word for word in words if word not in SPECIAL_TOKENS]

@@ -1,6 +1,6 @@
-"""How a toy clip looks and sounds: when each word is said, and what the face and the voice do meanwhile.
+"""How a toy clip looks and sounds: the time of each word, and what the face and the voice do meanwhile.
 
-`truth` is the dict of hidden factors that `dmdlite.data.toy` draws; data_samples/README.md explains its names.
+`truth` is the dict of hidden factors from `dmdlite.data.toy`; data_samples/README.md explains its names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from dmdlite.data import toy_language
 
 Truth = dict[str, np.ndarray]
+Stream = Float[np.ndarray, "clip time channel"]
 
 STEPS = {"language": toy_language.LANGUAGE_STEPS, "vision": 60, "audio": 50}  # 4 seconds of vision and audio
 FRAME_RATES = {"vision": 15.0, "audio": 12.5}  # frames per second
@@ -18,31 +19,23 @@ LEAD_IN = 0.3  # seconds of silence before and after the words
 
 CHANNELS = {
     "language": tuple(f"vector_{i}" for i in range(toy_language.VECTOR_WIDTH)),
-    "vision": (
-        "AU04_brow_lowerer",
-        "AU06_cheek_raiser",
-        "AU12_lip_corner_puller",
-        "AU15_lip_corner_depressor",
-        "AU25_lips_part",
-        "AU45_blink",
-        "head_yaw",
-        "head_pitch",
-        "head_roll",
-        "lighting",
+    "vision": tuple(
+        "AU04_brow_lowerer AU06_cheek_raiser AU12_lip_corner_puller AU15_lip_corner_depressor AU25_lips_part AU45_blink"
+        " head_yaw head_pitch head_roll lighting".split()
     ),
     "audio": ("log_pitch", "energy", "voicing", "pace", "brightness", "jitter"),
 }
 
 
 def random_stream(seed: int, factor: str) -> np.random.Generator:
-    """Random numbers of one factor's own, so that a new factor changes no other."""
+    """A generator of its own for each factor, so that a new factor changes no other."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=tuple(factor.encode()))))
 
 
 def word_times(sentences: list[toy_language.Sentence], truth: Truth) -> dict[str, Float[np.ndarray, "..."]]:
-    """Seconds at which each word starts and ends, by its place among the tokens; the telling word's middle; the end.
+    """Seconds at which each word starts and ends, by token position; the telling word's middle; the clip's end.
 
-    At rate 1 a word lasts 0.06 s and 0.026 s more for each letter. A sarcastic telling word is drawn out.
+    At rate 1 a word lasts 0.06 s plus 0.026 s per letter. A sarcastic telling word is drawn out.
     """
     clips, telling = np.arange(len(sentences)), truth["telling_word"]
     letters = np.zeros((len(sentences), STEPS["language"]))
@@ -67,7 +60,7 @@ def frames(modality: str, seconds: Float[np.ndarray, "clip"]) -> Int[np.ndarray,
 
 
 def event(times: Float[np.ndarray, "time"], middle: Float[np.ndarray, "clip"]) -> Float[np.ndarray, "clip time"]:
-    """1 in the middle, half as much 0.2 s before and after it, next to nothing 0.5 s away."""
+    """1 in the middle, 1/2 at 0.2 s before and after it, almost 0 at 0.5 s."""
     return np.exp2(-(((times - middle[:, None]) / 0.2) ** 2))
 
 
@@ -78,8 +71,8 @@ def syllables(times: Float[np.ndarray, "time"], truth: Truth) -> Float[np.ndarra
     return np.where((progress > 0) & (progress < 1), np.sin(np.pi * progress), 0).max(axis=-1)
 
 
-def vision_stream(truth: Truth, seed: int) -> Float[np.ndarray, "clip time channel"]:
-    """A face: a smile (AU 6, 12) or a frown (AU 4, 15) at the telling word; lips that speak, blinks, head and light."""
+def vision_stream(truth: Truth, seed: int) -> Stream:
+    """A face: a smile (AU 6, 12) or a frown (AU 4, 15) at the telling word; moving lips, blinks, head and light."""
     times = frame_times("vision")
     now = event(times, truth["telling_seconds"])
     smile, frown = truth["smile"][:, None] * now, truth["frown"][:, None] * now
@@ -88,15 +81,15 @@ def vision_stream(truth: Truth, seed: int) -> Float[np.ndarray, "clip time chann
     head = [truth[f"head_{angle}"][:, None] + sway for angle in ("yaw", "pitch", "roll")]
     lighting = np.broadcast_to(truth["lighting"][:, None], now.shape)
     action_units = [frown, 0.7 * smile, smile, 0.7 * frown, syllables(times, truth), 2.0 * blink]
-    stream = with_noise(np.stack([*action_units, *head, lighting], axis=-1), random_stream(seed, "vision_noise"))
+    stream = with_noise([*action_units, *head, lighting], seed, "vision_noise")
     stream[..., :6] = np.abs(stream[..., :6])  # an intensity is not negative, nor exactly 0 as padding is
     return stream
 
 
-def audio_stream(truth: Truth, seed: int) -> Float[np.ndarray, "clip time channel"]:
+def audio_stream(truth: Truth, seed: int) -> Stream:
     """A voice: pitch, energy and brightness move at the telling word.
 
-    Sarcasm sounds the same for either sign: a flat melody, a creaky dip before the telling word, which is drawn out.
+    Sarcasm sounds the same for either sign: a flat melody, a creaky dip before the telling word, and its slower pace.
     """
     times = frame_times("audio")
     now = event(times, truth["telling_seconds"])
@@ -114,19 +107,16 @@ def audio_stream(truth: Truth, seed: int) -> Float[np.ndarray, "clip time channe
         0.5 * loudness + 0.5 * view * now,
         2.0 * dip,
     ]
-    return with_noise(np.stack(channels, axis=-1), random_stream(seed, "audio_noise"))
+    return with_noise(channels, seed, "audio_noise")
 
 
-def with_noise(
-    stream: Float[np.ndarray, "clip time channel"], rng: np.random.Generator
-) -> Float[np.ndarray, "clip time channel"]:
-    """What a camera or a microphone adds to every frame."""
-    return stream + 0.15 * rng.standard_normal(stream.shape)
+def with_noise(channels: list[Float[np.ndarray, "clip time"]], seed: int, factor: str) -> Stream:
+    """The channels with the noise of a camera or a microphone in every frame."""
+    stream = np.stack(channels, axis=-1)
+    return stream + 0.15 * random_stream(seed, factor).standard_normal(stream.shape)
 
 
-def as_stored(
-    stream: Float[np.ndarray, "clip time channel"], lengths: Int[np.ndarray, "clip"]
-) -> Float[np.ndarray, "clip time channel"]:
-    """Zeros from each clip's end on, and every number on float16's grid: the same on every machine."""
+def as_stored(stream: Stream, lengths: Int[np.ndarray, "clip"]) -> Stream:
+    """Zeros after each clip's end, and all numbers on float16's grid, where they are the same on every machine."""
     inside = np.arange(stream.shape[1])[:, None] < lengths[:, None, None]
     return np.where(inside, stream, 0).astype(np.float16).astype(np.float32)

@@ -7,7 +7,7 @@ from pandas import DataFrame
 
 from dmdlite.experiments.missing import SUBSETS, subset_name
 from dmdlite.experiments.tables import REFERENCE, Comparison, title_of
-from dmdlite.models import GROUPS
+from dmdlite.models.registry import GROUPS
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 from dmdlite.training.metrics import title
 

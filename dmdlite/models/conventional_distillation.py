@@ -1,28 +1,29 @@
-"""Conventional distillation between modalities: late fusion's branches, and lessons that somebody has set by hand."""
+"""Conventional distillation between modalities: late fusion's branches, and lessons that are set by hand."""
 
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor
 
 from dmdlite.components.graph_distillation import logit_difference
+from dmdlite.components.losses import Labels, Loss
 from dmdlite.config import MODALITIES
 from dmdlite.models.late_fusion import TASKS, LateFusion, LateFusionConfig, LateFusionOutput
 
 ORDERED = [f"{teacher}->{student}" for teacher in MODALITIES for student in MODALITIES if teacher != student]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class ConventionalDistillationConfig(LateFusionConfig):
-    """Who teaches whom, and how strongly: 0 is no lesson. The weight of all lessons together is DMD's λ2."""
+    """Which modality teaches which, and how strongly: 0 is no lesson. The weight of all lessons is DMD's λ2."""
 
     lessons: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(ORDERED, 0.0) | {"language->vision": 1.0, "language->audio": 1.0}
     )
     loss_weights: dict[str, float] = field(default_factory=lambda: TASKS | {"distillation": 0.05})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if negative := [name for name, strength in self.lessons.items() if strength < 0]:
             raise ValueError(f"lessons[{negative[0]!r}] must not be negative, got {self.lessons[negative[0]]}")
@@ -34,17 +35,17 @@ class ConventionalDistillationConfig(LateFusionConfig):
 
 
 class ConventionalDistillation(LateFusion):
-    """Σ_ij w_ij |ŷ_j − ŷ_i|, the teacher i held fixed, with directions and strengths w that nobody learns.
+    """Σ_ij w_ij |ŷ_j − ŷ_i|, the teacher i held fixed, with fixed directions and strengths w.
 
-    It is what DMD's distillation graphs are meant to replace. Which modalities teach is ours to set: the strongest one,
-    language, both others.
+    DMD's distillation graphs are meant to replace it. Which modalities teach is our choice: language, the strongest,
+    teaches both others.
     """
 
     def __init__(self, config: ConventionalDistillationConfig):
         super().__init__(config)
         self.register_buffer("lessons", self.config.lesson_matrix, persistent=False)
 
-    def terms(self, out: LateFusionOutput, labels: Num[Tensor, "batch *outputs"]) -> dict[str, Float[Tensor, ""]]:
+    def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         logits = torch.stack(list(out.predictions.values()), dim=1)
         distillation = torch.einsum("ij,bij->b", self.lessons, logit_difference(logits)).mean()
-        return super().terms(out, labels) | {"distillation": distillation}
+        return super().loss_terms(out, labels) | {"distillation": distillation}

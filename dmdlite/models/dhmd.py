@@ -8,11 +8,11 @@ matched and how, the weights. They are fields of DHMDConfig; notebook 13 shows h
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jaxtyping import Float, Int, Num
-from torch import Tensor, nn
+from torch import nn
 
 from dmdlite.components.dictionary import ContrastiveMatching, Dictionary, DivergenceMatching, Found, MarginMatching
-from dmdlite.components.streams import Masks
+from dmdlite.components.losses import Labels, Loss
+from dmdlite.components.streams import Language, Masks, Stream
 from dmdlite.config import SPACES, DMDConfig, loss_weights
 from dmdlite.models.dmd import DMD, DMDOutput
 
@@ -23,7 +23,7 @@ def with_dictionaries(weight: float = 0.1) -> dict[str, float]:
     return loss_weights(every_head=True, only_logits=False) | dictionaries
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class DHMDConfig(DMDConfig):
     """DMD's numbers and those of the two dictionaries, none of which the paper's abstract gives."""
 
@@ -37,29 +37,27 @@ class DHMDConfig(DMDConfig):
     contrast_learned: bool = True
     loss_weights: dict[str, float] = field(default_factory=with_dictionaries)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("dictionary_temperature", "contrast_temperature"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
 
-@dataclass
+@dataclass(repr=False)
 class DHMDOutput(DMDOutput):
-    """DMD's output, and what each modality finds in the dictionary of each space."""
+    """DMD's output, and the lookups of each modality in the dictionary of each space."""
 
-    dictionaries: dict[str, Found] = field(default_factory=dict)  # space -> modality -> what it finds
+    dictionaries: dict[str, Found] = field(default_factory=dict)  # space -> modality -> lookup
 
 
 class DHMD(DMD):
     """DMD with a dictionary behind each of its two spaces.
 
-    Our choices: a dictionary sees the features that the GD-Unit of its space is about. Homogeneous: the common streams
-    X^com_m, step by step. Heterogeneous: the reinforced vectors Z^prt_{→m}, as private features of different modalities
-    are comparable only after cross-modal attention. Dictionary features serve the matching alone, no head reads them.
+    Our choices: a dictionary sees the features of the GD-Unit of its space. Homogeneous: the common streams X^com_m,
+    step by step. Heterogeneous: the reinforced vectors Z^prt_{→m}, because private features of different modalities
+    are comparable only after cross-modal attention. Only the matching uses dictionary features; no head reads them.
     """
-
-    Output = DHMDOutput
 
     def __init__(self, config: DHMDConfig):
         super().__init__(config)
@@ -69,24 +67,20 @@ class DHMD(DMD):
         self.matching = nn.ModuleDict({space: make_matching(config) for space in SPACES})
 
     def forward(
-        self,
-        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
-        vision: Float[Tensor, "batch _ _"],
-        audio: Float[Tensor, "batch _ _"],
-        labels: Num[Tensor, "batch *outputs"] | None = None,
-        mask: Masks | None = None,
+        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
     ) -> DHMDOutput:
-        out = super().forward(language, vision, audio, mask=mask)
-        vectors = {m: x[:, None] for m, x in out.reinforced.items()}
-        out.dictionaries["homogeneous"] = self.dictionaries["homogeneous"](out.decoupled.common, out.masks)
-        out.dictionaries["heterogeneous"] = self.dictionaries["heterogeneous"](vectors)
-        return out if labels is None else self.add_losses(out, labels).add_up(self.config.loss_weights)
+        decoupled = super().forward(language, vision, audio, mask=mask)
+        vectors = {m: x[:, None] for m, x in decoupled.reinforced.items()}
+        found = {
+            "homogeneous": self.dictionaries["homogeneous"](decoupled.decoupled.common, decoupled.masks),
+            "heterogeneous": self.dictionaries["heterogeneous"](vectors),
+        }
+        out = DHMDOutput(**vars(decoupled), dictionaries=found)
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
-    def add_losses(self, out: DHMDOutput, labels: Num[Tensor, "batch *outputs"]) -> DHMDOutput:
-        super().add_losses(out, labels)
-        for space, found in out.dictionaries.items():
-            out.losses[f"dictionary_{space}"] = self.matching[space](found, labels)
-        return out
+    def loss_terms(self, out: DHMDOutput, labels: Labels) -> dict[str, Loss]:
+        matching = {f"dictionary_{space}": self.matching[space](x, labels) for space, x in out.dictionaries.items()}
+        return super().loss_terms(out, labels) | matching
 
 
 def make_dictionary(config: DHMDConfig, width: int) -> Dictionary:

@@ -5,83 +5,107 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from dmdlite.components import fast
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler, NoDecoupling
 from dmdlite.components.edge_learning import EvidenceUnit
 from dmdlite.components.graph_distillation import GraphDistillationUnit
 from dmdlite.components.heads import AdaptiveFusion, ResidualHead
-from dmdlite.components.losses import margin_contrastive_loss, orthogonality_loss, reconstruction_loss
-from dmdlite.components.pooling import FlattenedProjections, TimeMeans, Vectors
+from dmdlite.components.losses import (
+    Labels,
+    Logits,
+    Loss,
+    margin_contrastive_loss,
+    orthogonality_loss,
+    reconstruction_loss,
+    task_loss,
+)
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
-from dmdlite.components.streams import Masks, StreamReader, TemporalConvolutions
-from dmdlite.components.tasks import Logits, task_loss
+from dmdlite.components.streams import (
+    FlattenedProjections,
+    Language,
+    Masks,
+    Stream,
+    TemporalConvolutions,
+    TimeMeans,
+    Vectors,
+    concatenate,
+)
+from dmdlite.components.transformer import TransformerLayer
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel, name_of
 
 
 @dataclass
 class Graph:
-    """What one GD-Unit saw and made of it."""
+    """The inputs and the edges of one GD-Unit."""
 
     nodes: Float[Tensor, "batch 3 width"]
     logits: Float[Tensor, "batch 3 *logits"]
     edges: Float[Tensor, "batch 3 3"]
 
 
-@dataclass
+@dataclass(repr=False)
 class DMDOutput(ModelOutput):
     """The prediction, and everything that led to it."""
 
     predictions: dict[str, Logits] = field(default_factory=dict)  # of all eight heads
     decoupled: Decoupled | None = None
     masks: Masks | None = None  # which steps of the decoupled streams are real
-    compared: Vectors = field(default_factory=dict)  # what the margin loss compares
+    margin_features: Vectors = field(default_factory=dict)  # the samples of the margin loss
     common: Vectors = field(default_factory=dict)  # X^com_m as one vector each
     reinforced: Vectors = field(default_factory=dict)  # Z^prt_{→m} as one vector each
     graphs: dict[str, Graph] = field(default_factory=dict)
 
 
-Loss = Callable[[DMDOutput, Num[Tensor, "batch *outputs"]], Float[Tensor, ""]]
+LossFunction = Callable[[DMDOutput, Labels], Loss]
 
 
 class DMD(SavedModel):
     """The whole model; each attribute is one box of Fig. 2, and `config` says where it follows paper or code.
 
-    Every part after `config` is optional and takes the place of DMD's own, which says what it is called with and gives
-    back: `components/decoupling.py`, `pooling.py` and `reinforcement.py`, `heads.py`, `graph_distillation.py`.
+    Every argument after `config` is optional and replaces a default module with your own, which is called in the same
+    way: see `components/decoupling.py`, `streams.py`, `reinforcement.py`, `heads.py`, `graph_distillation.py`.
+    layer: the kind of transformer layer; the plain one is in `components/transformer.py`.
     losses: name -> function of output and labels. A known name replaces that term and keeps its weight; a new one is
-    added and counts fully. What is not replaced starts from the same weights as in a DMD of the same seed, if the parts
-    have drawn theirs under `torch.random.fork_rng`: arguments are made first, and would use up its random numbers.
+    added and counts fully. Modules that are not replaced start from the same weights as in a DMD of the same seed if
+    yours draw theirs under `torch.random.fork_rng`: arguments are made first and would use up the random numbers.
     """
-
-    Output = DMDOutput
 
     def __init__(
         self,
         config: DMDConfig,
         *,
         decouple: nn.Module | None = None,
-        align: nn.Module | None = None,
+        read_margin: nn.Module | None = None,
         read_common: nn.Module | None = None,
         reinforce: nn.Module | None = None,
         fusion: nn.Module | None = None,
         homogeneous: nn.Module | None = None,
         heterogeneous: nn.Module | None = None,
-        losses: Mapping[str, Loss] | None = None,
+        losses: Mapping[str, LossFunction] | None = None,
+        layer: type[TransformerLayer] = fast.TransformerLayer,
     ):
-        super().__init__()
-        self.read = StreamReader(config)
-        self.config = config = self.read.config
-        width, rate, logits = config.width, config.output_dropout, config.logits
-        flat = {m: kept * width for m, kept in config.kept_lengths.items()}
+        super().__init__(config)
+        self.add_default_parts(self.config, layer)
+        boxes = dict(decouple=decouple, read_margin=read_margin, read_common=read_common)
+        boxes |= dict(reinforce=reinforce, fusion=fusion)
+        self.replace_parts(boxes, {"homogeneous": homogeneous, "heterogeneous": heterogeneous}, losses or {})
+        if layer not in (fast.TransformerLayer, TransformerLayer):
+            self.own_parts["layer"] = name_of(layer)
+
+    def add_default_parts(self, config: DMDConfig, layer: type[TransformerLayer]) -> None:
+        width, rate, logits = config.width, config.output_dropout, config.num_logits
+        flat = {m: steps * width for m, steps in config.lengths_after_convolution.items()}
         private, common = 2 * width, 3 * width
         self.temporal = TemporalConvolutions(config)
         self.decouple = FeatureDecoupler(width) if config.decoupling == "encoders" else NoDecoupling()
-        self.align = FlattenedProjections(config) if config.margin_features == "aligned" else TimeMeans()
-        self.read_common = SelfAttentionReaders(config) if config.common_branch == "transformer" else TimeMeans()
-        self.reinforce = CrossModalReinforcement(config)
+        self.read_margin = FlattenedProjections(config) if config.margin_features == "aligned" else TimeMeans()
+        readers = config.common_branch == "transformer"
+        self.read_common = SelfAttentionReaders(config, layer=layer) if readers else TimeMeans()
+        self.reinforce = CrossModalReinforcement(config, config.reinforcement == "crossmodal", layer)
         self.homogeneous_heads = nn.ModuleDict({m: ResidualHead(flat[m], width, rate, logits) for m in MODALITIES})
         self.heterogeneous_heads = nn.ModuleDict({m: ResidualHead(private, private, rate, logits) for m in MODALITIES})
         self.common_head = ResidualHead(common, common, rate, logits)
@@ -89,11 +113,11 @@ class DMD(SavedModel):
         node_widths = {"homogeneous": width, "heterogeneous": private}
         unit = GraphDistillationUnit if config.edge_learning == "published" else EvidenceUnit
         self.units = nn.ModuleDict({space: unit(config, space, node_widths[space]) for space in SPACES})
-        boxes = dict(decouple=decouple, align=align, read_common=read_common, reinforce=reinforce, fusion=fusion)
-        self.exchange(boxes, {"homogeneous": homogeneous, "heterogeneous": heterogeneous}, losses or {})
 
-    def exchange(self, boxes: Mapping[str, Any], units: Mapping[str, Any], losses: Mapping[str, Loss]) -> None:
-        """Puts somebody's own parts in the place of DMD's, where there are any."""
+    def replace_parts(
+        self, boxes: Mapping[str, Any], units: Mapping[str, Any], losses: Mapping[str, LossFunction]
+    ) -> None:
+        """Replaces default modules with user-supplied ones, where there are any."""
         boxes, units = ({name: part for name, part in parts.items() if part is not None} for parts in (boxes, units))
         for name, part in boxes.items():
             setattr(self, name, part)
@@ -109,7 +133,7 @@ class DMD(SavedModel):
     def from_official(cls, weights, config: DMDConfig, homogeneous=None, heterogeneous=None) -> "DMD":
         """A model with published weights: state dicts, or paths of .pth files, of the model and of its two GD-Units.
 
-        It comes in evaluation mode, as from `from_pretrained`.
+        It is in evaluation mode, as after `from_pretrained`.
         Raises ValueError naming the first weight that is missing, unknown or of another shape.
         """
         from dmdlite.models.official import load_official
@@ -117,59 +141,67 @@ class DMD(SavedModel):
         return load_official(cls(config), weights, homogeneous, heterogeneous).eval()
 
     def forward(
-        self,
-        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
-        vision: Float[Tensor, "batch _ _"],
-        audio: Float[Tensor, "batch _ _"],
-        labels: Num[Tensor, "batch *outputs"] | None = None,
-        mask: Masks | None = None,
+        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
     ) -> DMDOutput:
         """Streams are (batch, time, feature); with a language model `language` is (batch, 3, time) ids, mask, segments.
 
         mask[m] is True at the real time steps of modality m. Without it padding counts as signal, as published.
         """
-        streams = self.read({"language": language, "vision": vision, "audio": audio}, mask)
+        streams = self.read(language, vision, audio, mask)
         projected, masks = self.temporal(streams, mask)
         decoupled = self.decouple(projected)  # Eq. (1)
         common = self.read_common(decoupled.common, masks)
         reinforced = self.reinforce(decoupled.private, masks)  # Eq. (10)
-        joined = torch.cat([common[m] for m in MODALITIES], dim=1)
-        prediction = self.fusion(reinforced, joined).prediction
+        fusion = self.fusion(reinforced, concatenate(common))
+        margin_features = self.read_margin(decoupled.common, masks)
+        predictions = {"final": fusion.prediction, "common": self.common_head(concatenate(common)).prediction}
 
-        out = self.Output(prediction, decoupled=decoupled, masks=masks, common=common, reinforced=reinforced)
-        out.compared = self.align(decoupled.common, masks)
-        out.predictions = {"final": prediction, "common": self.common_head(joined).prediction}
         flat = {m: x.flatten(1) for m, x in decoupled.common.items()}
-        self.connect(out, "homogeneous", self.homogeneous_heads, flat, TimeMeans()(decoupled.common, masks))
-        self.connect(out, "heterogeneous", self.heterogeneous_heads, reinforced, reinforced)
-        return out if labels is None else self.add_losses(out, labels).add_up(self.config.loss_weights)
+        homogeneous, taught = self.run_graph("homogeneous", flat, TimeMeans()(decoupled.common, masks))
+        heterogeneous, reinforced_taught = self.run_graph("heterogeneous", reinforced, reinforced)
+        graphs = {"homogeneous": homogeneous, "heterogeneous": heterogeneous}
+        out = DMDOutput(
+            fusion.prediction,
+            edges={space: graph.edges for space, graph in graphs.items()},
+            fused=fusion.features,
+            predictions=predictions | taught | reinforced_taught,
+            decoupled=decoupled,
+            masks=masks,
+            margin_features=margin_features,
+            common=common,
+            reinforced=reinforced,
+            graphs=graphs,
+        )
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
-    def connect(self, out: DMDOutput, space: str, heads: nn.ModuleDict, inputs: Vectors, features: Vectors) -> None:
+    def run_graph(self, space: str, inputs: Vectors, features: Vectors) -> tuple[Graph, dict[str, Logits]]:
         """The heads and the graph of one space, Eq. (8). Published nodes are layers of the heads (`graph_nodes`)."""
+        heads = {"homogeneous": self.homogeneous_heads, "heterogeneous": self.heterogeneous_heads}[space]
         read = {m: heads[m](inputs[m]) for m in MODALITIES}
         if self.config.graph_nodes == "head":
             layer = {"homogeneous": "hidden", "heterogeneous": "features"}[space]
             features = {m: getattr(read[m], layer) for m in MODALITIES}
         nodes = torch.stack([features[m] for m in MODALITIES], dim=1)
         logits = torch.stack([read[m].prediction for m in MODALITIES], dim=1)
-        out.edges[space] = self.units[space](nodes, logits)
-        out.graphs[space] = Graph(nodes, logits, out.edges[space])
-        out.predictions |= {f"{space}_{m}": read[m].prediction for m in MODALITIES}
+        graph = Graph(nodes, logits, self.units[space](nodes, logits))
+        return graph, {f"{space}_{m}": read[m].prediction for m in MODALITIES}
 
-    def add_losses(self, out: DMDOutput, labels: Num[Tensor, "batch *outputs"]) -> DMDOutput:
+    def loss_terms(self, out: DMDOutput, labels: Labels) -> dict[str, Loss]:
         """Every term of Eq. (11) by name."""
         config, parts = self.config, out.decoupled
-        out.losses = {f"task_{head}": task_loss(x, labels, config.task) for head, x in out.predictions.items()}
+        terms = {f"task_{head}": task_loss(x, labels, config.task) for head, x in out.predictions.items()}
         norm = config.reconstruction_norm
-        out.losses["reconstruction"] = reconstruction_loss(parts.projected, parts.reconstruction, norm)
-        out.losses["cycle"] = reconstruction_loss(parts.private, parts.private_again, norm)
+        terms["reconstruction"] = reconstruction_loss(parts.projected, parts.reconstruction, norm)
+        terms["cycle"] = reconstruction_loss(parts.private, parts.private_again, norm)
         over, clamped = config.orthogonality_over, config.orthogonality_clamped
-        out.losses["orthogonality"] = orthogonality_loss(parts.common, parts.private, over, clamped)
-        out.losses["margin"] = margin_contrastive_loss(out.compared, labels.to(out.prediction.dtype), config)
+        terms["orthogonality"] = orthogonality_loss(parts.common, parts.private, over, clamped)
+        terms["margin"] = margin_contrastive_loss(out.margin_features, labels.to(out.prediction.dtype), config)
         for space, graph in out.graphs.items():
-            if self.training:
-                self.units[space].observe(graph.nodes, graph.logits, labels)
-            terms = self.units[space].losses(graph.edges, graph.nodes, graph.logits)
-            out.losses |= {f"gd_{space}_{name}": term for name, term in terms.items()}
-        out.losses |= {name: loss(out, labels) for name, loss in self.own_losses.items()}
-        return out
+            distilled = self.units[space].losses(graph.edges, graph.nodes, graph.logits)
+            terms |= {f"gd_{space}_{name}": term for name, term in distilled.items()}
+        return terms | {name: loss(out, labels) for name, loss in self.own_losses.items()}
+
+    def update_evidence(self, out: DMDOutput, labels: Labels) -> None:
+        """For units that gather evidence instead of learning by a gradient (`edge_learning`)."""
+        for space, graph in out.graphs.items():
+            self.units[space].update_evidence(graph.nodes, graph.logits, labels)

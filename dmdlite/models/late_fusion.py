@@ -1,31 +1,31 @@
-"""Late fusion: three models that know nothing of each other, and a weighted sum of what they say."""
+"""Late fusion: three independent models, one for each modality, and a weighted sum of their predictions."""
 
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dmdlite.components.heads import ResidualHead
+from dmdlite.components.losses import Labels, Logits, Loss, task_loss
 from dmdlite.components.reinforcement import SelfAttentionReaders
-from dmdlite.components.streams import Masks, StreamReader, TemporalConvolutions
-from dmdlite.components.tasks import Logits, task_loss
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions
+from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
 TASKS = {"task_final": 1.0} | {f"task_{m}": 1.0 for m in MODALITIES}
 
 
-@dataclass(frozen=True, kw_only=True)
-class LateFusionConfig(DMDConfig):
-    """Four task losses: of the weighted sum, and of each modality on its own."""
+@dataclass(kw_only=True)
+class LateFusionConfig(ModelConfig):
+    """Four task losses: one of the weighted sum, and one of each modality on its own."""
 
     loss_weights: dict[str, float] = field(default_factory=lambda: dict(TASKS))
 
 
-@dataclass
+@dataclass(repr=False)
 class LateFusionOutput(ModelOutput):
-    """The prediction, and what it is a weighted sum of."""
+    """The prediction, and the predictions whose weighted sum it is."""
 
     predictions: dict[str, Logits] = field(default_factory=dict)  # of each modality
 
@@ -45,40 +45,32 @@ class LinearCombination(nn.Module):
 class LateFusion(SavedModel):
     """A unimodal model for each modality (see `Unimodal`), trained on its own loss, and a learned weighted sum.
 
-    The sum learns from the predictions as they are and moves no branch: what a branch learns, it learns alone. That is
-    our choice, for then the difference to `ConventionalDistillation` is teaching and nothing else.
+    The sum learns from the predictions as they are and changes no branch: each branch learns alone. That is our choice;
+    it leaves teaching as the only difference to `ConventionalDistillation`.
     """
 
     def __init__(self, config: LateFusionConfig):
-        super().__init__()
-        self.read = StreamReader(config)
-        self.config = config = self.read.config
+        super().__init__(config)
+        config = self.config
         width, rate = config.width, config.output_dropout
         self.temporal = TemporalConvolutions(config)
         self.readers = SelfAttentionReaders(config)
-        self.heads = nn.ModuleDict({m: ResidualHead(width, width, rate, config.logits) for m in MODALITIES})
-        self.combine = LinearCombination(config.logits)
+        self.heads = nn.ModuleDict({m: ResidualHead(width, width, rate, config.num_logits) for m in MODALITIES})
+        self.combine = LinearCombination(config.num_logits)
 
     def forward(
-        self,
-        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
-        vision: Float[Tensor, "batch _ _"],
-        audio: Float[Tensor, "batch _ _"],
-        labels: Num[Tensor, "batch *outputs"] | None = None,
-        mask: Masks | None = None,
+        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
     ) -> LateFusionOutput:
-        streams = self.read({"language": language, "vision": vision, "audio": audio}, mask)
-        projected, masks = self.temporal(streams, mask)
+        projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         read = self.readers(projected, masks)
-        predictions = {m: self.heads[m](read[m]).prediction for m in MODALITIES}
+        heads = {m: self.heads[m](read[m]) for m in MODALITIES}
+        predictions = {m: head.prediction for m, head in heads.items()}
         final = self.combine(torch.stack([x.detach() for x in predictions.values()], dim=1))
-        out = LateFusionOutput(final, predictions=predictions)
-        if labels is not None:
-            out.losses = self.terms(out, labels)
-            out.add_up(self.config.loss_weights)
-        return out
+        fused = torch.cat([head.features for head in heads.values()], dim=1)
+        out = LateFusionOutput(final, fused=fused, predictions=predictions)
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
-    def terms(self, out: LateFusionOutput, labels: Num[Tensor, "batch *outputs"]) -> dict[str, Float[Tensor, ""]]:
+    def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         """The task losses by name."""
         heads = {"final": out.prediction} | out.predictions
         return {f"task_{name}": task_loss(x, labels, self.config.task) for name, x in heads.items()}

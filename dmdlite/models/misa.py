@@ -1,20 +1,18 @@
 """MISA: modality-invariant and -specific representations (Hazarika, Zimmermann, Poria; ACM Multimedia 2020)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import torch
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from dmdlite.components.dropout import Dropout
-from dmdlite.components.gathering import whole_batch
+from dmdlite.components.fast import Dropout
 from dmdlite.components.heads import as_prediction
-from dmdlite.components.pooling import Vector, Vectors, time_mean
-from dmdlite.components.streams import Masks, StreamReader, Streams
-from dmdlite.components.tasks import task_loss
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.components.losses import Labels, Loss, task_loss, whole_batch
+from dmdlite.components.streams import Language, Masks, Stream, Streams, Vector, Vectors, time_mean
+from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
 PUBLISHED = dict(similarity=1.0, difference=0.3, reconstruction=1.0)
@@ -23,22 +21,22 @@ PUBLISHED_CLIPS, PUBLISHED_WIDTH = 64, 128  # of a batch, for CMU-MOSI; see `sof
 
 
 def constraint_weights(weights: dict[str, float] = TUNED) -> dict[str, float]:
-    """The same weights for losses whose size depends on neither batch nor width.
+    """The same weights, for losses whose size depends on neither batch nor width.
 
-    With the `PUBLISHED` ones one toy run of five ends in a constant prediction; with those that MMSA has tuned none.
+    With the `PUBLISHED` weights one toy run of five ends in a constant prediction; with MMSA's tuned weights none does.
     """
     return weights | {"difference": weights["difference"] * (PUBLISHED_CLIPS / PUBLISHED_WIDTH) ** 2}
 
 
-@dataclass(frozen=True, kw_only=True)
-class MISAConfig(DMDConfig):
-    """What MISA adds, with the number of moments as published and the weights as tuned by MMSA."""
+@dataclass(kw_only=True)
+class MISAConfig(ModelConfig):
+    """MISA's own numbers: the moments as published, the weights as tuned by MMSA."""
 
     moments: int = 5  # of the central moment discrepancy
     loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0} | constraint_weights())
 
 
-@dataclass
+@dataclass(repr=False)
 class MISAOutput(ModelOutput):
     """The prediction, and the vectors that led to it: modality -> (batch, width)."""
 
@@ -49,7 +47,7 @@ class MISAOutput(ModelOutput):
 
 
 class MISA(SavedModel):
-    """Each clip is three vectors from the start; each splits in a private and a shared one, and six are fused.
+    """Each clip is three vectors from the start; each splits into a private and a shared one, and all six are fused.
 
     As published (`src/models.py`, `src/solver.py`): every layer and the three losses. Not as published: the weights of
     the losses are MMSA's; width, heads and rates are those of the config that all models share (MISA: 128, 2 heads,
@@ -59,9 +57,8 @@ class MISA(SavedModel):
     """
 
     def __init__(self, config: MISAConfig):
-        super().__init__()
-        self.read = StreamReader(config.replace(language_dropout=0.0))
-        self.config = config = self.read.config
+        super().__init__(config.replace(language_dropout=0.0))
+        config = self.config
         width, sources = config.width, utterance_widths(config.feature_widths)
         self.recurrent = nn.ModuleDict({m: StackedLSTM(config.feature_widths[m]) for m in ("vision", "audio")})
         self.project = nn.ModuleDict(
@@ -71,42 +68,38 @@ class MISA(SavedModel):
         self.shared = nn.Sequential(nn.Linear(width, width), nn.Sigmoid())
         self.reconstruct = nn.ModuleDict({m: nn.Linear(width, width) for m in MODALITIES})
         rate, six = config.memory_attention_dropout, 2 * len(MODALITIES) * width
-        self.fuse = nn.TransformerEncoderLayer(width, config.heads, 4 * width, rate, batch_first=True)
+        self.fuse = nn.TransformerEncoderLayer(width, config.attention_heads, 4 * width, rate, batch_first=True)
         self.head = nn.Sequential(
-            nn.Linear(six, six // 2), Dropout(config.output_dropout), nn.ReLU(), nn.Linear(six // 2, config.logits)
+            nn.Linear(six, six // 2), Dropout(config.output_dropout), nn.ReLU(), nn.Linear(six // 2, config.num_logits)
         )
 
     def forward(
-        self,
-        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
-        vision: Float[Tensor, "batch _ _"],
-        audio: Float[Tensor, "batch _ _"],
-        labels: Num[Tensor, "batch *outputs"] | None = None,
-        mask: Masks | None = None,
+        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
     ) -> MISAOutput:
-        streams = self.read({"language": language, "vision": vision, "audio": audio}, mask)
+        streams = self.read(language, vision, audio, mask)
         projected = {m: self.project[m](x) for m, x in self.utterances(streams, mask).items()}
         private = {m: self.private[m](x) for m, x in projected.items()}
         shared = {m: self.shared(x) for m, x in projected.items()}
         six = torch.stack([*private.values(), *shared.values()], dim=1)  # (batch, 6, width): a sequence of six steps
-        out = MISAOutput(as_prediction(self.head(self.fuse(six).flatten(1))))
-        out.projected, out.private, out.shared = projected, private, shared
-        out.reconstruction = {m: self.reconstruct[m](private[m] + shared[m]) for m in MODALITIES}
-        return out if labels is None else self.add_losses(out, labels)
+        fused = self.fuse(six).flatten(1)
+        prediction = as_prediction(self.head(fused))
+        reconstruction = {m: self.reconstruct[m](private[m] + shared[m]) for m in MODALITIES}
+        out = MISAOutput(prediction, fused=fused, projected=projected, private=private, shared=shared)
+        out = replace(out, reconstruction=reconstruction)
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
     def utterances(self, streams: Streams, mask: Masks | None) -> Vectors:
         """One vector for each stream: the mean of the word vectors, the final states of two recurrent layers."""
         vectors = {"language": time_mean(streams["language"], mask and mask["language"])}
         return vectors | {m: layers(streams[m], mask and mask[m]) for m, layers in self.recurrent.items()}
 
-    def add_losses(self, out: MISAOutput, labels: Num[Tensor, "batch *outputs"]) -> MISAOutput:
-        out.losses = {
+    def loss_terms(self, out: MISAOutput, labels: Labels) -> dict[str, Loss]:
+        return {
             "task_final": task_loss(out.prediction, labels, self.config.task),
             "difference": difference_loss(out.private, out.shared),
             "similarity": similarity_loss(out.shared, self.config.moments),
             "reconstruction": reconstruction_loss(out.projected, out.reconstruction),
         }
-        return out.add_up(self.config.loss_weights)
 
 
 def utterance_widths(feature_widths: dict[str, int]) -> dict[str, int]:
@@ -139,13 +132,13 @@ class StackedLSTM(nn.Module):
         return torch.cat([*first, *second], dim=1)
 
 
-def similarity_loss(shared: Vectors, moments: int) -> Float[Tensor, ""]:
+def similarity_loss(shared: Vectors, moments: int) -> Loss:
     """The central moment discrepancy of the shared vectors, averaged over the three pairs of modalities."""
     pairs = list(combinations(shared.values(), 2))
     return sum(central_moment_discrepancy(x, y, moments) for x, y in pairs) / len(pairs)
 
 
-def central_moment_discrepancy(x: Vector, y: Vector, moments: int) -> Float[Tensor, ""]:
+def central_moment_discrepancy(x: Vector, y: Vector, moments: int) -> Loss:
     """CMD: ‖mean x − mean y‖ + Σ_{k=2..moments} ‖c_k(x) − c_k(y)‖, with the central moments c_k of each channel.
 
     It is zero when both batches have the same moments, whichever clip has which value. After a sigmoid all values lie
@@ -158,13 +151,13 @@ def central_moment_discrepancy(x: Vector, y: Vector, moments: int) -> Float[Tens
     return sum(torch.linalg.vector_norm(difference) for difference in differences)
 
 
-def difference_loss(private: Vectors, shared: Vectors) -> Float[Tensor, ""]:
+def difference_loss(private: Vectors, shared: Vectors) -> Loss:
     """Soft orthogonality, summed over six pairs: private and shared of each modality, and private of two modalities."""
     pairs = [(private[m], shared[m]) for m in private] + list(combinations(private.values(), 2))
     return sum(soft_orthogonality(x, y) for x, y in pairs)
 
 
-def soft_orthogonality(x: Vector, y: Vector) -> Float[Tensor, ""]:
+def soft_orthogonality(x: Vector, y: Vector) -> Loss:
     """‖Xᵀ Y / B‖²_F over B clips, which are centred and then of length 1 (the length held fixed); from 0 to 1.
 
     It is zero when no channel of one varies together with a channel of the other. The published code takes the mean of
@@ -178,6 +171,6 @@ def unit(x: Vector) -> Vector:
     return x / (torch.linalg.vector_norm(x, dim=1, keepdim=True).detach() + 1e-6)
 
 
-def reconstruction_loss(vectors: Vectors, reconstruction: Vectors) -> Float[Tensor, ""]:
+def reconstruction_loss(vectors: Vectors, reconstruction: Vectors) -> Loss:
     """The mean squared error of what private and shared vector together give back, averaged over the modalities."""
     return sum((vectors[m] - reconstruction[m]).square().mean() for m in vectors) / len(vectors)

@@ -13,7 +13,7 @@ from dmdlite.models.base import load_weights
 
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}
 
-# Our encoders of one shape are one module; the published ones have a name each.
+# Our encoders of one shape are one module; each published encoder has its own name.
 TRANSFORMERS = {
     "read_common.encoders.": [f"self_attentions_c_{i}." for i in INITIALS.values()],
     "reinforce.memory.": [f"trans_{i}_mem." for i in INITIALS.values()],
@@ -28,22 +28,28 @@ INSIDE_A_LAYER = {
     "contract.": "fc2.",
 }
 
-# In the checkpoint, but without a part in any output or loss: a projection of private features that nothing reads,
-# and counters that its transformer keeps.
+# In the checkpoint but unused by any output or loss: a projection of private features, and counters of the transformer.
 UNUSED = ("proj_cosine_", ".version", "._float_tensor", "position_ids")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where one weight of ours comes from: a published name, and what has to be done to its tensor.
+    """Where one weight of ours comes from: a published name, and the conversion of its tensor.
 
-    A weight of several encoders (groups) has one name for each; their tensors are stacked.
+    A weight of several encoders has one name for each; their tensors are stacked.
     """
 
     names: tuple[str, ...]
     convert: Callable[[Tensor], Tensor] = lambda weight: weight
     needed: bool = True
     stacked: bool = False
+
+    def weight(self, published: Mapping[str, Tensor]) -> Tensor:
+        for name in self.names:
+            if name not in published:
+                raise ValueError(f"the published checkpoint has no weight {name!r}")
+        weights = [self.convert(torch.as_tensor(published[name])) for name in self.names]
+        return torch.stack(weights) if self.stacked else weights[0]
 
 
 def load_official(model, weights, homogeneous=None, heterogeneous=None):
@@ -52,24 +58,24 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
     weights, homogeneous, heterogeneous: a state dict each, or the path of a .pth file, which is read but not executed.
     """
     found = model.state_dict()
-    found |= adopt(weights, dmd_sources(found))
+    found |= convert_weights(weights, dmd_sources(found))
     for space, unit in zip(SPACES, (homogeneous, heterogeneous)):
         if unit is not None:
-            found |= adopt(unit, unit_sources(space))
+            found |= convert_weights(unit, unit_sources(space))
             check_prior(found[f"units.{space}.prior"], model.units[space].prior, space)
     load_weights(model, found, "the published checkpoint")
     return model
 
 
-def adopt(given: Mapping[str, Tensor] | str | Path, sources: Mapping[str, Source]) -> dict[str, Tensor]:
-    """Our weights from published ones; every published one must have its place."""
+def convert_weights(given: Mapping[str, Tensor] | str | Path, sources: Mapping[str, Source]) -> dict[str, Tensor]:
+    """Our weights from published ones, which must all be used."""
     published = read_state(given)
-    places = {name for source in sources.values() for name in source.names}
+    used = {name for source in sources.values() for name in source.names}
     for name in published:
-        if name not in places and not any(mark in name for mark in UNUSED):
+        if name not in used and not any(mark in name for mark in UNUSED):
             raise ValueError(f"the published checkpoint has the weight {name!r}, which this config has no place for")
     return {
-        name: take(source, published)
+        name: source.weight(published)
         for name, source in sources.items()
         if source.needed or published.keys() >= set(source.names)
     }
@@ -89,18 +95,10 @@ def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{given} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
 
 
-def take(source: Source, published: Mapping[str, Tensor]) -> Tensor:
-    for name in source.names:
-        if name not in published:
-            raise ValueError(f"the published checkpoint has no weight {name!r}")
-    weights = [source.convert(torch.as_tensor(published[name])) for name in source.names]
-    return torch.stack(weights) if source.stacked else weights[0]
-
-
 def dmd_sources(own: Iterable[str]) -> dict[str, Source]:
     """Our name -> its published source, for every weight of ours outside the GD-Units."""
     known = dict(_layers())
-    # How many layers a language model or a transformer has, only our own names tell.
+    # Only our own names tell how many layers a language model or a transformer has.
     for name in own:
         if name.startswith("read.language_encoder."):
             known[name] = Source((name.replace("read.language_encoder.", "text_model.", 1),))
@@ -126,8 +124,8 @@ def _layers() -> Iterator[tuple[str, Source]]:
         yield f"decouple.private_encoders.{m}.weight", Source((f"encoder_s_{i}.weight",), _drop_kernel)
         # Ours joins [common, private], as Eq. (2) does; the published one [private, common].
         yield f"decouple.decoders.{m}.weight", Source((f"decoder_{i}.weight",), lambda w: _swap_halves(_drop_kernel(w)))
-        yield f"align.linear.{m}.bias", Source((f"align_c_{i}.bias",))
-        yield f"align.linear.{m}.weight", Source((f"align_c_{i}.weight",), _time_major)
+        yield f"read_margin.linear.{m}.bias", Source((f"align_c_{i}.bias",))
+        yield f"read_margin.linear.{m}.weight", Source((f"align_c_{i}.weight",), _time_major)
         yield from _linear(f"fusion.gates.{m}", f"weight_{i}")
         yield from _head(f"homogeneous_heads.{m}", f"_{i}_low")
         yield from _head(f"heterogeneous_heads.{m}", f"_{i}_high")

@@ -1,40 +1,39 @@
 """PKDOT: Privileged Knowledge Distillation by Optimal Transport (Aslam et al., FG 2024, arXiv 2401.15489).
 
-A modality that is there in training and missing in use is *privileged*, the two others are *prevalent*. A teacher
-learns from all three. Then a student learns from the prevalent two, hallucinates what the teacher would have read in
-the third (T-Net), and arranges the clips of a batch as the teacher does: optimal transport brings the student's
+A modality that is available in training but missing at test time is *privileged*, the two others are *prevalent*. A
+teacher learns from all three. Then a student learns from the prevalent two, hallucinates the teacher's vector of the
+third (T-Net), and arranges the clips of a batch as the teacher does: optimal transport brings the student's
 similarities to the teacher's.
 
 Sourced (paper's summary and the authors' PKDOT_kfold.py): teacher, T-Net, the gate, shifted cosine similarities, top-k
 anchors picked on the teacher, the debiased Sinkhorn divergence at ε = 0.1², and its weight of 0.6. Our choice: two
 prevalent modalities instead of one, DMD's readers, a T-Net that is trained (the public script leaves it at its random
-start), and clips without a label, from which the student learns all but the task.
+initial weights), and unlabelled clips, from which the student learns everything but the task.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dmdlite.components.heads import ResidualHead
-from dmdlite.components.pooling import Vector, Vectors
+from dmdlite.components.losses import Labels, Loss, task_loss_where_known
 from dmdlite.components.reinforcement import SelfAttentionReaders
-from dmdlite.components.streams import Masks, StreamReader, TemporalConvolutions
-from dmdlite.components.tasks import task_loss_where_known
+from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Vector
 from dmdlite.components.transport import sinkhorn_divergence
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel, load_weights
 
 TAUGHT = ("transport", "hallucination")  # the terms of the loss that need the teacher
 Rows = Float[Tensor, "batch anchor"]  # similarities of each clip to its anchors
 
 
-@dataclass(frozen=True, kw_only=True)
-class PKDOTConfig(DMDConfig):
-    """DMDConfig and the numbers of PKDOT; defaults are the authors' unless said otherwise."""
+@dataclass(kw_only=True)
+class PKDOTConfig(ModelConfig):
+    """PKDOT's own numbers; defaults are the authors' unless a comment says otherwise."""
 
     privileged: Literal["language", "vision", "audio"] = "audio"
     anchors: int = 8  # k, at most the clips of a batch; published: 30, of 128
@@ -45,47 +44,31 @@ class PKDOTConfig(DMDConfig):
         default_factory=lambda: dict(task_final=1.0, transport=0.6, hallucination=1.0)  # the last one is ours
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.epsilon <= 0:
             raise ValueError(f"epsilon must be positive, got {self.epsilon}")
 
     @property
     def prevalent(self) -> tuple[str, ...]:
-        """The two modalities that are there in use as well."""
+        """The two modalities that are available at test time, too."""
         return tuple(m for m in MODALITIES if m != self.privileged)
 
 
-@dataclass
+@dataclass(repr=False)
 class FusedOutput(ModelOutput):
-    """What the teacher returns."""
+    """The teacher's output; `fused` is z."""
 
-    privileged: Vector | None = None  # what was read in the privileged modality, or hallucinated
-    fused: Vector | None = None  # z
+    privileged: Vector | None = None  # the vector of the privileged modality, read or hallucinated
 
 
-@dataclass
+@dataclass(repr=False)
 class PKDOTOutput(FusedOutput):
-    """What the student returns; the rest is there if labels are."""
+    """The student's output; the fields below need labels."""
 
-    taught: FusedOutput | None = None  # what the teacher made of the same clips
+    taught: FusedOutput | None = None  # the teacher's output for the same clips
     anchors: Int[Tensor, "batch anchor"] | None = None  # places in the batch
     similarities: dict[str, Rows] = field(default_factory=dict)  # "teacher" and "student", to these anchors
-
-
-class VectorReader(nn.Module):
-    """One vector for each of some modalities: temporal convolution, self-attention encoder, its last step."""
-
-    def __init__(self, config: DMDConfig, modalities: tuple[str, ...]):
-        super().__init__()
-        self.modalities = modalities
-        self.read = StreamReader(config if "language" in modalities else config.replace(language_model=None))
-        self.temporal = TemporalConvolutions(config, modalities)
-        self.encode = SelfAttentionReaders(config, modalities)
-
-    def forward(self, streams: dict[str, Tensor | None], mask: Masks | None) -> Vectors:
-        read = self.read({m: streams[m] for m in self.modalities}, mask)
-        return self.encode(*self.temporal(read, mask))
 
 
 class GatedFusion(nn.Module):
@@ -99,7 +82,7 @@ class GatedFusion(nn.Module):
         super().__init__()
         width = config.width
         self.join, self.gate = nn.Linear(2 * width, width), nn.Linear(2 * width, width)
-        self.head = ResidualHead(width, width, config.output_dropout, config.logits)
+        self.head = ResidualHead(width, width, config.output_dropout, config.num_logits)
 
     def forward(self, prevalent: Float[Tensor, "batch both"], privileged: Vector) -> FusedOutput:
         v = self.join(prevalent)
@@ -112,41 +95,35 @@ class PKDOTTeacher(SavedModel):
     """The multimodal teacher: it reads all three modalities. Trained first, and on its own."""
 
     def __init__(self, config: PKDOTConfig):
-        super().__init__()
-        self.read = VectorReader(config, MODALITIES)
-        self.config = config = self.read.read.config
-        self.fuse = GatedFusion(config)
+        super().__init__(config)
+        self.temporal, self.encode = TemporalConvolutions(self.config), SelfAttentionReaders(self.config)
+        self.fuse = GatedFusion(self.config)
 
     def forward(
-        self,
-        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"],
-        vision: Float[Tensor, "batch _ _"],
-        audio: Float[Tensor, "batch _ _"],
-        labels: Num[Tensor, "batch *outputs"] | None = None,
-        mask: Masks | None = None,
+        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
     ) -> FusedOutput:
-        vectors = self.read({"language": language, "vision": vision, "audio": audio}, mask)
+        vectors = self.encode(*self.temporal(self.read(language, vision, audio, mask), mask))
         prevalent = torch.cat([vectors[m] for m in self.config.prevalent], dim=1)
         out = self.fuse(prevalent, vectors[self.config.privileged])
         if labels is None:
             return out
-        out.losses = {"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}
-        return out.add_up({"task_final": 1.0})
+        return out.with_losses({"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}, {})
 
 
 class PKDOT(SavedModel):
     """The student, and inside it the teacher that it learns from: `learn_from` a trained one before training.
 
-    The teacher of a fresh PKDOT is random. It is frozen, in evaluation mode always, and part of the checkpoint.
-    For a prediction the privileged stream is not looked at and may be left out; the losses need it.
+    The teacher of a fresh PKDOT is random. It is frozen, always in evaluation mode, and part of the checkpoint.
+    A prediction does not use the privileged stream, which may be left out; the losses need it.
     """
 
     def __init__(self, config: PKDOTConfig):
-        super().__init__()
+        super().__init__(config, config.prevalent)
         self.teacher = PKDOTTeacher(config).requires_grad_(False).eval()
-        self.config = self.teacher.config
-        self.read = VectorReader(config, config.prevalent)
+        self.config = config = self.teacher.config  # with the language model, even where only the teacher reads it
         width = config.width
+        self.temporal = TemporalConvolutions(config, config.prevalent)
+        self.encode = SelfAttentionReaders(config, config.prevalent)
         self.hallucinate = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, width))  # T-Net
         self.fuse = GatedFusion(config)
 
@@ -173,40 +150,40 @@ class PKDOT(SavedModel):
 
     def forward(
         self,
-        language: Float[Tensor, "batch _ _"] | Int[Tensor, "batch 3 _"] | None = None,
-        vision: Float[Tensor, "batch _ _"] | None = None,
-        audio: Float[Tensor, "batch _ _"] | None = None,
-        labels: Num[Tensor, "batch *outputs"] | None = None,
+        language: Language | None = None,
+        vision: Stream | None = None,
+        audio: Stream | None = None,
+        labels: Labels | None = None,
         mask: Masks | None = None,
     ) -> PKDOTOutput:
-        """Labels that are NaN are not known: those clips teach all but the task."""
-        streams = {"language": language, "vision": vision, "audio": audio}
-        vectors = self.read(streams, mask)
+        """A missing label is NaN: such a clip teaches everything but the task."""
+        vectors = self.encode(*self.temporal(self.read(language, vision, audio, mask), mask))
         prevalent = torch.cat([vectors[m] for m in self.config.prevalent], dim=1)
         student = self.fuse(prevalent, self.hallucinate(prevalent))
-        out = PKDOTOutput(student.prediction, privileged=student.privileged, fused=student.fused)
+        out = PKDOTOutput(student.prediction, fused=student.fused, privileged=student.privileged)
         if labels is None:
             return out
-        out.losses = {"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}
+        terms = {"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}
         if any(self.config.loss_weights[term] for term in TAUGHT):
-            if streams[self.config.privileged] is None:
-                raise ValueError(
-                    f"the losses need {self.config.privileged}, which is privileged; a prediction does not"
-                )
+            streams = {"language": language, "vision": vision, "audio": audio}
+            if streams[privileged := self.config.privileged] is None:
+                raise ValueError(f"the losses need {privileged}, which is privileged; a prediction does not")
             with torch.no_grad():
-                out.taught = self.teacher(**streams, mask=mask)
-            self.compare(out)
-        return out.add_up(self.config.loss_weights)
+                taught = self.teacher(**streams, mask=mask)
+            out, lessons = self.compare(out, taught)
+            terms |= lessons
+        return out.with_losses(terms, self.config.loss_weights)
 
-    def compare(self, out: PKDOTOutput) -> None:
+    def compare(self, out: PKDOTOutput, taught: FusedOutput) -> tuple[PKDOTOutput, dict[str, Loss]]:
         """The distance of student and teacher: L_OT as published, and the error of T-Net."""
         config = self.config
-        teacher, student = shifted_similarities(out.taught.fused), shifted_similarities(out.fused)
-        out.anchors = pick_anchors(teacher, config.anchors, config.anchor_choice)
-        out.similarities = {"teacher": teacher.gather(1, out.anchors), "student": student.gather(1, out.anchors)}
-        rows = out.similarities["student"], out.similarities["teacher"]
-        out.losses["transport"] = sinkhorn_divergence(*rows, config.epsilon, iterations=config.transport_iterations)
-        out.losses["hallucination"] = F.mse_loss(out.privileged, out.taught.privileged)
+        teacher, student = shifted_similarities(taught.fused), shifted_similarities(out.fused)
+        anchors = pick_anchors(teacher, config.anchors, config.anchor_choice)
+        rows = {"teacher": teacher.gather(1, anchors), "student": student.gather(1, anchors)}
+        iterations, epsilon = config.transport_iterations, config.epsilon
+        transport = sinkhorn_divergence(rows["student"], rows["teacher"], epsilon, iterations=iterations)
+        lessons = {"transport": transport, "hallucination": F.mse_loss(out.privileged, taught.privileged)}
+        return replace(out, taught=taught, anchors=anchors, similarities=rows), lessons
 
 
 def shifted_similarities(z: Vector) -> Float[Tensor, "batch batch"]:

@@ -1,20 +1,149 @@
-"""Stands in for the registry until it lands."""
+"""The systems by name: how each is built from the config that all share, which one teaches it, what it accepts."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from dmdlite.config import DMDConfig
-from dmdlite.models import GROUPS, KINDS, NAMES, RECIPES, Recipe, build, in_groups
+from dmdlite.checking import suggestion
+from dmdlite.config import MODALITIES, SPACES, ModelConfig
+from dmdlite.models.base import SavedModel
+from dmdlite.models.conventional_distillation import ConventionalDistillation
+from dmdlite.models.dhmd import DHMD
+from dmdlite.models.dmd import DMD
+from dmdlite.models.early_fusion import EarlyFusion
+from dmdlite.models.late_fusion import LateFusion
+from dmdlite.models.misa import MISA, constraint_weights
+from dmdlite.models.mult import MulT
+from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
+from dmdlite.models.pmr import PMR
+from dmdlite.models.unimodal import Unimodal
 
-__all__ = ["GROUPS", "KINDS", "NAMES", "RECIPES", "Recipe", "build", "check_settings", "in_groups"]
+Settings = Mapping[str, Any]  # fields of configs, by name; each system takes those that it has
 
 
-def check_settings(recipes: Mapping[str, Recipe], config: DMDConfig, settings: Mapping[str, Any]) -> None:
-    """Raises ValueError for a setting that none of these models has a field, or a term of its loss, for."""
-    taken = [recipe.accepted(config, settings) for recipe in recipes.values()]
-    for field, value in settings.items():
-        if not any(field in own for own in taken):
-            raise ValueError(f"none of the models {', '.join(recipes)} has a field {field!r}")
-        for term in value if field == "loss_weights" and isinstance(value, dict) else ():
-            if not any(term in own["loss_weights"] for own in taken if isinstance(own.get("loss_weights"), dict)):
-                raise ValueError(f"none of the models {', '.join(recipes)} has a term {term!r} in its loss")
+@dataclass(frozen=True)
+class Recipe:
+    """One system. A variant of your own is `Recipe(make)` with a function from a config to a model.
+
+    The annotation of the first parameter of `make` says which kind of config the system has; without one it gets the
+    shared config itself.
+    """
+
+    make: Callable[..., SavedModel]  # a model class, or a function that returns a model
+    arguments: dict[str, Any] = field(default_factory=dict)  # of `make`, beside the config
+    changes: dict[str, Any] = field(default_factory=dict)  # of fields of the config
+    teacher: str | None = None  # the name of the system that must be trained first
+
+    def config(self, shared: ModelConfig, settings: Settings | None = None) -> ModelConfig:
+        """The system's own config: the fields it shares with the other systems, its changes, then the settings."""
+        first = next(iter(inspect.signature(self.make, eval_str=True).parameters.values())).annotation
+        known = isinstance(first, type) and issubclass(first, ModelConfig)
+        own = (first.of(shared) if known else shared).replace(**self.changes)
+        return own.replace(**self.accepted(own, settings or {}))
+
+    def accepted(self, config: ModelConfig, settings: Settings) -> dict[str, Any]:
+        """The settings that are fields of this system's config; of `loss_weights`, the terms that its loss has."""
+        own = {name: value for name, value in settings.items() if name in {f.name for f in fields(config)}}
+        if isinstance(weights := own.get("loss_weights"), dict):
+            own["loss_weights"] = {term: weight for term, weight in weights.items() if term in config.loss_weights}
+        return own
+
+    def build(self, shared: ModelConfig, settings: Settings | None = None) -> SavedModel:
+        """A fresh model."""
+        return self.make(self.config(shared, settings), **self.arguments)
+
+
+def no_graphs(*spaces: str) -> dict[str, float]:
+    """Loss weights that switch the graphs of these spaces off: no head learns from another and no edge learns."""
+    return {f"gd_{space}_{term}": 0.0 for space in spaces for term in ("logit", "representation", "prior_penalty")}
+
+
+# Five of the ablations are rows of the paper's Table 3. A graph that is left out has all its terms at weight zero; its
+# heads still learn the task. Without decoupling X^com and X^prt are both X̃, so their losses are left out, too, which is
+# our reading.
+NO_ATTENTION = {"reinforcement": "none"}
+NO_DECOUPLING_LOSSES = dict.fromkeys(("reconstruction", "cycle", "margin", "orthogonality"), 0.0)
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "dmd_without_decoupling": {"decoupling": "none", "loss_weights": NO_DECOUPLING_LOSSES},
+    "dmd_without_homogeneous_graph": {"loss_weights": no_graphs("homogeneous")},
+    "dmd_without_crossmodal_attention": NO_ATTENTION,  # row 3 of Table 3
+    "dmd_without_heterogeneous_graph": {"loss_weights": no_graphs("heterogeneous")},  # row 2
+    "dmd_homogeneous_graph_only": NO_ATTENTION | {"loss_weights": no_graphs("heterogeneous")},  # row 4
+    "dmd_decoupling_only": NO_ATTENTION | {"loss_weights": no_graphs(*SPACES)},  # row 5
+    "dmd_bare": {"decoupling": "none", "loss_weights": NO_DECOUPLING_LOSSES | no_graphs(*SPACES)}
+    | NO_ATTENTION,  # row 6
+}
+
+RECIPES: dict[str, Recipe] = {
+    "dmd": Recipe(DMD),
+    "dhmd": Recipe(DHMD),
+    "mult": Recipe(MulT),
+    "misa": Recipe(MISA),
+    "misa_without_constraints": Recipe(MISA, changes={"loss_weights": dict.fromkeys(constraint_weights(), 0.0)}),
+    "pmr": Recipe(PMR),
+    "early_fusion": Recipe(EarlyFusion),
+    "late_fusion": Recipe(LateFusion),
+    "conventional_distillation": Recipe(ConventionalDistillation),
+    "pkdot": Recipe(PKDOT, teacher="pkdot_teacher"),
+    "pkdot_teacher": Recipe(PKDOTTeacher),
+    "pkdot_without_teacher": Recipe(PKDOT, changes={"loss_weights": {"transport": 0.0, "hallucination": 0.0}}),
+}
+RECIPES |= {m: Recipe(Unimodal, {"modality": m}) for m in MODALITIES}
+RECIPES |= {name: Recipe(DMD, changes=changes) for name, changes in ABLATIONS.items()}
+NAMES = tuple(RECIPES)
+KINDS = tuple({recipe.make: None for recipe in RECIPES.values()})
+GROUPS = {
+    "all": NAMES,
+    "rivals": tuple(name for name in NAMES if name not in ("dmd", *MODALITIES, *ABLATIONS)),
+    "ablations": tuple(ABLATIONS),
+    "unimodal": MODALITIES,
+}
+
+
+def build(name: str, config: ModelConfig, **settings: Any) -> SavedModel:
+    """A fresh model by its name, from a config of any kind. The settings must be fields of the model's own config.
+
+    Raises ValueError for an unknown name or field.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"model must be one of {', '.join(NAMES)}, got {name!r}{suggestion(name, NAMES)}")
+    recipe = RECIPES[name]
+    return recipe.make(recipe.config(config).replace(**settings), **recipe.arguments)
+
+
+def in_groups(names: Sequence[str]) -> list[str]:
+    """The names, each once, with groups expanded. Raises ValueError for one that is neither a model nor a group."""
+    if unknown := [name for name in names if name not in RECIPES and name not in GROUPS]:
+        listed = f"the models {', '.join(NAMES)} and the groups {', '.join(GROUPS)}"
+        closest = suggestion(unknown[0], [*NAMES, *GROUPS]) or f"; known are {listed}"
+        raise ValueError(f"{unknown[0]!r} cannot be compared{closest}")
+    return list(dict.fromkeys(model for name in names for model in GROUPS.get(name, (name,))))
+
+
+def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe] = RECIPES) -> list[str]:
+    """The names, and before each the teacher that it needs."""
+    chain: list[str] = []
+    for name in names:
+        taught = [name]
+        while (teacher := recipes[taught[0]].teacher) is not None:
+            taught.insert(0, teacher)
+        chain += taught
+    return list(dict.fromkeys(chain))
+
+
+def check_settings(recipes: Mapping[str, Recipe], config: ModelConfig, settings: Settings) -> None:
+    """Raises ValueError for a setting that none of these systems has a field, or a term of its loss, for."""
+    owns = [recipe.config(config) for recipe in recipes.values()]
+    known = {f.name for own in owns for f in fields(own)}
+    terms = {term for own in owns for term in own.loss_weights}
+    names = ", ".join(recipes)
+    for name, value in settings.items():
+        if name not in known:
+            raise ValueError(f"none of the models {names} has a field {name!r}{suggestion(name, known)}")
+        for term in value if name == "loss_weights" and isinstance(value, dict) else ():
+            if term not in terms:
+                hint = suggestion(term, terms)
+                raise ValueError(f"none of the models {names} has a term {term!r} in its loss{hint}")

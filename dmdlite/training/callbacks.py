@@ -1,4 +1,4 @@
-"""What happens around the steps of Trainer: clipping, stopping early, sealing checkpoints, showing progress."""
+"""Callbacks of Trainer: clipping, early stopping, sealing of checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dmdlite.training.loop import epochs_without_progress
 
 
 class ClipByValue(TrainerCallback):
-    """Limits each entry of the gradient once before every optimizer step; 0 is no limit."""
+    """Clips each entry of the gradient before every optimizer step; 0 switches it off."""
 
     def __init__(self, limit: float):
         self.limit = limit
@@ -29,7 +29,7 @@ class ClipByValue(TrainerCallback):
 
 
 class StopEarly(TrainerCallback):
-    """Ends training after some epochs without a better validation error; the log is its memory, also after a resume."""
+    """Stops after some epochs without a lower validation error. It counts in the log, which survives a resume."""
 
     def __init__(self, patience: int):
         self.patience = patience
@@ -40,7 +40,7 @@ class StopEarly(TrainerCallback):
 
 
 class SealCheckpoints(TrainerCallback):
-    """Declares a checkpoint whole when every process has written its part, and then drops the older ones."""
+    """Seals a checkpoint when every process has written its part, and then deletes the older ones."""
 
     def __init__(self, trainer: Trainer):
         self.trainer = trainer
@@ -55,7 +55,7 @@ class SealCheckpoints(TrainerCallback):
 
 
 class ShowProgress(TrainerCallback):
-    """A bar over the whole run, in a terminal or a notebook, and one line for each epoch."""
+    """Shows a bar for the whole run, in a terminal or a notebook, and prints one line for each epoch."""
 
     def on_train_begin(self, args, state, control, **_):
         hidden = not (state.is_world_process_zero and (sys.stderr.isatty() or in_notebook()))
@@ -76,7 +76,7 @@ class ShowProgress(TrainerCallback):
 
 
 def is_first_process() -> bool:
-    """Of those that torchrun has started; also true without torchrun."""
+    """Whether this is the first of the processes that torchrun started; true without torchrun, too."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -86,7 +86,7 @@ def in_notebook() -> bool:
 
 
 def epoch_line(records: list[dict[str, Any]], epochs: int, seconds: float) -> str:
-    """One line on the last of these epochs."""
+    """One line about the last of these epochs."""
     last = records[-1]
     best = "best so far" if epochs_without_progress(records) == 0 else ""
     numbers = f"loss {last['losses']['total']:8.4f}   validation error {last['valid_error']:.4f}"

@@ -1,8 +1,8 @@
 """What a run needs in order to resume: folders `checkpoint-STEP`, each sealed once all of its files are there.
 
-`transformers.Trainer` writes the files of a checkpoint one after the other into their final place. A process that is
-killed in between leaves a folder that looks like a checkpoint, so only one whose seal names every file and its digest
-is used. The weights are safetensors; Trainer reads the rest with `torch.load(weights_only=True)`, which runs nothing.
+`transformers.Trainer` writes the files of a checkpoint one by one, in their final place. If the process is killed in
+between, the folder looks like a checkpoint but is none; so only one whose seal names every file and its digest is used.
+The weights are safetensors. Trainer reads the rest with `torch.load(weights_only=True)`, which runs no code.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ LAST = "last_epoch"  # the folder to which a finished run moves its last checkpo
 
 
 def step_of(checkpoint: Path) -> int:
-    """Optimizer steps that were done when the checkpoint was written."""
+    """The number of optimizer steps before the checkpoint."""
     return int(checkpoint.name.rpartition("-")[2])
 
 
 def seal(checkpoint: Path) -> None:
-    """Declares a checkpoint whole, once every process has written its files."""
+    """Marks a checkpoint as whole, once every process has written its files."""
     write_json(checkpoint / SEAL, _digests(checkpoint))
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether the seal is there and every file is as it was when the checkpoint was sealed."""
+    """Whether the checkpoint is sealed and no file has changed since."""
     try:
         return json.loads((checkpoint / SEAL).read_text(encoding="utf-8")) == _digests(checkpoint)
     except (OSError, ValueError):
@@ -43,14 +43,14 @@ def is_whole(checkpoint: Path) -> bool:
 def _digests(checkpoint: Path) -> dict[str, str]:
     digests = {}
     for file in sorted(checkpoint.iterdir()):
-        if file.is_file() and file.name != SEAL and not file.name.startswith("."):  # .DS_Store comes by looking
+        if file.is_file() and file.name != SEAL and not file.name.startswith("."):  # .DS_Store appears on macOS
             with file.open("rb") as content:
                 digests[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
     return digests
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest whole checkpoint whose best epoch is whole, too."""
+    """The newest whole checkpoint for which that of the best epoch is whole, too."""
     whole = {step_of(path): path for path in folder.glob("checkpoint-*") if is_whole(path)}
     resumable = {step: path for step, path in whole.items() if (path / STATE).is_file()}
     usable = [step for step, path in resumable.items() if read_state(path)["best_global_step"] in whole]
@@ -68,7 +68,7 @@ def best_weights(checkpoint: Path) -> Path:
 
 
 def keep_only(checkpoint: Path | None, folder: Path) -> None:
-    """Deletes every checkpoint but this one and that of its best epoch."""
+    """Deletes every checkpoint except this one and that of its best epoch."""
     kept = {checkpoint, best_weights(checkpoint).parent} if checkpoint else set()
     for other in folder.glob("checkpoint-*"):
         if other not in kept:
@@ -103,7 +103,7 @@ def epoch_records(checkpoint: Path) -> list[dict[str, Any]]:
 
 
 def records_in(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The epochs in Trainer's log, without what else it notes there; the total and the homogeneous graph come first."""
+    """The records of the epochs in Trainer's log, which holds more; the total and the homogeneous graph come first."""
     return [
         {
             "epoch": round(entry["epoch"]),

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dmdlite.components.tasks import decide
+from dmdlite.components.losses import decide
 from dmdlite.config import MODALITIES
 
 # Paul Tol's bright palette, safe for colour-blind readers.

@@ -7,7 +7,7 @@ import hashlib
 import math
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from dmdlite.models.base import name_of
 from dmdlite.sources import code_digests
 from dmdlite.training import loop
 
+CHANGED = {"code": "the code has changed since", "own_code": "your own code has changed since"}
+FIXED = {"data": "on other data", "initial_weights": "initial weights differ"}
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range)
 OPENED = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
+METHODS = (types.FunctionType, staticmethod, classmethod, property)
 WRAPPERS = (functools.partial, types.MethodType, staticmethod, classmethod, property)
 WRAPPED = ("func", "args", "keywords", "__func__", "__self__", "fget", "fset", "fdel")
-FUNCTIONS = (types.FunctionType, staticmethod, classmethod, property)
-NO_PART = {"training", "_parameters"}  # of a module: the mode does not matter, and the weights have a digest
 
 
 def identity(model: nn.Module, training: TrainingConfig) -> dict[str, Any]:
@@ -43,6 +44,31 @@ def identity(model: nn.Module, training: TrainingConfig) -> dict[str, Any]:
     }
 
 
+def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """How two descriptions of runs differ, in words; not by the version, the source of the data, or epochs to add."""
+    theirs, ours = (_flat({**x, "dmdlite": None, "data": x.get("data", {}).get("fingerprint")}) for x in (there, here))
+    other = [name for name in ours | theirs if theirs.get(name) != ours.get(name)]
+    if "training.epochs" in other and theirs.get("training.epochs", 0) < ours.get("training.epochs", 0):
+        other.remove("training.epochs")
+    if not other:
+        return None
+    kind = other[0].partition(".")[0]
+    if kind in CHANGED:
+        parts = [name.partition(".")[2] for name in other if name.startswith(f"{kind}.")]
+        return f"{CHANGED[kind]}: {', '.join(filter(None, parts[:3]))}{' …' if len(parts) > 3 else ''}"
+    return FIXED.get(kind) or f"{other[0]} is {theirs.get(other[0])!r} there and {ours.get(other[0])!r} here"
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """The plain ones; of the parameters, how many there are."""
     plain = {name: list(x) if isinstance(x, tuple) else x for name, x in values.items() if name != "params"}
@@ -56,17 +82,20 @@ def weights_digest(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, x in model.state_dict().items():
         digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
-        digest.update(x.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        digest.update(_bytes(x))
     return digest.hexdigest()[:16]
 
 
-def own_code(*objects: Any) -> dict[str, str]:
-    """name -> digest of every function and class that these objects use and that is not part of a library.
+def _bytes(x: Tensor | np.ndarray) -> bytes:
+    return (x if isinstance(x, np.ndarray) else x.detach().cpu().reshape(-1).view(torch.uint8).numpy()).tobytes()
 
-    Bytecode is what counts, not the file: it is what runs, whatever has been edited since. The digest of a function
-    includes its constants, defaults, closure, and the values of the globals that it reads; it follows the functions and
-    classes among them. Objects of a library's class count by the name of the class, unless they are modules or
-    dataclasses.
+
+def own_code(*objects: Any) -> dict[str, str]:
+    """name -> digest of every function and class that these objects use and that no library has brought.
+
+    What counts is the bytecode, which is what runs, even if the file has been edited since; and what it refers to:
+    defaults, closures, globals, attributes of classes and instances, and so on from there. Objects of a library's class
+    count by the name of the class alone, unless they are modules, dataclasses, arrays or containers.
     """
     reader = _Reader()
     for x in objects:
@@ -76,90 +105,82 @@ def own_code(*objects: Any) -> dict[str, str]:
 
 @functools.cache
 def is_own(module: str | None) -> bool:
-    """Whether a module is neither dmdlite, nor of the standard library, nor installed; notebooks are one's own."""
+    """Whether a module is neither dmdlite, nor installed, nor of the standard library. A notebook is one's own."""
     root = str(module).partition(".")[0]
-    if root in ("dmdlite", "builtins", "None") or (root in sys.stdlib_module_names and root != "__main__"):
+    if root in ("__main__", "__mp_main__"):
+        return True
+    if root in ("dmdlite", "builtins", "None") or root in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules.get(root), "__file__", None) or ""
     return not {"site-packages", "dist-packages"} & set(Path(file).parts)
 
 
 class _Reader:
-    """Notes what the code of one's own consists of, each function and class under its name."""
+    """Notes what each function and class of one's own consists of."""
 
     def __init__(self):
         self.notes: dict[str, list[Any]] = {}
-        self.seen: dict[Any, Any] = {}  # holds the objects, so that no other gets the id of one
+        self.seen: dict[int, Any] = {}  # holds the objects, so that no other gets the id of one
 
     def read(self, x: Any, owner: str | None) -> None:
-        """Follows x, which `owner` refers to; without an owner only what is one's own is noted."""
-        self.note(owner, x if isinstance(x, PLAIN) else name_of(x))
+        """Notes x, which `owner` refers to, and all that x consists of."""
+        if owner is not None:
+            self.notes.setdefault(owner, []).append(x if isinstance(x, PLAIN) else name_of(x))
         if isinstance(x, PLAIN) or id(x) in self.seen:
             return
         self.seen[id(x)] = x
-        if isinstance(x, types.FunctionType):
-            if is_own(x.__globals__.get("__name__")):
-                self.read_function(x, name_of(x))
-        elif isinstance(x, type):
-            if is_own(x.__module__):
-                self.read_class(x, name_of(x))
-        elif isinstance(x, (Tensor, np.ndarray)):
-            self.note(owner, hashlib.sha256(np.ascontiguousarray(x).tobytes()).digest() if owner else None)
+        is_function = isinstance(x, types.FunctionType)
+        kind = x if isinstance(x, type) else type(x)
+        own = is_own(x.__globals__.get("__name__") if is_function else kind.__module__)
+        if is_function or isinstance(x, type):
+            parts = [] if not own else _function_parts(x) if is_function else _class_parts(x)
         else:
-            self.read_all(_parts(x), name_of(x) if is_own(type(x).__module__) else owner)
-        self.read(getattr(x, "__dict__", {}).get("__wrapped__"), None)  # what a decorator has hidden
-
-    def read_all(self, parts: Iterable[Any], owner: str | None) -> None:
+            parts = _object_parts(x, own)
         for part in parts:
-            self.read(part, owner)
-
-    def read_function(self, x: types.FunctionType, owner: str) -> None:
-        names = self.read_code(x.__code__, owner)
-        cells = [cell.cell_contents for cell in x.__closure__ or () if cell != types.CellType()]
-        self.read_all([x.__defaults__, x.__kwdefaults__, *cells], owner)
-        self.read_names(x.__globals__, names, owner)
-
-    def read_code(self, code: types.CodeType, owner: str) -> set[str]:
-        """Returns the names of the globals and attributes that it uses."""
-        inner = [x for x in code.co_consts if isinstance(x, types.CodeType)]
-        constants = [x for x in code.co_consts if not isinstance(x, types.CodeType)]
-        constants = [sorted(map(repr, x)) if isinstance(x, frozenset) else x for x in constants]
-        signature = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-        self.note(owner, (code.co_code, code.co_exceptiontable, constants, code.co_names, signature))
-        return set(code.co_names).union(*(self.read_code(x, owner) for x in inner))
-
-    def read_names(self, space: Mapping[str, Any], names: set[str], owner: str) -> None:
-        for name in sorted(names & space.keys()):
-            x = space[name]
-            if not isinstance(x, types.ModuleType):
-                self.read(x, owner)
-            elif is_own(x.__name__) and (key := (x.__name__, *sorted(names))) not in self.seen:
-                self.seen[key] = x
-                self.read_names(vars(x), names, owner)
-
-    def read_class(self, x: type, owner: str) -> None:
-        self.note(owner, [name_of(base) for base in x.__bases__])
-        self.read_all(x.__bases__, None)
-        for name, value in sorted(vars(x).items()):
-            if isinstance(value, FUNCTIONS) or not name.startswith("__"):
-                self.note(owner, name)
-                self.read(value, owner)
-
-    def note(self, owner: str | None, x: Any) -> None:
-        if owner is not None:
-            self.notes.setdefault(owner, []).append(x)
+            self.read(part, name_of(x) if own else owner)
+        self.read(getattr(x, "__dict__", {}).get("__wrapped__"), None)  # what a decorator hides
 
 
-def _parts(x: Any) -> list[Any]:
-    """What an object consists of, as far as it can change what it does."""
+def _function_parts(x: types.FunctionType) -> Iterator[Any]:
+    codes = [x.__code__]
+    for code in codes:
+        codes += [part for part in code.co_consts if isinstance(part, types.CodeType)]
+        constants = [part for part in code.co_consts if not isinstance(part, types.CodeType)]
+        constants = [sorted(map(repr, part)) if isinstance(part, frozenset) else part for part in constants]
+        signature = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
+        yield repr((code.co_code, code.co_exceptiontable, constants, code.co_names, signature))
+    yield from (x.__defaults__, x.__kwdefaults__)
+    yield from (cell.cell_contents for cell in x.__closure__ or () if cell != types.CellType())
+    yield from _read_globals(x.__globals__, {name for code in codes for name in code.co_names}, set())
+
+
+def _read_globals(space: Mapping[str, Any], names: set[str], entered: set[str]) -> Iterator[Any]:
+    """The values of these names, and of those among them that are attributes of modules of one's own."""
+    for x in (space[name] for name in sorted(names & space.keys())):
+        if not isinstance(x, types.ModuleType):
+            yield x
+        elif is_own(x.__name__) and x.__name__ not in entered:
+            entered.add(x.__name__)
+            yield from _read_globals(vars(x), names, entered)
+
+
+def _class_parts(x: type) -> Iterator[Any]:
+    yield from x.__bases__
+    for name, value in sorted(vars(x).items()):
+        if isinstance(value, METHODS) or not name.startswith("__"):
+            yield from (name, value)
+
+
+def _object_parts(x: Any, own: bool) -> list[Any]:
+    """What can change how the object works; not the mode of a module, and not its weights, which have a digest."""
+    if isinstance(x, (Tensor, np.ndarray)):
+        return [str(x.dtype), str(tuple(x.shape)), hashlib.sha256(_bytes(x)).hexdigest()]
     if isinstance(x, WRAPPERS):
         return [getattr(x, name, None) for name in WRAPPED]
     if isinstance(x, Mapping):
-        return [part for item in x.items() for part in item if part is not item[0] or isinstance(part, str)]
-    if isinstance(x, (list, tuple)):
-        return list(x)
-    if isinstance(x, (set, frozenset)):
-        return sorted(x, key=repr)
-    if isinstance(x, OPENED) or is_dataclass(x) or is_own(type(x).__module__):
-        return [type(x), {name: part for name, part in vars(x).items() if name not in NO_PART}]
+        return [*(key for key in x if isinstance(key, str)), *x.values()]
+    if isinstance(x, (list, tuple, set, frozenset)):
+        return sorted(x, key=repr) if isinstance(x, (set, frozenset)) else list(x)
+    if own or is_dataclass(x) or isinstance(x, OPENED):
+        return [type(x), {name: part for name, part in vars(x).items() if name not in ("training", "_parameters")}]
     return []

@@ -24,10 +24,10 @@ SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a s
 def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: TrainingConfig) -> list[dict[str, Any]]:
     """Trains `model` in place, leaves the weights of its best epoch in it, and returns one record for each epoch.
 
-    A record holds epoch (from 1), learning_rate, losses and edges (means over the batches) and valid_error:
-    the MAE, or of classes the cross-entropy (`task_error`).
-    `dmdlite.train` does the same with `transformers.Trainer`, and adds the run folder, resuming, bf16 and many GPUs.
-    bf16 and compile are ignored here. For the same initial weights, call `seed_everything` before the model is made.
+    A record holds epoch (from 1), learning_rate, losses and edges (means over the batches) and valid_error: the MAE,
+    or for classes the cross-entropy (`task_error`).
+    `dmdlite.train` does the same with `transformers.Trainer`, and adds the run folder, resuming, bf16 and several GPUs.
+    bf16 and compile are ignored here. To get the same initial weights, call `seed_everything` before making the model.
     """
     seed_everything(training.seed)
     keep_freed_memory()
@@ -52,7 +52,7 @@ def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: T
 def train_epoch(
     model: nn.Module, split: FeatureSplit, optimizer: torch.optim.Optimizer, training: TrainingConfig, epoch: int
 ) -> dict[str, Any]:
-    """One pass over `split`, in an order of the seed and the epoch alone; returns `EpochMeans.result`."""
+    """One pass over `split`; its order depends on the seed and the epoch alone. Returns `EpochMeans.result`."""
     model.train()
     means = EpochMeans()
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(training.seed + epoch))
@@ -73,14 +73,14 @@ def train_epoch(
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds Python's, NumPy's and PyTorch's global generators, on every device."""
+    """Seeds the global generators of Python, NumPy and PyTorch, on every device."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
-    """Adam over every parameter that is trained; the weight decay, if any, is the same for all of them."""
+    """Adam for every trainable parameter; the weight decay, if any, is the same for all of them."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return torch.optim.Adam(trained, lr=training.learning_rate, weight_decay=training.weight_decay)
 
@@ -98,7 +98,7 @@ def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], paddin
 
 
 def batch_options(model: nn.Module, padding_mask: bool) -> dict[str, Any]:
-    """What `FeatureSplit.batch` has to be asked for, for this model."""
+    """The options of `FeatureSplit.batch` that this model needs."""
     config = model.config
     options = {"tokens": config.language_model is not None, "mask": padding_mask}
     return options | {"modalities": model.reads, "task": config.task}
@@ -135,14 +135,14 @@ def epochs_without_progress(records: list[dict[str, Any]]) -> int:
 
 
 class EpochMeans:
-    """Means of every loss term and of the edges over the batches of an epoch; they stay on the device until asked."""
+    """Means of every loss term and of the edges over the batches of an epoch, kept on the device until `result`."""
 
     def __init__(self):
         self.sums: dict[tuple[str, str], Tensor] = {}
         self.batches = 0
 
     def add(self, loss: Tensor, losses: dict[str, Tensor], edges: dict[str, Float[Tensor, "batch 3 3"]]) -> None:
-        """Counts one batch. The loss itself goes by the name of `total`."""
+        """Adds one batch. The loss itself is called `total`."""
         values = {("losses", name): value for name, value in {"total": loss, **losses}.items()}
         values |= {("edges", space): matrix.mean(0) for space, matrix in edges.items()}
         for name, value in values.items():

@@ -8,7 +8,7 @@ from jaxtyping import Float, Num
 from numpy import ndarray
 from sklearn.metrics import f1_score
 
-from dmdlite.components.tasks import decide, task_loss
+from dmdlite.components.losses import decide, task_loss
 
 
 def sentiment_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> dict[str, float]:
@@ -58,7 +58,7 @@ def _same_class(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clip
 
 
 def task_error(prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], task: str) -> float:
-    """The error by which the best epoch is chosen: MAE of numbers, cross-entropy of classes, both of `task_loss`."""
+    """The error that selects the best epoch: the MAE of numbers, the cross-entropy of classes, as in `task_loss`."""
     if task == "regression":
         return float(np.abs(prediction - truth).mean())
     return float(task_loss(torch.from_numpy(prediction), torch.from_numpy(truth), task))
@@ -70,9 +70,9 @@ def task_metrics(
     """Scores of a model's output (`predict_logits`), by the task.
 
     one number       those of `sentiment_metrics`, and ccc
-    several numbers  mae, corr and ccc, each the mean over the numbers, and of each number as mae_1, mae_2, …
-    classification   accuracy, macro_f1 (classes weigh alike, however rare), cross_entropy
-    ordinal          the same, and mae: by how many levels the answer is off
+    several numbers  mae, corr and ccc, each averaged over the numbers, and for each number as mae_1, mae_2, …
+    classification   accuracy, macro_f1 (every class has the same weight, however rare), cross_entropy
+    ordinal          the same, and mae: how many levels the answer is off
     """
     if task == "regression" and truth.ndim == 1:
         return sentiment_metrics(prediction, truth) | {"ccc": concordance(prediction, truth)}
@@ -95,21 +95,21 @@ def error_name(task: str) -> str:
 
 
 def table_scores(task: str, outputs: int) -> tuple[str, ...]:
-    """The scores that a table shows, the first of which ranks the models; of mae and cross_entropy less is better."""
+    """The scores in a table; the first one ranks the models. For mae and cross_entropy, lower is better."""
     if task == "regression":
         return ("mae", "corr", "acc2", "f1", "acc7") if outputs == 1 else ("mae", "corr", "ccc")
     return ("cross_entropy", "accuracy", "macro_f1", *(("mae",) if task == "ordinal" else ()))
 
 
 def title(score: str) -> str:
-    """A score as the head of a column."""
+    """The name of a score in a table."""
     return {"corr": "Corr", "accuracy": "accuracy", "macro_f1": "macro F1", "cross_entropy": "cross-entropy"}.get(
         score, score.upper()
     )
 
 
 def constant_prediction(truth: Num[ndarray, "clips *outputs"], task: str, outputs: int) -> Float[ndarray, "*logits"]:
-    """What somebody says who sees nothing: the median of each number, or the logits of how frequent classes are."""
+    """The best constant prediction: the median of each number, or the logits of the classes' frequencies."""
     if task == "regression":
         return np.asarray(np.median(truth, axis=0), np.float32)
     if task == "classification":
@@ -122,8 +122,8 @@ def constant_prediction(truth: Num[ndarray, "clips *outputs"], task: str, output
 def concordance(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> float:
     """Lin's concordance correlation coefficient (CCC): 2 cov / (var + var + (difference of the means)²).
 
-    1 on the diagonal alone: unlike Pearson's correlation it minds a wrong scale and a wrong mean. Two equal constants,
-    for which it is not defined, give 0.
+    It is 1 only where prediction and truth are equal: unlike Pearson's correlation, it penalises a wrong scale and a
+    wrong mean. Two equal constants, for which it is undefined, give 0.
     """
     prediction, truth = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
     covariance = np.mean((prediction - prediction.mean()) * (truth - truth.mean()))

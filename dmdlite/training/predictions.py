@@ -1,18 +1,17 @@
-"""What a finished run said of every clip: its scores, a constant's beside them, and the file predictions.csv."""
+"""What a model predicts for each clip: a table, its scores, a constant's beside them, and the file predictions.csv."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
-from dmdlite.components.tasks import decide
+from dmdlite.components.losses import decide
 from dmdlite.config import DMDConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.training.loop import predict_logits
@@ -36,28 +35,31 @@ def all_scores(predictions: Predictions, splits: Splits, config: DMDConfig) -> d
 
 def score(predictions: Predictions, splits: Splits, config: DMDConfig) -> dict[str, dict[str, float]]:
     """split -> scores of the task."""
-    return {
-        name: task_metrics(said, splits[name].truth(config.task), config.task) for name, said in predictions.items()
-    }
+    return {name: task_metrics(x, splits[name].truth(config.task), config.task) for name, x in predictions.items()}
+
+
+def prediction_table(prediction: np.ndarray, split: FeatureSplit, task: str) -> pd.DataFrame:
+    """One row a clip: id, text, label if there is one, prediction, and of a task with classes the logits.
+
+    Several numbers are columns of their own: label_1, label_2, …
+    """
+    table = pd.DataFrame({"id": split.ids, "text": split.raw_text})
+    columns = {"label": split.labels if task == "regression" else split.classes}
+    columns["prediction"] = decide(torch.from_numpy(prediction), task).numpy()
+    columns["logit"] = None if task == "regression" else prediction
+    for stem, values in columns.items():
+        if values is not None:
+            values = values.astype(float if values.dtype.kind == "f" else int)
+            names = [stem] if values.ndim == 1 else [f"{stem}_{i}" for i in range(1, values.shape[1] + 1)]
+            table[names] = values.reshape(len(table), -1)
+    return table
 
 
 def predictions_csv(predictions: Predictions, splits: Splits, task: str) -> str:
-    """Columns split, id, label, prediction, and of a task with classes the logits; several numbers are label_1, …"""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for name, said in predictions.items():
-        columns = {"label": splits[name].truth(task), "prediction": decide(torch.from_numpy(said), task).numpy()}
-        columns |= {} if task == "regression" else {"logit": said}
-        parts = {title: part for stem, values in columns.items() for title, part in _numbered(stem, values).items()}
-        if not text.tell():
-            writer.writerow(("split", "id", *parts))
-        rows = zip(splits[name].ids, *(part.tolist() for part in parts.values()), strict=True)
-        writer.writerows((name, *row) for row in rows)
-    return text.getvalue()
-
-
-def _numbered(stem: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    return {stem: values} if values.ndim == 1 else {f"{stem}_{i}": column for i, column in enumerate(values.T, 1)}
+    """The tables of all splits below each other, without the text."""
+    tables = {name: prediction_table(prediction, splits[name], task) for name, prediction in predictions.items()}
+    whole = pd.concat(tables, names=["split"]).reset_index(level="split").drop(columns="text")
+    return whole.to_csv(index=False, lineterminator="\n")
 
 
 def read_predictions(folder: str | Path) -> dict[str, dict[str, np.ndarray]]:
@@ -65,15 +67,12 @@ def read_predictions(folder: str | Path) -> dict[str, dict[str, np.ndarray]]:
 
     Several numbers are one array of several columns; of a task with classes there is "logit", too.
     """
-    with open(Path(folder) / "predictions.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    table = {}
-    for split in dict.fromkeys(row["split"] for row in rows):
-        own = [row for row in rows if row["split"] == split]
-        table[split] = {"id": np.array([row["id"] for row in own])}
+    whole = pd.read_csv(Path(folder) / "predictions.csv", dtype={"id": str}, keep_default_na=False)
+    tables = {}
+    for split, rows in whole.groupby("split", sort=False):
+        tables[split] = {"id": rows["id"].to_numpy(str)}
         for stem in ("label", "prediction", "logit"):
-            titles = [title for title in rows[0] if title.partition("_")[0] == stem]
-            columns = [np.array([float(row[title]) for row in own]) for title in titles]
+            columns = [name for name in rows if name.partition("_")[0] == stem]
             if columns:
-                table[split][stem] = columns[0] if titles == [stem] else np.stack(columns, axis=1)
-    return table
+                tables[split][stem] = rows[columns[0] if columns == [stem] else columns].to_numpy(float)
+    return tables

@@ -18,29 +18,36 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from dmdlite import models
 from dmdlite.config import TrainingConfig
-from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
 from dmdlite.files import write_bytes, write_json, write_text
 from dmdlite.models.base import name_of
+from dmdlite.models.registry import registry as models
 from dmdlite.training import checkpoints
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
-from dmdlite.training.identity import identity
+from dmdlite.training.identity import first_difference, identity
+from dmdlite.training.loop import predict_logits
 from dmdlite.training.metrics import error_name
-from dmdlite.training.predictions import Splits, all_scores, predict_all, predictions_csv, score
+from dmdlite.training.predictions import (
+    Splits,
+    all_scores,
+    predict_all,
+    prediction_table,
+    predictions_csv,
+    score,
+)
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
-CHANGED = {"code": "the code has changed since", "own_code": "your own code has changed since"}
 RESULTS = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
 PICTURES = ("losses.png", "predictions.png", "edges.png")
 
@@ -85,7 +92,7 @@ def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -
     if not (folder / "training.json").is_file():
         raise ValueError(f"{folder} is not empty and holds no run of dmdlite; choose another output folder")
     there = read_description(folder)
-    difference = _first_difference(there, description)
+    difference = first_difference(there, description)
     if difference and not (restart and (there["model"] == "comparison") == (description["model"] == "comparison")):
         again = "choose another output folder, or run it afresh with --restart (in Python: restart=True)"
         raise ValueError(f"{folder} already holds another run ({difference}); {again}")
@@ -98,32 +105,6 @@ def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -
 def _is_something(file: Path) -> bool:
     """False for hidden files and empty folders: all that a run stopped in its first moment leaves behind."""
     return not file.name.startswith(".") and not (file.is_dir() and not any(file.iterdir()))
-
-
-def _first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
-    """In words. The version of dmdlite, the source of the data, and epochs still to be added make no difference."""
-    theirs, ours = (_flat({**x, "dmdlite": None, "data": x.get("data", {}).get("fingerprint")}) for x in (there, here))
-    other = [name for name in ours | theirs if theirs.get(name) != ours.get(name)]
-    if "training.epochs" in other and theirs.get("training.epochs", 0) < ours.get("training.epochs", 0):
-        other.remove("training.epochs")
-    if not other:
-        return None
-    kind = other[0].partition(".")[0]
-    if kind in CHANGED:
-        parts = [name.partition(".")[2] for name in other if name.startswith(f"{kind}.")]
-        return f"{CHANGED[kind]}: {', '.join(filter(None, parts[:3]))}{' …' if len(parts) > 3 else ''}"
-    fixed = {"data": "on other data", "initial_weights": "initial weights differ"}
-    return fixed.get(kind) or f"{other[0]} is {theirs.get(other[0])!r} there and {ours.get(other[0])!r} here"
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def start(folder: Path, description: dict[str, Any]) -> None:
@@ -174,6 +155,18 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     mask = description["training"]["padding_mask"]
     return score(predict_all(model, splits, mask), splits, model.config)
+
+
+def predict(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) -> pd.DataFrame:
+    """One row a clip: id, text, label if there is one, prediction, and of a task with classes the logits.
+
+    run_or_model: a run folder, its Result, or a model, which is used without a padding mask.
+    """
+    model, mask = run_or_model, False
+    if not isinstance(model, nn.Module):
+        folder = Path(model.folder if isinstance(model, Result) else model)
+        mask, model = read_description(folder)["training"]["padding_mask"], load_trained(folder)
+    return prediction_table(predict_logits(model, split, mask), split, model.config.task)
 
 
 def load_result(folder: str | Path) -> Result:

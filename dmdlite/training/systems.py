@@ -27,29 +27,17 @@ def train_system(
     training: TrainingConfig,
     folder_of: Folders,
     settings: Settings | None = None,
+    with_teacher: bool = True,
     **options: Any,
 ) -> tuple[SavedModel, Result]:
     """Trains a system, after its teacher, if it has one, with the same seed and budget. A finished run is reused.
 
     config, settings: what all systems share, and further fields, of which each system takes those it has.
+    with_teacher: False if the teacher's run is finished.
     options: `progress`, `restart` and `source`, as of `train`; they hold for the teacher, too.
     """
-    if (teacher := recipes[name].teacher) is not None:
+    if with_teacher and (teacher := recipes[name].teacher) is not None:
         train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
-    return train_alone(name, recipes, splits, config, training, folder_of, settings, **options)
-
-
-def train_alone(
-    name: str,
-    recipes: Recipes,
-    splits: Mapping[str, FeatureSplit],
-    config: DMDConfig,
-    training: TrainingConfig,
-    folder_of: Folders,
-    settings: Settings | None = None,
-    **options: Any,
-) -> tuple[SavedModel, Result]:
-    """`train_system` for a system whose teacher is already trained."""
     model = fresh(name, recipes, config, settings, training.seed, folder_of)
     return model, train(model, splits, folder_of(name), training, **options)
 

@@ -1,8 +1,9 @@
-"""`plain_loop`, on `transformers.Trainer`: progress, resuming after a kill, bf16, any device, and many of them."""
+"""`plain_loop` on `transformers.Trainer`: with progress, resuming after a kill, bf16, and any number of devices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_model
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from dmdlite.config import TrainingConfig
@@ -22,6 +23,7 @@ from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, StopEarly, is_first_process
 from dmdlite.training.loop import EpochMeans, batch_options, epochs_without_progress, make_batch, predict_logits
 from dmdlite.training.metrics import task_error
+from dmdlite.training.trainee import Batches, Trainee, has_unused_parameters
 
 
 def train(
@@ -49,26 +51,31 @@ def train(
     training = (training or TrainingConfig()).replace(**overrides)
     check_fits(splits, model.config, model.reads)
     folder = Path(output_dir)
+    say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
     description = runs.describe(model, splits, training, source)
     state = runs.state_of(folder, description, restart)
     if state == "finished":
-        result = runs.load_result(folder)
-        early = f", stopped early after epoch {result.metrics['epochs']}" if _stopped_early(folder, result) else ""
-        _say(progress, f"{folder} holds this run already, finished{early}: nothing to train")
-        model.load_saved(folder)
-        return result
+        return _stored(folder, model, say)
     keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
     trainer.in_first_process(_begin, folder, description, restart)
     checkpoint = checkpoints.newest(folder / "checkpoints")
-    _say(progress, f"{folder}: {_opening(state, checkpoint, restart)}")
+    say(f"{folder}: {_opening(state, checkpoint, restart)}")
     last = trainer.run(checkpoint)
-    load_checkpoint(model, checkpoints.best_weights(last))
+    load_saved_weights(model, checkpoints.best_weights(last))
     epochs = checkpoints.epoch_records(last)
     trainer.in_first_process(runs.finish, folder, model, splits, epochs, training.padding_mask)
     model.to(home).eval()
     return runs.load_result(folder)
+
+
+def _stored(folder: Path, model: nn.Module, say: Callable[[str], None]) -> runs.Result:
+    result, most = runs.load_result(folder), runs.read_description(folder)["training"]["epochs"]
+    early = f", stopped early after epoch {len(result.epochs)}" if len(result.epochs) < most else ""
+    say(f"{folder} holds this run already, finished{early}: nothing to train")
+    model.load_saved(folder)
+    return result
 
 
 def _begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
@@ -81,11 +88,6 @@ def _begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
     checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
 
 
-def _say(progress: bool, text: str) -> None:
-    if progress and is_first_process():
-        print(text, flush=True)
-
-
 def _opening(state: str, checkpoint: Path | None, restart: bool) -> str:
     if checkpoint is not None:
         return f"resuming after epoch {len(checkpoints.epoch_records(checkpoint))}"
@@ -94,46 +96,8 @@ def _opening(state: str, checkpoint: Path | None, restart: bool) -> str:
     return "starting" if state == "new" else "starting afresh"
 
 
-def _stopped_early(folder: Path, result: runs.Result) -> bool:
-    return result.metrics["epochs"] < runs.read_description(folder)["training"]["epochs"]
-
-
-def load_checkpoint(model: nn.Module, weights: Path) -> None:
-    load_weights(model, read_safetensors(weights), str(weights))
-
-
-class Batches(Dataset):
-    """A split that gives a whole batch at once, for a DataLoader that collates nothing."""
-
-    def __init__(self, split: FeatureSplit, **options: Any):
-        self.split, self.options = split, options
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitems__(self, indices: list[int]) -> dict[str, Any]:
-        return self.split.batch(indices, **self.options)
-
-
-class Trainee(nn.Module):
-    """A model as Trainer wants it: without a `config`, which Trainer would write into, and with a dict for output.
-
-    accelerate casts the forward pass of this shell to bf16, so that the model itself keeps scoring in float32.
-    The loss alone keeps its graph: DistributedDataParallel would take every weight behind an output for a used one.
-    """
-
-    accepts_loss_kwargs = False
-
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
-
-    def forward(self, **batch: Any) -> dict[str, Any]:
-        out = self.model(**batch)
-        if self.training:
-            self.model.update_evidence(out, batch["labels"])
-        terms, edges = ({name: x.detach() for name, x in found.items()} for found in (out.losses, out.edges))
-        return {"loss": out.loss, "losses": terms, "edges": edges}
+def load_saved_weights(model: nn.Module, file: Path) -> None:
+    load_weights(model, read_safetensors(file), str(file))
 
 
 class SentimentTrainer(Trainer):
@@ -163,26 +127,26 @@ class SentimentTrainer(Trainer):
         loop.seed_everything(training.seed + self.args.process_index)  # each process draws its own dropout
 
     def run(self, checkpoint: Path | None) -> Path:
-        """Trains from a checkpoint, or from the start, to the end of the run; returns the last checkpoint."""
+        """Trains from a checkpoint, or from the start, and returns the last checkpoint."""
         if checkpoint is not None and self.is_over(checkpoints.epoch_records(checkpoint)):
             return checkpoint
         self.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
 
     def in_first_process(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Does something once, when every process has come here; they all go on when it is done."""
+        """Runs the action in the first process alone, while the others wait."""
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
             action(*arguments)
         self.accelerator.wait_for_everyone()
 
     def is_over(self, records: list[dict[str, Any]]) -> bool:
-        """Whether a run that was stopped after these epochs had nothing left to train."""
+        """Whether nothing is left to train after these epochs."""
         patience = self.training.early_stopping_patience
         return len(records) >= self.training.epochs or epochs_without_progress(records) >= patience
 
     def get_train_dataloader(self) -> DataLoader:
-        """Shuffled by seed + epoch alone: its own generator keeps it from using up random numbers of the dropout."""
+        """Shuffles by seed + epoch alone: with a generator of its own it uses up no random numbers of the dropout."""
         loader = DataLoader(
             self.train_dataset,
             batch_size=self.training.batch_size,
@@ -208,7 +172,7 @@ class SentimentTrainer(Trainer):
             save_model(self.model.model, str(Path(output_dir) / checkpoints.WEIGHTS))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        load_checkpoint(self.model.model, Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
+        load_saved_weights(self.model.model, Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **_: Any) -> Tensor:
         out = model(**inputs)
@@ -216,7 +180,7 @@ class SentimentTrainer(Trainer):
         return out["loss"]
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Logs one record for the epoch. Every process follows the validation error of the first one."""
+        """Logs the record of the epoch. All processes use the validation error of the first one."""
         model, task = self.model.model, self.model.model.config.task
         error = task_error(predict_logits(model, self.valid, self.training.padding_mask), self.valid.truth(task), task)
         if not np.isfinite(error):
@@ -229,17 +193,6 @@ class SentimentTrainer(Trainer):
         metrics = {"eval_error": error}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-
-def has_unused_parameters(model: nn.Module, batch: dict[str, Any]) -> bool:
-    """Whether the loss leaves some weights out: those of a term of weight zero, say, or BERT's pooler.
-
-    DistributedDataParallel waits for the gradient of every weight, or else has to look for the unused ones.
-    """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    mode, loss = model.training, model.eval()(**batch).loss  # nothing is learned or drawn meanwhile
-    model.train(mode)
-    return any(x is None for x in torch.autograd.grad(loss, trained, allow_unused=True))
 
 
 def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:

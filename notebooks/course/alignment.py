@@ -13,7 +13,7 @@ def word_means(
 ) -> Float[np.ndarray, "*clip word width"]:
     """The mean of the frames in each word: those with start <= seconds < end. Zero where there is none.
 
-    seconds: the middle of each frame; starts, ends: of each word. What is said between words is in no mean.
+    seconds: the middle of each frame; starts, ends: of each word. Frames between words are in no mean.
     """
     inside = (starts[..., None] <= seconds) & (seconds < ends[..., None])  # (*clip, word, time)
     return inside @ frames / np.maximum(inside.sum(axis=-1), 1)[..., None]

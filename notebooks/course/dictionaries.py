@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 
+from course.probes import hidden_factor
 from dmdlite.config import MODALITIES
 from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dhmd import DHMD
 
-FACTORS = ("sentiment", "topic", "duration")  # said by all modalities; by the words alone; by the length of all streams
+FACTORS = (
+    "sentiment",
+    "topic",
+    "duration",
+)  # expressed by all modalities; by the words alone; by the length of all streams
 USED = 0.001  # an activation below this counts as none
 Activations = dict[str, Float[np.ndarray, "clip atom"]]  # by modality
 
@@ -29,16 +34,10 @@ def activations(model: DHMD, split: FeatureSplit) -> dict[str, Activations]:
     return {space: {m: found[space][m].activations.numpy() for m in MODALITIES} for space in found}
 
 
-def factor(world: ToyWorld, split: str, name: str) -> Float[np.ndarray, "clip _"]:
-    """The truth as columns for a line to fit; a topic is one of eight, so it gets eight columns of 0 and 1."""
-    values = world.truth[split][name]
-    return np.eye(len(world.topics))[values] if name == "topic" else values[:, None].astype(float)
-
-
 def explained(
     shares: Float[np.ndarray, "clip atom"], factors: Float[np.ndarray, "clip _"]
 ) -> Float[np.ndarray, "atom"]:
-    """The part of each atom's variance over clips that a line through the factor explains; 0 for an idle atom."""
+    """The share of each atom's variance over clips that a linear fit to the factor explains; 0 for an idle atom."""
     inputs = np.column_stack([factors, np.ones(len(factors))])
     missed = np.square(shares - inputs @ np.linalg.lstsq(inputs, shares, rcond=None)[0]).sum(axis=0)
     variance = np.square(shares - shares.mean(axis=0)).sum(axis=0)
@@ -83,16 +82,16 @@ def ridge(shares: Float[np.ndarray, "clip atom"], target: Float[np.ndarray, " cl
     return np.linalg.solve(products + penalty * np.eye(len(products)), inputs.T @ (target - target.mean()))
 
 
-def correlation(said: Float[np.ndarray, " clip"], truth: Float[np.ndarray, " clip"]) -> float:
-    """Pearson's; 0 for a reader that says the same of every clip."""
-    return float(np.corrcoef(said, truth)[0, 1]) if np.ptp(said) > 1e-9 else 0.0
+def correlation(predicted: Float[np.ndarray, " clip"], truth: Float[np.ndarray, " clip"]) -> float:
+    """Pearson's correlation; 0 for a constant prediction."""
+    return float(np.corrcoef(predicted, truth)[0, 1]) if np.ptp(predicted) > 1e-9 else 0.0
 
 
 def agreement(shares: Activations) -> tuple[float, float]:
     """How much of their activation two modalities spend on the same atoms, for one clip and for two different clips.
 
     Σ_i min(w_i, v_i), which is 1 for equal and 0 for disjoint activations; means over clips and pairs of modalities.
-    The second number is what agreement means when it says nothing about the clip.
+    The second number is the agreement of atoms that say nothing about the clip.
     """
     own, other = [], []
     for one, two in combinations(shares.values(), 2):
@@ -130,16 +129,13 @@ def told_by_best(
     train: Float[np.ndarray, "train atom"], test: Float[np.ndarray, "test atom"], world: ToyWorld, name: str
 ) -> float:
     """What the factor explains, on test clips, of the atom that follows it most closely on training clips."""
-    atom = best_atom(train, factor(world, "train", name))
-    return float(explained(test[:, [atom]], factor(world, "test", name))[0])
+    atom = best_atom(train, hidden_factor(world, "train", name))
+    return float(explained(test[:, [atom]], hidden_factor(world, "test", name))[0])
 
 
 def read_ablation(path: str | Path) -> dict[str, dict[str, Float[np.ndarray, " seed"]]]:
     """What `ablate_dictionary.py` wrote: setting -> measure -> its value for each seed."""
-    table: dict[str, dict[str, list[float]]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            scores = table.setdefault(f"{row.pop('factor')} {row.pop('value')}".strip(), {})
-            for name, value in row.items():
-                scores.setdefault(name, []).append(float(value))
-    return {setting: {name: np.array(x) for name, x in scores.items()} for setting, scores in table.items()}
+    rows = pd.read_csv(path, dtype={"value": str}, keep_default_na=False)
+    settings = (rows.pop("factor") + " " + rows.pop("value")).str.strip()
+    tables = rows.astype(float).groupby(settings, sort=False)
+    return {setting: {name: table[name].to_numpy() for name in table} for setting, table in tables}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from course.reading import Maps
 from dmdlite.components.streams import Masks
-from dmdlite.components.visibility import Visible
+from dmdlite.components.transformer import attention_mask
 from dmdlite.config import MODALITIES
 from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dmd import DMD
@@ -18,20 +18,20 @@ HALF_EVENT = 0.25  # seconds before and after the middle of the telling word; 0.
 
 def step_seconds(model: DMD, world: ToyWorld, modality: str) -> Float[Tensor, " step"]:
     """The middle of what each step of vision or audio covers: s to s + kernel size − 1, in frames."""
-    kernel, kept = model.config.kernel_sizes[modality], model.config.kept_lengths[modality]
+    kernel, kept = model.config.kernel_sizes[modality], model.config.lengths_after_convolution[modality]
     return (torch.arange(kept) + kernel / 2) / world.frame_rates[modality]
 
 
 def real_steps(model: DMD, world: ToyWorld, split: str) -> Masks:
     """Which steps have their middle in the recording, and not in the padding."""
-    kernels, kept = model.config.kernel_sizes, model.config.kept_lengths
+    kernels, kept = model.config.kernel_sizes, model.config.lengths_after_convolution
     lengths = {m: torch.as_tensor(world.splits[split].lengths[m])[:, None] for m in MODALITIES}
     return {m: torch.arange(kept[m]) + kernels[m] // 2 < lengths[m] for m in MODALITIES}
 
 
 def event_steps(model: DMD, world: ToyWorld, split: str) -> Masks:
     """The telling word, and the half second of face and voice around its middle."""
-    truth, kept = world.truth[split], model.config.kept_lengths
+    truth, kept = world.truth[split], model.config.lengths_after_convolution
     words = torch.arange(kept["language"])
     steps = {"language": words == torch.as_tensor(truth["telling_word"])[:, None]}
     for m in world.frame_rates:
@@ -45,7 +45,7 @@ def elsewhere(
 ) -> Bool[Tensor, "clip step"]:
     """For each clip a stretch as long as its event, at a random place among the real steps, away from the event.
 
-    Where there is no room for one, nothing is true.
+    All False where there is no room for one.
     """
     generator = torch.Generator().manual_seed(seed)
     stretch = torch.zeros_like(event)
@@ -73,7 +73,7 @@ def countable(maps: Maps, pair: tuple[str, str], real: Masks, causal: bool) -> B
     """The real source steps that each target step may see."""
     source, target = pair
     steps = maps[pair].shape[-2:]
-    visible = Visible.among(steps[:1], steps[1:], causal).steps[0, 0]
+    visible = attention_mask(steps[:1], steps[1:], causal).visible[0, 0]
     return visible & real[source][:, None, :]
 
 

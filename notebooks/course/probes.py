@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from dmdlite.components.decoupling import Decoupled
-from dmdlite.components.pooling import TimeMeans
+from dmdlite.components.streams import TimeMeans
 from dmdlite.config import MODALITIES
 from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld
@@ -28,7 +28,7 @@ Means = dict[tuple[str, str], Float[np.ndarray, "clip width"]]  # (modality, par
 def decoupled_parts(model: DMD, split: FeatureSplit) -> Decoupled:
     """Every clip of a split after the decoupling, without dropout; nothing behind it is computed.
 
-    In double precision, so that what an encoder makes very small is still there for a probe, and noise is not.
+    In double precision, so that a probe can read what an encoder has made very small, but no rounding noise.
     """
     was_training = model.training
     model.eval()
@@ -54,9 +54,9 @@ def linear_probe(
     test_features: Float[np.ndarray, "test width"],
     test_truth: Float[np.ndarray, "test *_"],
 ) -> float:
-    """R² on the test clips of the straight line from features to truth that fits the training clips best.
+    """R² on the test clips of the linear map from features to truth that fits the training clips best.
 
-    1: read without error. 0: no better than to say the mean. Below 0: worse. Of several columns, one R² for all.
+    1: read without error; 0: no better than predicting the mean; below 0: worse. Several columns share one R².
     """
     with_constant = [np.column_stack([x, np.ones(len(x))]) for x in (train_features, test_features)]
     line = np.linalg.lstsq(with_constant[0], train_truth, rcond=1e-10)[0]
@@ -64,10 +64,10 @@ def linear_probe(
     return float(1 - missed / np.square(test_truth - test_truth.mean(axis=0)).sum())
 
 
-def hidden_factor(world: ToyWorld, split: str, name: str) -> Float[np.ndarray, "clip *_"]:
-    """The truth as numbers for a line to fit; a topic is one of eight, so it gets eight columns of 0 and 1."""
+def hidden_factor(world: ToyWorld, split: str, name: str) -> Float[np.ndarray, "clip column"]:
+    """A factor of the toy world as columns for a linear fit; a topic, one of eight, is eight columns of 0 and 1."""
     values = world.truth[split][name]
-    return np.eye(len(world.topics))[values] if name == "topic" else values
+    return np.eye(len(world.topics))[values] if name == "topic" else values[:, None].astype(float)
 
 
 def read_factors(model: DMD, world: ToyWorld) -> dict[str, dict[str, float]]:

@@ -33,7 +33,7 @@ def attention_maps(model: DMD, batch: dict[str, Any]) -> Maps:
     finally:
         for hook in hooks:
             hook.remove()
-    kept = model.config.kept_lengths
+    kept = model.config.lengths_after_convolution
     return {
         (source, target): torch.stack([maps[pair][..., : kept[target], : kept[source]] for maps in seen])
         for pair, (source, target) in enumerate(PAIRS)

@@ -6,11 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from course.checks.marking import exercise, expect
-
-
-def _same(answer: torch.Tensor, other: torch.Tensor) -> bool:
-    return answer.shape == other.shape and torch.allclose(answer, other, atol=1e-5)
+from course.checks.marking import exercise, expect, like, rule_out
 
 
 @exercise("7.1")
@@ -24,23 +20,25 @@ def attention_weights(answer: Callable) -> None:
         tuple(weights.shape) == (2, 3),
         f"2 questions and 3 keys give a map of shape (2, 3), one row for each question, got {tuple(weights.shape)}",
     )
-    expect(not _same(weights, scores.softmax(dim=1)), "the scores are not divided by √d, which is √4 here")
-    expect(not _same(weights, (scores / 4).softmax(dim=1)), "the scores are divided by d; Eq. (10) divides by √d")
-    by_keys = (scores / 3**0.5).softmax(dim=1)
-    expect(not _same(weights, by_keys), "d is the width of a question, 4 here, not the number of source steps")
-    expect(not _same(weights, (scores * 2).softmax(dim=1)), "the scores are multiplied by √d; Eq. (10) divides by it")
+    mistakes = {
+        "the scores are not divided by √d, which is √4 here": scores,
+        "the scores are divided by d; Eq. (10) divides by √d": scores / 4,
+        "d is the width of a question, 4 here, not the number of source steps": scores / 3**0.5,
+        "the scores are multiplied by √d; Eq. (10) divides by it": scores * 2,
+    }
+    rule_out(weights, {message: mistake.softmax(dim=1) for message, mistake in mistakes.items()})
     for scale in (1, 2, 4):
         across = (scores / scale).softmax(dim=0)
-        expect(not _same(weights, across), "columns sum to 1: that softmax runs over the targets, not over the sources")
+        rule_out(weights, {"columns sum to 1: that softmax runs over the targets, not over the sources": across})
     sums = weights.sum(dim=1)
     expect(
-        torch.allclose(sums, torch.ones(2), atol=1e-4),
+        like(sums, torch.ones(2), 1e-4),
         f"every row should sum to 1, these sum to {[round(x, 2) for x in sums.tolist()]}; is there a softmax?",
     )
     expect((weights > 0).all(), "a softmax gives positive numbers only; dividing by the sum is not a softmax")
     expected = (scores / 2).softmax(dim=1)
     expect(
-        _same(weights, expected),
+        like(weights, expected),
         f"the first row should be {[round(x, 3) for x in expected[0].tolist()]}, "
         f"got {[round(x, 3) for x in weights[0].tolist()]}",
     )
@@ -48,7 +46,7 @@ def attention_weights(answer: Callable) -> None:
 
 @exercise("7.2")
 def may_look(answer: Callable) -> None:
-    """answer(targets, sources) -> which source steps each target step sees, (target, source) of bool, as published."""
+    """answer(targets, sources) -> (target, source) bool, True where a target step sees a source step, as published."""
     for targets, sources in ((4, 6), (6, 4), (4, 4), (2, 3)):
         t, s = torch.arange(targets)[:, None], torch.arange(sources)
         seen, here = torch.as_tensor(answer(targets, sources)), f"with {targets} target and {sources} source steps"
@@ -58,18 +56,17 @@ def may_look(answer: Callable) -> None:
         )
         expect(seen.dtype == torch.bool, f"return True where a step may look; these are {seen.dtype}, not bool")
         ahead = abs(sources - targets)
+        expected, late = s <= t + ahead, t + sources - targets
         mistakes = {
             "True and False are swapped: True is where a step may look": s > t + ahead,
             "the offset is missing: step t sees up to t + |T_source − T_target|": s <= t,
-            "the offset has no absolute value, so with more targets than sources it is negative": s
-            <= t + sources - targets,
+            "the offset has no absolute value, so with more targets than sources it is negative": s <= late,
             "one step too far: the last visible step is t + |T_source − T_target| itself": s <= t + ahead + 1,
             "one step too few: the last visible step, t + |T_source − T_target|, is still visible": s < t + ahead,
             "nothing is hidden; late source steps should be hidden from early target steps": s >= 0 * t,
         }
-        expected = s <= t + ahead
-        for message, mistake in mistakes.items():
-            expect(torch.equal(seen, expected) or not torch.equal(seen, mistake), f"{here}: {message}")
+        other = {f"{here}: {message}": x for message, x in mistakes.items() if not torch.equal(x, expected)}
+        rule_out(seen, other)
         wrong = (seen != expected).nonzero()
         expect(not len(wrong), f"{here}: entry {tuple(wrong[0].tolist()) if len(wrong) else ()} is wrong")
 
@@ -86,16 +83,15 @@ def in_fair_shares(answer: Callable) -> None:
     mistakes = {
         "these are shares of the whole, which sum to 1; multiply by the number of steps that count": part,
         "the padding still counts: a fair share is one part in 2 in the first row, not in 4": 4 * weights,
-        "the part on padding was struck out, but the rest was not brought back to a sum of 1": count * kept,
+        "the padding was removed, but the rest of each row was not rescaled to a sum of 1": count * kept,
         "multiply by the number of steps that count in this row, not by the number of all steps": 4 * part,
-        "each row is brought to a sum of 1 on its own, not the map as a whole": kept / kept.sum() * counted.sum(),
+        "rescale each row to a sum of 1, not the map as a whole": kept / kept.sum() * counted.sum(),
         "a fair share of n steps is 1/n: divide by it, do not multiply": part / count,
     }
-    for message, mistake in mistakes.items():
-        expect(not _same(shares, mistake), message)
-    expect(_same(shares * ~counted, torch.zeros(2, 4)), "steps that do not count must get 0")
+    rule_out(shares, mistakes)
+    expect(like(shares * ~counted, torch.zeros(2, 4)), "steps that do not count must get 0")
     for row, expected in enumerate((part * count).tolist()):
         expect(
-            torch.allclose(shares[row], torch.tensor(expected), atol=1e-5),
+            like(shares[row], expected),
             f"row {row} should be {[round(x, 2) for x in expected]}, got {[round(x, 2) for x in shares[row].tolist()]}",
         )

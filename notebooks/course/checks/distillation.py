@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course.checks.marking import exercise, expect
+from course.checks.marking import exercise, expect, like, rule_out
 from dmdlite.config import MODALITIES
 
 
@@ -20,13 +20,11 @@ def distillation_loss(answer: Callable) -> None:
     loss = answer(student, teacher * 1.0)
     expect(isinstance(loss, Tensor) and loss.numel() == 1, "return one number as a tensor: the mean over the clips")
     value = loss.item()
-    expect(abs(value - 1.375) > 1e-5, "that is the mean of squared differences; ε takes absolute ones")
-    expect(
-        abs(value) > 1e-5 and value > 0, "differences of either sign cancel: take the absolute value before the mean"
-    )
-    expect(abs(value - 4.0) > 1e-5, "that is the sum over the clips; take their mean")
-    expect(abs(value - 1.0) < 1e-5, f"expected 1.0 for a small example, got {value:.4f}")
-    expect(loss.requires_grad, "no gradient is left, so nobody learns: only the teacher is detached")
+    rule_out(value, {"that is the mean of squared differences; ε takes absolute ones": 1.375})
+    expect(value > 1e-5, "differences of opposite sign cancel: take absolute values before the mean")
+    rule_out(value, {"that is the sum over the clips; take their mean": 4.0})
+    expect(like(value, 1.0), f"expected 1.0 for a small example, got {value:.4f}")
+    expect(loss.requires_grad, "no gradient is left, so nothing is learned: detach only the teacher")
     student_gradient, teacher_gradient = torch.autograd.grad(loss, (student, teacher), allow_unused=True)
     expect(
         student_gradient is not None,
@@ -34,7 +32,7 @@ def distillation_loss(answer: Callable) -> None:
     )
     expect(teacher_gradient is None, "the teacher gets a gradient, so it moves towards its student: detach it")
     right = torch.tensor([-0.25, 0.25, -0.25, -0.25])
-    expect(torch.allclose(student_gradient, right), "the value is right, but the student's gradient is not ±1/4 a clip")
+    expect(like(student_gradient, right), "the value is right, but the student's gradient is not ±1/4 for each clip")
 
 
 @exercise("5.2")
@@ -48,20 +46,22 @@ def taught(answer: Callable) -> None:
         tuple(zeta.shape) == (2, 3),
         f"the shape should be (batch, 3), here (2, 3), got {tuple(zeta.shape)}: one ζ_j for each clip and each student",
     )
-    expect(
-        not torch.allclose(zeta, _zeta(weights.T, logits.detach())),
-        "the weights are transposed: ζ_j adds up column j, the arrows that arrive at j, and yours adds up row j",
-    )
-    expect(not torch.allclose(zeta, expected / 2), "ζ_j is the sum over the two teachers, not their mean")
-    expect(not torch.allclose(zeta, expected / 3), "ζ_j is a sum over teachers, not a mean")
     squares = torch.einsum("ij,bij->bj", weights, (logits[:, None, :] - logits[:, :, None]).square())
-    expect(not torch.allclose(zeta, squares), "those are squared differences; ε takes absolute ones")
+    mistakes = {
+        "the weights are transposed: ζ_j adds up column j, the arrows that arrive at j, and yours adds up row j": _zeta(
+            weights.T, logits.detach()
+        ),
+        "ζ_j is the sum over the two teachers, not their mean": expected / 2,
+        "ζ_j is a sum over teachers, not a mean": expected / 3,
+        "those are squared differences; ε takes absolute ones": squares,
+    }
+    rule_out(zeta, mistakes)
     for b, j in (~torch.isclose(zeta, expected)).nonzero().tolist():
         want, got = expected[b, j].item(), zeta[b, j].item()
         raise AssertionError(
             f"ζ of {MODALITIES[j]} for clip {b} should be {want:.2f} in a small example, got {got:.2f}"
         )
-    expect(zeta.requires_grad, "no gradient is left, so nobody learns: only the teachers are detached")
+    expect(zeta.requires_grad, "no gradient is left, so nothing is learned: detach only the teachers")
     for j, modality in enumerate(MODALITIES):
         moved = torch.autograd.grad(zeta[:, j].sum(), logits, retain_graph=True)[0].ne(0).any(dim=0)
         teachers = moved.clone()
@@ -72,7 +72,7 @@ def taught(answer: Callable) -> None:
 
 
 def _zeta(weights: Float[Tensor, "3 3"], logits: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
-    """Worked out with loops, unlike any answer."""
+    """Computed with loops, unlike any answer."""
     zeta = torch.zeros_like(logits)
     for b in range(len(logits)):
         for j in range(3):

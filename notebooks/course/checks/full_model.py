@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from course.checks.marking import exercise, expect
+from course.checks.marking import exercise, expect, like, rule_out
 from dmdlite.config import DMDConfig
 
 
@@ -22,26 +22,27 @@ def edge_matrix(answer: Callable) -> None:
         tuple(matrix.shape) == (2, 3, 3),
         f"the shape should be (batch, 3, 3), here (2, 3, 3), got {tuple(matrix.shape)}",
     )
-    expect(matrix.diagonal(dim1=1, dim2=2).eq(0).all(), "nobody teaches himself: the diagonal must be zero")
+    expect(matrix.diagonal(dim1=1, dim2=2).eq(0).all(), "no modality teaches itself: the diagonal must be zero")
     transposed = torch.equal(matrix, expected.transpose(1, 2))
     expect(not transposed, "rows and columns are swapped: edges[b, i, j] is the edge from source i to target j")
     for _, i, j in (matrix != expected).nonzero().tolist():
         raise AssertionError(f"edges[:, {i}, {j}] holds another edge's value; see the order in the text")
     more = torch.as_tensor(answer(torch.ones(6, 5)))
-    expect(tuple(more.shape) == (5, 3, 3), f"of 5 clips the shape should be (5, 3, 3), got {tuple(more.shape)}")
+    expect(tuple(more.shape) == (5, 3, 3), f"for 5 clips the shape should be (5, 3, 3), got {tuple(more.shape)}")
 
 
 @exercise("8.2")
 def weighted_total(answer: Callable) -> None:
-    """answer(losses, weights) -> Eq. (11): every term by its weight."""
+    """answer(losses, weights) -> Eq. (11): the sum of all terms, each times its weight."""
     weights = DMDConfig.official().loss_weights
     losses = {name: torch.tensor(1.0 + place) for place, name in enumerate(reversed(weights))}
     total, expected = float(answer(losses, weights)), sum(weights[name] * float(losses[name]) for name in weights)
-    expect(abs(total - sum(map(float, losses.values()))) > 1e-4, "that is the plain sum: every term has its own weight")
-    expect(
-        abs(total - sum(map(float, losses.values())) / len(losses)) > 1e-4,
-        "that is the mean: Eq. (11) is a weighted sum",
-    )
-    expect(abs(total - expected) < 1e-4, f"expected {expected:.4f} for a small example, got {total:.4f}")
+    plain = sum(map(float, losses.values()))
+    mistakes = {
+        "that is the plain sum: every term has its own weight": plain,
+        "that is the mean: Eq. (11) is a weighted sum": plain / len(losses),
+    }
+    rule_out(total, mistakes)
+    expect(like(total, expected), f"expected {expected:.4f} for a small example, got {total:.4f}")
     more = {"a_term_without_weight": torch.tensor(100.0)} | losses
-    expect(abs(float(answer(more, weights)) - expected) < 1e-4, "a term that has no weight must not count")
+    expect(like(float(answer(more, weights)), expected), "a term that has no weight must not count")

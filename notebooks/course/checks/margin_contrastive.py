@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from course.checks.marking import exercise, expect
+from course.checks.marking import exercise, expect, like, rule_out
 
 
 @exercise("4.1")
@@ -19,18 +19,20 @@ def hinge(answer: Callable) -> None:
     quiet = float(answer(anchor, right, up, 0.3))
     expect(
         quiet > -1e-6,
-        "the positive is nearer than the negative by more than the margin: that costs 0, and not less than 0",
+        "the positive is nearer than the negative by more than the margin: that costs exactly 0, never less",
     )
-    swapped = "positive and negative are swapped: a near positive and a far negative must cost nothing"
-    expect(abs(quiet - 1.3) > 1e-4, swapped)
-    expect(quiet < 1e-6, f"nothing is wrong with the triplet (0°, 0°, 90°) at margin 0.3: expected 0, got {quiet:.4f}")
+    rule_out(quiet, {"positive and negative are swapped: a near positive and a far negative must cost nothing": 1.3})
+    expect(like(quiet, 0.0), f"the triplet (0°, 0°, 90°) costs nothing at margin 0.3: expected 0, got {quiet:.4f}")
     value = float(answer(anchor, half, right, 0.3))
-    expect(abs(value - 5.3) > 1e-4, "these are dot products; a cosine divides by the lengths of both vectors")
-    expect(abs(value - 0.2) > 1e-4, "the margin has the wrong sign: a larger margin must cost more")
-    expect(abs(value - 0.5) > 1e-4, "the margin is missing: the negative must be farther by at least that much")
-    expect(abs(value - 0.8) < 1e-4, f"for the triplet (0°, 60°, 0°) at margin 0.3 expected 0.8, got {value:.4f}")
+    mistakes = {
+        "these are dot products; a cosine divides by the lengths of both vectors": 5.3,
+        "the margin has the wrong sign: a larger margin must cost more": 0.2,
+        "the margin is missing: the negative must be farther by at least that much": 0.5,
+    }
+    rule_out(value, mistakes, 1e-4)
+    expect(like(value, 0.8, 1e-4), f"for the triplet (0°, 60°, 0°) at margin 0.3 expected 0.8, got {value:.4f}")
     worst = float(answer(anchor, left, right, 1.0))
-    expect(abs(worst - 3.0) < 1e-4, f"for the triplet (0°, 180°, 0°) at margin 1 expected 3, got {worst:.4f}")
+    expect(like(worst, 3.0, 1e-4), f"for the triplet (0°, 180°, 0°) at margin 1 expected 3, got {worst:.4f}")
 
 
 @exercise("4.2")
@@ -41,7 +43,7 @@ def paper_pairs(answer: Callable) -> None:
     expect(isinstance(masks, (tuple, list)) and len(masks) == 2, "return two masks: positive, negative")
     masks = [torch.as_tensor(mask) for mask in masks]
     for name, mask in zip(("positive", "negative"), masks, strict=True):
-        expect(tuple(mask.shape) == (6, 6), f"of 6 samples {name} should be (6, 6), got {tuple(mask.shape)}")
+        expect(tuple(mask.shape) == (6, 6), f"for 6 samples {name} should be (6, 6), got {tuple(mask.shape)}")
         expect(mask.dtype == torch.bool, f"{name} should hold True and False, not {mask.dtype}")
     same_class, same_modality = _same(labels.round()), _same(modality)
     positive, negative = masks
@@ -49,25 +51,40 @@ def paper_pairs(answer: Callable) -> None:
         not (torch.equal(positive, ~same_class & same_modality) and torch.equal(negative, same_class & ~same_modality)),
         "the two masks are in the wrong order: first the positives",
     )
-    expect(not positive[0, 1], "positive[0, 1] is True, but both samples are of one modality: m[i] ≠ m[j]")
-    expect(not positive.diagonal().any(), "positive[i, i] is True: a sample is no positive of its own anchor")
+    expect(
+        not positive[0, 1],
+        "positive[0, 1] is True, but both samples have the same modality; a positive needs m[i] ≠ m[j]",
+    )
+    expect(not positive.diagonal().any(), "positive[i, i] is True: a sample is not a positive of itself")
     expect(
         not torch.equal(positive, _same(labels) & ~same_modality),
-        "0.6 and 1.0 are different labels but one of the seven classes: round before you compare",
+        "0.6 and 1.0 are different labels in the same class of seven: round before you compare",
     )
-    expect(not negative[0, 5], "negative[0, 5] is True, but the samples are of different modalities: m[i] = m[k]")
-    expect(not negative[0, 1], "negative[0, 1] is True, but 0.6 and 1.0 are of one class: a negative has another class")
+    expect(
+        not negative[0, 5],
+        "negative[0, 5] is True, but the samples have different modalities; a negative needs m[i] = m[k]",
+    )
+    expect(
+        not negative[0, 1], "negative[0, 1] is True, but 0.6 and 1.0 are in the same class; a negative is in another"
+    )
     _compare(positive, same_class & ~same_modality, "positive")
     _compare(negative, ~same_class & same_modality, "negative")
-    more = torch.tensor([-2.6, 2.6, -0.4, 0.4]).repeat(3), torch.arange(3).repeat_interleave(4)
-    positive, negative = map(torch.as_tensor, answer(*more))
-    expect(tuple(positive.shape) == (12, 12), f"of 12 samples positive should be (12, 12), got {tuple(positive.shape)}")
+    _twelve_samples(answer)
+
+
+def _twelve_samples(answer: Callable) -> None:
+    """A second example, of three modalities."""
+    labels, modality = torch.tensor([-2.6, 2.6, -0.4, 0.4]).repeat(3), torch.arange(3).repeat_interleave(4)
+    positive, negative = map(torch.as_tensor, answer(labels, modality))
+    expect(
+        tuple(positive.shape) == (12, 12), f"for 12 samples positive should be (12, 12), got {tuple(positive.shape)}"
+    )
     expect(
         not positive[0, 5] and positive[2, 7],
-        "−2.6 and 2.6 are far apart, and −0.4 and 0.4 are both of class 0: take the nearest whole number",
+        "−2.6 and 2.6 are far apart, and −0.4 and 0.4 are both in class 0: round to the nearest whole number",
     )
-    _compare(positive, _same(more[0].round()) & ~_same(more[1]), "positive")
-    _compare(negative, ~_same(more[0].round()) & _same(more[1]), "negative")
+    _compare(positive, _same(labels.round()) & ~_same(modality), "positive")
+    _compare(negative, ~_same(labels.round()) & _same(modality), "negative")
 
 
 def _same(x: Shaped[Tensor, "sample"]) -> Bool[Tensor, "sample sample"]:
@@ -76,4 +93,4 @@ def _same(x: Shaped[Tensor, "sample"]) -> Bool[Tensor, "sample sample"]:
 
 def _compare(mask: Bool[Tensor, "sample sample"], expected: Bool[Tensor, "sample sample"], name: str) -> None:
     for i, j in (mask != expected).nonzero().tolist():
-        raise AssertionError(f"{name}[{i}, {j}] is {bool(mask[i, j])}; go through the conditions of S once more")
+        raise AssertionError(f"{name}[{i}, {j}] is {bool(mask[i, j])}; check the conditions of S once more")

@@ -1,17 +1,19 @@
-"""What every check is made of: it compares with numbers that were worked out here, never with the student's own."""
+"""Turns assertions about a student's answer into a check that reports on it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import isfunction
 from typing import Any
+
+import torch
 
 Check = Callable[[Callable], None]
 
 
 def exercise(number: str) -> Callable[[Check], Check]:
-    """Turns a function that asserts things about an answer into one that reports on it."""
+    """Decorates a function that asserts things about an answer, so that it prints the outcome."""
 
     def decorate(check: Check) -> Check:
         @wraps(check)
@@ -30,7 +32,7 @@ def exercise(number: str) -> Callable[[Check], Check]:
 
 
 def _returning(answer: Callable) -> Callable:
-    """The answer itself, but it complains when it returns nothing."""
+    """The answer itself, except that it complains when it returns nothing."""
 
     @wraps(answer)
     def call(*inputs: Any, **options: Any) -> Any:
@@ -42,6 +44,18 @@ def _returning(answer: Callable) -> Callable:
 
 
 def expect(condition: Any, message: str) -> None:
-    """An assertion that speaks to a student."""
+    """An assertion whose message speaks to a student."""
     if not condition:
         raise AssertionError(message)
+
+
+def like(got: Any, value: Any, tolerance: float = 1e-5) -> bool:
+    """Do two numbers or tensors have the same shape and, but for rounding, the same values?"""
+    got, value = (torch.as_tensor(x, dtype=torch.float64) for x in (got, value))
+    return got.shape == value.shape and torch.allclose(got, value, atol=tolerance)
+
+
+def rule_out(got: Any, mistakes: Mapping[str, Any], tolerance: float = 1e-5) -> None:
+    """Fails if the answer is what a known mistake gives. mistakes: message -> that value; the first match counts."""
+    for message, value in mistakes.items():
+        expect(not like(got, value, tolerance), message)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course.checks.marking import exercise, expect
+from course.checks.marking import exercise, expect, like, rule_out
 
 
 @exercise("2.1")
@@ -19,15 +19,15 @@ def same_convolution(answer: Callable) -> None:
     for kernel in (3, 5, 1):
         draw = torch.Generator().manual_seed(kernel)
         x, weight = torch.randn(7, 2, generator=draw), torch.randn(4, 2, kernel, generator=draw)
-        said, half = torch.as_tensor(answer(x, weight)), kernel // 2
-        expect(said.ndim == 2 and tuple(said.shape) != (4, 7), "the result should be (time, width): transpose it")
+        got, half = torch.as_tensor(answer(x, weight)), kernel // 2
+        expect(got.ndim == 2 and tuple(got.shape) != (4, 7), "the result should be (time, width): transpose it")
         expect(
-            len(said) != 7 - kernel + 1 or kernel == 1,
-            f"a kernel of {kernel} left {len(said)} of 7 steps: that is the valid convolution, the zeros are missing",
+            len(got) != 7 - kernel + 1 or kernel == 1,
+            f"a kernel of {kernel} left {len(got)} of 7 steps: that is the valid convolution, without the zeros",
         )
         expect(
-            tuple(said.shape) == (7, 4),
-            f"7 steps and a kernel of {kernel} should give (7, 4), got {tuple(said.shape)}: "
+            tuple(got.shape) == (7, 4),
+            f"7 steps and a kernel of {kernel} should give (7, 4), got {tuple(got.shape)}: "
             f"each end gets kernel // 2 steps of zeros",
         )
         mistakes = {
@@ -38,14 +38,13 @@ def same_convolution(answer: Callable) -> None:
             ),
         }
         right = _convolve(x, weight, half, half)
-        for message, mistake in mistakes.items():
-            expect(torch.allclose(right, mistake, atol=1e-5) or not torch.allclose(said, mistake, atol=1e-5), message)
+        rule_out(got, {message: mistake for message, mistake in mistakes.items() if not like(mistake, right)})
         inner = slice(half, 7 - half)
         expect(
-            not torch.allclose(said[inner], right[inner], atol=1e-5) or torch.allclose(said, right, atol=1e-5),
+            not like(got[inner], right[inner]) or like(got, right),
             "only the two ends are wrong: what is added there must be zeros",
         )
-        expect(torch.allclose(said, right, atol=1e-5), f"with a kernel of {kernel} the numbers differ from torch's")
+        expect(like(got, right), f"with a kernel of {kernel} the numbers differ from torch's")
 
 
 def _convolve(
@@ -62,13 +61,13 @@ def acc7(answer: Callable) -> None:
     expect(score([1.0, 2.0, -1.0, 2.0], [1.0, 1.0, 1.0, 2.0]) == 0.5, "2 of 4 right should give 0.5: return the share")
     expect(
         score([0.9, -1.8, 2.2], [1.0, -2.0, 2.0]) == 1,
-        "0.9 belongs to class 1 and −1.8 to class −2: round to the nearest, do not cut off",
+        "0.9 belongs to class 1 and −1.8 to class −2: round to the nearest class, do not truncate",
     )
     expect(score([1.0, -2.0], [1.4, -1.6]) == 1, "the labels have to be rounded too: 1.4 belongs to class 1")
     expect(score([3.9, -3.7], [2.8, -3.0]) == 1, "3.9 belongs to class 3 and −3.7 to class −3: clip to ±3")
     expect(
         score([0.5, 2.5, -1.5], [0.0, 2.0, -2.0]) == 1,
-        "halves go to the even class: 0.5 to 0, 2.5 to 2, −1.5 to −2 (np.round does that)",
+        "halves are rounded to the even class: 0.5 to 0, 2.5 to 2, −1.5 to −2 (np.round does that)",
     )
     expect(
         score([0.4, 1.4], [0.6, 1.6]) == 0,
@@ -85,7 +84,7 @@ def correlation(answer: Callable) -> None:
     """answer(predictions, labels) -> Pearson's correlation; 0 where one of the two is constant."""
     score = _scorer(answer)
     predictions, labels = np.array([1.0, 2.0, 4.0, 2.5]), np.array([-1.0, 0.6, 2.8, -0.4])
-    said, right = score(predictions, labels), np.corrcoef(predictions, labels)[0, 1]
+    value, right = score(predictions, labels), np.corrcoef(predictions, labels)[0, 1]
     covariance = ((predictions - predictions.mean()) * (labels - labels.mean())).mean()
     cosine = predictions @ labels / np.linalg.norm(predictions) / np.linalg.norm(labels)
     mistakes = {
@@ -93,12 +92,11 @@ def correlation(answer: Callable) -> None:
         "that is the covariance: divide by both standard deviations": covariance,
         "that is the square of the correlation": right**2,
         "means over n and over n − 1 are mixed (np.std divides by n, np.cov by n − 1)": right * 4 / 3,
-        "that is the correlation of the ranks (Spearman's); take the numbers themselves": 0.8,
+        "that is the correlation of the ranks (Spearman's); use the numbers themselves": 0.8,
     }
-    for message, mistake in mistakes.items():
-        expect(abs(said - mistake) > 1e-6, message)
-    expect(abs(said - right) < 1e-6, f"expected {right:.4f} for a small example, got {said:.4f}")
-    expect(abs(score(-predictions, labels) + right) < 1e-6, "predictions that fall when labels rise must score below 0")
+    rule_out(value, mistakes)
+    expect(like(value, right), f"expected {right:.4f} for a small example, got {value:.4f}")
+    expect(like(score(-predictions, labels), -right), "predictions that fall when labels rise must score below 0")
     with np.errstate(all="ignore"):
         constant = score(np.full(4, 0.25), labels)
     expect(constant == 0, f"a constant predicts nothing and must score 0.0, got {constant}")
@@ -106,11 +104,11 @@ def correlation(answer: Callable) -> None:
 
 
 def _scorer(answer: Callable) -> Callable[..., float]:
-    """The answer as a function of two arrays or lists; it has to give one number."""
+    """The answer as a function of two arrays or lists that has to return one number."""
 
     def score(predictions: np.ndarray | list[float], labels: np.ndarray | list[float]) -> float:
         value = answer(np.array(predictions), np.array(labels))
-        expect(np.size(value) == 1, f"one number is asked for, got {np.size(value)} of them")
+        expect(np.size(value) == 1, f"return one number, got {np.size(value)} of them")
         return float(value)
 
     return score

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from course.checks.marking import exercise, expect
+from course.checks.marking import exercise, expect, like, rule_out
 
 
 @exercise("10.1")
@@ -16,26 +16,26 @@ def nearest_average(answer: Callable) -> None:
     labels, point = np.array([-3.0, 1.0, 2.0, 3.0, -0.4]), np.array([0.2, 0.1])
     distances = np.linalg.norm(features - point, axis=1)  # 0.22, 1.20, 3.80, 4.90, 1.70
     value = float(answer(features, labels, point, 3))
-    for mistake, message in (
-        (labels[0], "that is the nearest clip's label alone: take the mean over the k nearest"),
-        (labels[[0, 1, 4]].sum(), "that is their sum: take the mean"),
-        (labels[4], "that is one label in the middle: take the mean over the k nearest"),
-        (labels[[3, 2, 4]].mean(), "those are the k farthest: the smallest distances come first in a sort"),
-        (labels.mean(), "that is the mean of all labels: only the k nearest clips count"),
-        (labels[:3].mean(), "those are the first k clips: sort them by their distance to the point first"),
-        (np.mean([0, 1, 4]), "that is a mean of places in the list: look up the labels at these places"),
-        (distances[[0, 1, 4]].mean(), "that is a mean distance: the labels of the nearest clips are asked for"),
-    ):
-        expect(abs(value - mistake) > 1e-6, message)
+    mistakes = {
+        "that is the nearest clip's label alone: take the mean over the k nearest": labels[0],
+        "that is their sum: take the mean": labels[[0, 1, 4]].sum(),
+        "that is one label in the middle: take the mean over the k nearest": labels[4],
+        "those are the k farthest: the smallest distances come first in a sort": labels[[3, 2, 4]].mean(),
+        "that is the mean of all labels: only the k nearest clips count": labels.mean(),
+        "those are the first k clips: sort them by their distance to the point first": labels[:3].mean(),
+        "that is a mean of indices: look up the labels at these indices": np.mean([0, 1, 4]),
+        "that is a mean distance: average the labels of the nearest clips": distances[[0, 1, 4]].mean(),
+    }
+    rule_out(value, mistakes)
     signed = float(answer(np.array([[-9.0], [1.0], [2.0]]), np.array([3.0, -1.0, -2.0]), np.array([0.0]), 2))
-    expect(abs(signed + 1.5) < 1e-6, "a clip far on the negative side counts as near: a distance has no sign")
+    expect(like(signed, -1.5), "a clip far on the negative side counts as near: a distance has no sign")
     wide = np.array([[0.0, 9.0], [1.0, 1.0], [9.0, 0.0]])
     columns = float(answer(wide, np.array([3.0, -2.0, 3.0]), np.zeros(2), 1))
-    expect(abs(columns - 3.0) > 1e-6, "one column alone decides which clip is near: the distance runs over all columns")
+    rule_out(columns, {"one column alone decides which clip is near: the distance runs over all columns": 3.0})
     corner = float(answer(np.array([[3.0, 3.0], [0.0, 5.0]]), np.array([1.0, 2.0]), np.zeros(2), 1))
-    expect(abs(corner - 2.0) > 1e-6, "that distance adds up the differences; the Euclidean one adds up their squares")
-    expect(abs(value + 0.8) < 1e-6, f"expected −0.8 for a small example, got {value:.4f}")
-    expect(abs(columns + 2.0) < 1e-6, f"expected −2.0 for k = 1 in a second example, got {columns:.4f}")
+    rule_out(corner, {"that distance adds up the differences; the Euclidean one adds up their squares": 2.0})
+    expect(like(value, -0.8), f"expected −0.8 for a small example, got {value:.4f}")
+    expect(like(columns, -2.0), f"expected −2.0 for k = 1 in a second example, got {columns:.4f}")
 
 
 @exercise("10.2")
@@ -49,14 +49,14 @@ def hide(answer: Callable) -> None:
         stand_in = rng.standard_normal(sizes[name][1:]).astype(np.float32)
         hidden = answer(features, name, stand_in)
         unchanged = list(features) == list(kept) and all(features[m] is kept[m] for m in kept)
-        expect(unchanged, "you changed the dict that was given: make a new one, the caller still needs the old one")
+        expect(unchanged, "you changed the given dict: make a new one, the caller still needs the old one")
         intact = all(np.array_equal(features[m], before[m]) for m in before)
         expect(intact, "you wrote into the given arrays: the original features must stay as they were")
         expect(isinstance(hidden, dict), f"return a dict of streams, got {type(hidden).__name__}")
         expect(set(hidden) == set(sizes), f"all three streams must come back, got {sorted(hidden)}")
         _check_stream(np.asarray(hidden[name]), before[name], stand_in, name)
         for m in (m for m in sizes if m != name):
-            expect(np.array_equal(hidden[m], before[m]), f"only {name!r} was to be hidden, {m!r} changed too")
+            expect(np.array_equal(hidden[m], before[m]), f"only {name!r} should be hidden, but {m!r} changed too")
 
 
 def _check_stream(stream: np.ndarray, before: np.ndarray, stand_in: np.ndarray, name: str) -> None:
@@ -65,6 +65,8 @@ def _check_stream(stream: np.ndarray, before: np.ndarray, stand_in: np.ndarray, 
         f"{name!r} should have shape {before.shape}, got {stream.shape}: the stand-in is one clip, repeat it for each",
     )
     expect(not (stream == 0).all(), "these are zeros; the stream should be replaced by the stand-in")
-    expect(not np.allclose(stream - stand_in, before, atol=1e-5), f"{name!r} plus the stand-in: replace it instead")
+    expect(
+        not np.allclose(stream - stand_in, before, atol=1e-5), f"{name!r} is added to the stand-in: replace it instead"
+    )
     expect(np.array_equal(stream[0], stand_in), f"clip 0 of {name!r} is not the stand-in")
     expect((stream == stand_in).all(), f"only some clips of {name!r} are the stand-in; every clip should be")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course.checks.marking import exercise, expect
+from course.checks.marking import exercise, expect, like, rule_out
 
 X = torch.tensor([[0.0, 0.5], [1.0, 0.5], [0.2, 0.2], [0.0, 0.4]])
 Y = torch.tensor([[0.3, 0.9], [0.5, 0.1], [0.4, 0.2], [0.4, 0.8]])
@@ -16,32 +16,33 @@ Y = torch.tensor([[0.3, 0.9], [0.5, 0.1], [0.4, 0.2], [0.4, 0.8]])
 
 @exercise("12.1")
 def central_moment_discrepancy(answer: Callable) -> None:
-    """answer(x, y, moments) -> () CMD of two batches, (clip, width) each, with that many moments."""
+    """answer(x, y, moments) -> (): the CMD of two batches, each (clip, width), with that many moments."""
     found = {moments: answer(X, Y, moments) for moments in (1, 2, 5)}
     for value in found.values():
         expect(isinstance(value, Tensor) and value.numel() == 1, "return one number as a tensor")
-    value, first = found[5].item(), _cmd(1)
-    expect(abs(value - _cmd(5, raw=True)) > 1e-5, "those are moments about 0; from k = 2 on subtract the mean first")
-    expect(abs(value - _cmd(5, power=1.0)) > 1e-5, "add up the lengths of the differences, not their squares: the norm")
-    expect(abs(value - _cmd(5, absolute=True)) > 1e-5, "that is the sum of absolute values; the norm is the L2 one")
-    expect(
-        abs(value - (_cmd(5) - first)) > 1e-5,
-        "the means are missing: the first term compares them, for a first central moment is always 0",
-    )
-    expect(abs(value - _cmd(4)) > 1e-5, "one moment is missing: k runs from 2 to `moments`, the last one included")
-    expect(abs(value - _cmd(6)) > 1e-5, "one moment too many: k runs from 2 to `moments`")
+    mistakes = {
+        "those are moments about 0; from k = 2 on subtract the mean first": _cmd(5, raw=True),
+        "add up the lengths (norms) of the differences, not their squares": _cmd(5, power=1.0),
+        "that is the sum of absolute values; use the L2 norm": _cmd(5, absolute=True),
+        "the means are missing: the first term compares them, because a first central moment is always 0": (
+            _cmd(5) - _cmd(1)
+        ),
+        "one moment is missing: k runs from 2 to `moments` inclusive": _cmd(4),
+        "one moment too many: k runs from 2 to `moments`": _cmd(6),
+    }
+    rule_out(found[5].item(), mistakes)
     for moments, value in found.items():
         expect(
-            abs(value.item() - _cmd(moments)) < 1e-5,
+            like(value.item(), _cmd(moments)),
             f"with {moments} moments expected {_cmd(moments):.4f} for a small example, got {value.item():.4f}",
         )
     x = X.clone().requires_grad_()
     value = answer(x, Y, 5)
-    expect(value.requires_grad, "no gradient is left: compute with tensors to the end, without item() or detach()")
+    expect(value.requires_grad, "no gradient is left: compute with tensors throughout, without item() or detach()")
 
 
 def _cmd(moments: int, raw: bool = False, power: float = 0.5, absolute: bool = False) -> float:
-    """Worked out with loops, unlike any answer."""
+    """Computed with loops, unlike any answer."""
     total = 0.0
     for k in range(1, moments + 1):
         channels = []
@@ -56,15 +57,18 @@ def _cmd(moments: int, raw: bool = False, power: float = 0.5, absolute: bool = F
 
 @exercise("12.2")
 def share_won(answer: Callable) -> None:
-    """answer(ours, theirs) -> share of all pairs of a run of ours with a run of theirs that ours wins: lower error."""
+    """answer(ours, theirs) -> the share of pairs of one run each in which our error is lower."""
     ours, theirs = np.array([0.5, 0.7, 0.9, 0.6]), np.array([0.55, 0.75, 0.8, 0.95, 0.65])
     value = np.asarray(answer(ours, theirs))
     expect(value.shape == (), f"return one number, got an array of shape {value.shape}")
     wins = sum(1 for a in ours for b in theirs if a < b)
     value = float(value)
-    expect(abs(value - wins) > 1e-6, "that is the number of pairs won; divide by the number of all pairs")
-    expect(abs(value - (1 - wins / 20)) > 1e-6, "that is the share that *theirs* wins: a lower error is better")
+    mistakes = {
+        "that is the number of pairs won; divide by the number of all pairs": wins,
+        "that is the share that *theirs* wins: a lower error is better": 1 - wins / 20,
+    }
+    rule_out(value, mistakes)
     expect(value not in (0.0, 1.0), "compare run with run, not mean with mean: the answer is a share between 0 and 1")
-    expect(abs(value - wins / 20) < 1e-6, f"expected {wins / 20:.2f} for a small example, got {value:.2f}")
+    expect(like(value, wins / 20), f"expected {wins / 20:.2f} for a small example, got {value:.2f}")
     tied = float(answer(np.array([1.0, 2.0]), np.array([1.0, 2.0])))
-    expect(abs(tied - 0.25) < 1e-6, f"[1, 2] against [1, 2]: one pair of four is won, a tie is not; got {tied:.2f}")
+    expect(like(tied, 0.25), f"[1, 2] against [1, 2]: one pair of four is won, and ties do not count; got {tied:.2f}")

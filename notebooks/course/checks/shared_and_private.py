@@ -7,11 +7,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from course.checks.marking import exercise, expect
-
-
-def near(value: float, expected: torch.Tensor | float) -> bool:
-    return abs(value - float(expected)) < 1e-5
+from course.checks.marking import exercise, expect, like, rule_out
 
 
 @exercise("3.1")
@@ -23,23 +19,22 @@ def orthogonality(answer: Callable) -> None:
     flat = common.flatten(1), private.flatten(1)
     cosine = F.cosine_similarity(*flat, dim=1)
     value = float(torch.as_tensor(answer(common, private)))
-    expect(
-        not near(value, cosine.mean()),
-        "a clip with a negative cosine must count as 0: clamp each cosine, then take the mean",
-    )
-    expect(
-        not near(value, (flat[0] * flat[1]).sum(1).clamp_min(0).mean()),
-        "these are products without their lengths: a cosine divides by both norms",
-    )
+    mistakes = {
+        "a clip with a negative cosine must count as 0: clamp each cosine, then take the mean": cosine.mean(),
+        "these are dot products: a cosine divides by both norms": (flat[0] * flat[1]).sum(1).clamp_min(0).mean(),
+    }
     for dim, what in ((2, "one time step"), (1, "one channel (dim=1 of three)"), (0, "the batch")):
         other = F.cosine_similarity(common, private, dim=dim).clamp_min(0).mean()
-        expect(not near(value, other), f"each of your cosines runs over {what}; it should run over all of one clip")
+        mistakes[f"each of your cosines runs over {what}; it should run over all of one clip"] = other
     whole = F.cosine_similarity(common.flatten(), private.flatten(), dim=0).clamp_min(0)
-    expect(not near(value, whole), "that is one cosine of the whole batch; every clip has its own")
-    expect(not near(value, cosine.clamp_min(0).sum()), "that is the sum over the clips; take their mean")
-    expect(not near(value, cosine.abs().mean()), "a negative cosine counts as 0, not as its absolute value")
     expected = cosine.clamp_min(0).mean()
-    expect(near(value, expected), f"expected {expected:.4f} for a small example, got {value:.4f}")
+    mistakes |= {
+        "that is one cosine of the whole batch; every clip has its own": whole,
+        "that is the sum over the clips; take their mean": cosine.clamp_min(0).sum(),
+        "a negative cosine counts as 0, not as its absolute value": cosine.abs().mean(),
+    }
+    rule_out(value, mistakes)
+    expect(like(value, expected), f"expected {expected:.4f} for a small example, got {value:.4f}")
 
 
 @exercise("3.2")
@@ -50,57 +45,50 @@ def cycle_loss(answer: Callable) -> None:
     encoder, decoder = torch.randn(2, 2, generator=generator), torch.randn(2, 4, generator=generator)
 
     def encode(x):
-        expect(x.shape[-1] == 2, f"the encoder reads width 2, here it was given {x.shape[-1]}")
+        expect(x.shape[-1] == 2, f"the encoder reads width 2, but got {x.shape[-1]}")
         return torch.tanh(x @ encoder.T)
 
     def decode(x):
-        expect(
-            x.shape[-1] == 4, f"the decoder reads common and private side by side, width 4; it was given {x.shape[-1]}"
-        )
+        expect(x.shape[-1] == 4, f"the decoder reads common and private side by side, width 4, but got {x.shape[-1]}")
         return x @ decoder.T
 
     value = float(torch.as_tensor(answer(common, private, encode, decode)))
     back, swapped = decode(torch.cat([common, private], -1)), decode(torch.cat([private, common], -1))
     missed = (private - encode(back)).square()
-    mistakes = {
-        "the common features come first, then the private ones": (private - encode(swapped)).square().mean(),
-        "that compares with the reconstruction itself: send it through the encoder once more": (private - back)
-        .square()
-        .mean(),
-        "that encodes the private features again; encode the reconstruction": (private - encode(private))
-        .square()
-        .mean(),
-        "that compares with the common features; Eq. (3) is about the private ones": (common - encode(back))
-        .square()
-        .mean(),
+    differences = {
+        "the common features come first, then the private ones": private - encode(swapped),
+        "that compares with the reconstruction itself: pass it through the encoder once more": private - back,
+        "that encodes the private features again; encode the reconstruction": private - encode(private),
+        "that compares with the common features; Eq. (3) is about the private ones": common - encode(back),
+    }
+    mistakes = {message: difference.square().mean() for message, difference in differences.items()} | {
         "that is the sum of the squares; return their mean": missed.sum(),
         "these are absolute differences; square them": missed.sqrt().mean(),
         "that is the root of the mean; return the mean of the squares": missed.mean().sqrt(),
     }
-    for message, wrong in mistakes.items():
-        expect(not near(value, wrong), message)
-    expect(near(value, missed.mean()), f"expected {missed.mean():.4f} for a small example, got {value:.4f}")
+    rule_out(value, mistakes)
+    expect(like(value, missed.mean()), f"expected {missed.mean():.4f} for a small example, got {value:.4f}")
 
 
 @exercise("3.3")
 def hiding_place(answer: Callable) -> None:
-    """answer() -> a (4, 4) matrix that can be inverted and turns every vector by a right angle."""
+    """answer() -> an invertible (4, 4) matrix that turns every vector by a right angle."""
     matrix = torch.as_tensor(answer(), dtype=torch.float64)
     expect(tuple(matrix.shape) == (4, 4), f"the shape should be (4, 4), got {tuple(matrix.shape)}")
     expect(
         torch.linalg.matrix_rank(matrix) == 4,
-        f"its rank is {int(torch.linalg.matrix_rank(matrix))}: something of x is lost, which could not be undone",
+        f"its rank is {int(torch.linalg.matrix_rank(matrix))}: part of x is lost for good",
     )
     x = torch.randn(100, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     cosine = F.cosine_similarity(x, x @ matrix.T, dim=1)
     expect(
         not (cosine < -1 + 1e-6).all(),
-        "that points the other way: the cosine is −1, which the clamped loss takes for 0, but a right angle has 0",
+        "that reverses each vector: its cosine is −1, which the clamped loss counts as 0, but a right angle has 0",
     )
     lengths = (x @ matrix.T).norm(dim=1) / x.norm(dim=1)
     expect(
         cosine.abs().max() < 1e-6 or cosine.mean().abs() > 0.2 or lengths.std() > 1e-6,
-        "no length changes, so it only turns; but some vectors are turned by more than a right angle and some by less",
+        "it keeps all lengths, but it turns some vectors by more than a right angle and some by less",
     )
     place = int(cosine.abs().argmax())
     expect(

@@ -18,11 +18,12 @@ def constant_error(answer: Callable) -> None:
     value = float(answer(train, test))
     expect(value >= 0, "an absolute error is never negative: take the absolute value before the mean")
     expect(
-        abs(value - np.abs(test - 0.72).mean()) > 1e-6, "that is the error of the training mean; the median errs less"
+        abs(value - np.abs(test - 0.72).mean()) > 1e-6,
+        "that is the error of the training mean; the error of the median is lower",
     )
     expect(
         abs(value - np.abs(test - 2.0).mean()) > 1e-6,
-        "that constant knows the test labels: only the training ones may tell it",
+        "that constant uses the test labels: compute it from the training labels only",
     )
     expect(abs(value - np.square(test - 1.2).mean()) > 1e-6, "these are squared errors; MAE takes absolute ones")
     expect(abs(value - np.abs(test - 1.2).mean()) < 1e-6, f"expected 1.1333 for a small example, got {value:.4f}")
@@ -35,9 +36,9 @@ def strongest_edge(answer: Callable) -> None:
         edges = torch.full((3, 3), 0.1).fill_diagonal_(0.0)
         edges[i, j] = 0.5
         right, reverse = f"{MODALITIES[i]} -> {MODALITIES[j]}", f"{MODALITIES[j]} -> {MODALITIES[i]}"
-        said = answer(edges)
+        got = answer(edges)
         expect(
-            said != reverse,
+            got != reverse,
             f"edges[{i}, {j}] is the largest: row {i} teaches column {j}, so it is {right!r}, not {reverse!r}",
         )
-        expect(said == right, f"edges[{i}, {j}] is the largest, so the answer is {right!r}, got {said!r}")
+        expect(got == right, f"edges[{i}, {j}] is the largest, so the answer is {right!r}, got {got!r}")

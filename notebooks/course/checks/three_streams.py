@@ -18,21 +18,20 @@ def length_mask(answer: Callable) -> None:
     right = torch.tensor([[1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0]]).bool()
     expect(tuple(mask.shape) != (6, 3), "clips are rows and steps are columns: yours is transposed")
     expect(tuple(mask.shape) != (3, 4), "the longest clip has 4 real steps, but the stream has 6: the mask needs all 6")
-    expect(tuple(mask.shape) == (3, 6), f"of 3 clips and 6 steps the shape should be (3, 6), got {tuple(mask.shape)}")
+    expect(tuple(mask.shape) == (3, 6), f"for 3 clips and 6 steps the shape should be (3, 6), got {tuple(mask.shape)}")
     expect(mask.dtype == torch.bool, f"a mask is made of True and False, so its dtype is torch.bool, not {mask.dtype}")
-    expect(not torch.equal(mask, ~right), "this one is True at the padding; a mask is True at the real steps")
-    expect(not torch.equal(mask, right.flip(1)), "the real steps are the first ones: padding stands at the end")
+    expect(not torch.equal(mask, ~right), "yours is True at the padding; a mask is True at the real steps")
+    expect(not torch.equal(mask, right.flip(1)), "the real steps are the first ones: padding comes at the end")
     counts = mask.sum(dim=1).tolist()
+    expect(counts != [3, 5, 2], "one step too many: in a clip of length 2, steps 0 and 1 are real and step 2 is not")
     expect(
-        counts != [3, 5, 2], "one step too many: of a clip of length 2 the steps 0 and 1 are real, and step 2 is not"
-    )
-    expect(
-        torch.equal(mask, right), f"the lengths are [2, 4, 1], your rows have {counts} real steps, or in other places"
+        torch.equal(mask, right),
+        f"the lengths are [2, 4, 1], your rows have {counts} real steps, or have them in other places",
     )
     more = torch.as_tensor(answer(torch.tensor([5, 3]), 5))
     expect(
         tuple(more.shape) == (2, 5) and more.sum(dim=1).tolist() == [5, 3],
-        "for the lengths [5, 3] and 5 steps the mask is wrong: it may depend on its two arguments only",
+        "for the lengths [5, 3] and 5 steps the mask is wrong: it must depend only on its two arguments",
     )
 
 
@@ -44,19 +43,19 @@ def frames_to_words(answer: Callable) -> None:
     starts, ends = np.array([0.0, 0.5, 0.8]), np.array([0.5, 0.8, 0.85])
     words = np.asarray(answer(frames, seconds, starts, ends), dtype=float)
     expect(words.shape != (2, 3), "words are rows and channels are columns: yours is transposed")
-    expect(words.shape == (3, 2), f"of 3 words and 2 channels the shape should be (3, 2), got {words.shape}")
+    expect(words.shape == (3, 2), f"for 3 words and 2 channels the shape should be (3, 2), got {words.shape}")
     expect(np.isfinite(words[:2]).all(), "NaN in a word that has frames")
     expect(np.isfinite(words[2]).all(), "the last word has no frame, and a mean of nothing is NaN: return zeros there")
     first, second, empty = words[:, 0]
-    expect(first not in (1, 2), "that is one frame of the word; its mean takes every frame inside of it")
+    expect(first not in (1, 2), "that is one frame of the word; its mean runs over every frame inside it")
     expect(abs(first - 3) > 1e-6, "that is the sum of a word's frames; the mean divides by how many there are")
-    expect(abs(first - 0.6) > 1e-6, "you divide by the number of all frames, not by those inside of the word")
+    expect(abs(first - 0.6) > 1e-6, "you divide by the number of all frames; divide by the number inside the word")
     expect(
         abs(first - 7 / 3) > 1e-6,
-        "a frame at the very moment where a word ends belongs to the next one: let start <= seconds < end",
+        "a frame at the very end of a word belongs to the next one: let start <= seconds < end",
     )
     expect(abs(second - 9) > 1e-6, "a frame at the very start of a word belongs to it: let start <= seconds < end")
-    expect(abs(empty) < 1e-6, f"the last word has no frame inside of it: zeros expected, got {empty:.1f}")
+    expect(abs(empty) < 1e-6, f"the last word has no frame inside it: zeros expected, got {empty:.1f}")
     expect(
         np.allclose(words, [[1.5, 15.0], [6.5, 65.0], [0.0, 0.0]]),
         f"the first channel should be 1.5, 6.5 and 0 for three words, got {first:.2f}, {second:.2f} and {empty:.2f};"

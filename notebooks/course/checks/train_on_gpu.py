@@ -9,31 +9,31 @@ from course.checks.marking import exercise, expect
 
 @exercise("9.1")
 def steps_of_an_epoch(answer: Callable) -> None:
-    """answer(clips, batch_size, accumulation) -> how often the weights are moved in one epoch."""
-    said = answer(1284, 16, 10)
-    expect(said == int(said), f"steps are whole numbers, got {said} for CMU-MOSI: round up")
-    expect(said != 81, "81 is the number of batches of CMU-MOSI; one step is taken for every 10 of them")
-    expect(said != 8, "8 steps leave the last, smaller group out; it counts here (the published code drops it)")
-    expect(said == 9, f"CMU-MOSI has 9 steps (81 batches in groups of 10), got {said}")
+    """answer(clips, batch_size, accumulation) -> the number of optimizer steps in one epoch."""
+    got = answer(1284, 16, 10)
+    expect(got == int(got), f"steps are whole numbers, got {got} for CMU-MOSI: round up")
+    expect(got != 81, "81 is the number of batches of CMU-MOSI; one step is taken for every 10 of them")
+    expect(got != 8, "8 steps leave out the last, smaller group; here it counts (the published code drops it)")
+    expect(got == 9, f"CMU-MOSI has 9 steps (81 batches in groups of 10), got {got}")
     cases = {(100, 32, 2): 2, (64, 32, 1): 2, (1, 16, 10): 1, (320, 16, 10): 2, (321, 16, 10): 3, (170, 16, 10): 2}
     for given, expected in cases.items():
-        said = answer(*given)
+        got = answer(*given)
         where = "{} clips, batches of {}, {} a step".format(*given)
-        expect(said >= expected, f"{where}: {said} forgets the smaller last batch or group, there are {expected}")
-        expect(said == expected, f"{where}: expected {expected}, got {said}")
+        expect(got >= expected, f"{where}: {got} omits the smaller last batch or group; there are {expected}")
+        expect(got == expected, f"{where}: expected {expected}, got {got}")
 
 
 @exercise("9.2")
 def stop_and_best(answer: Callable) -> None:
     """answer(errors, patience) -> (the epoch after which training stops, the best epoch), counted from 1."""
     errors = [0.9, 0.7, 0.8, 0.7, 0.6]
-    said = tuple(answer(errors, 2))
-    expect(said != (3, 1), "epochs count from 1 here, not from 0")
-    expect(said != (2, 4), "first the epoch after which training stops, then the best one")
-    expect(said != (5, 5), "training never sees the fifth epoch: after the fourth, two in a row were not better")
-    expect(said != (4, 4), "of equal errors the first is the best: 0.7 comes first in epoch 2")
-    expect(said != (5, 2), "training stops as soon as `patience` epochs in a row were not better, not one later")
-    expect(said == (4, 2), f"for {errors} and patience 2 expected (4, 2), got {said}")
+    got = tuple(answer(errors, 2))
+    expect(got != (3, 1), "epochs count from 1 here, not from 0")
+    expect(got != (2, 4), "first the epoch after which training stops, then the best one")
+    expect(got != (5, 5), "training never sees the fifth epoch: after the fourth, two in a row were not better")
+    expect(got != (4, 4), "of equal errors the first is the best: 0.7 comes first in epoch 2")
+    expect(got != (5, 2), "training stops as soon as `patience` epochs in a row were not better, not one epoch later")
+    expect(got == (4, 2), f"for {errors} and patience 2 expected (4, 2), got {got}")
     cases = [
         ([0.5, 0.4, 0.3], 10, (3, 3), "it never stops early here, so all three epochs are trained"),
         ([0.5, 0.6, 0.7], 10, (3, 1), "patience is not used up, and the best epoch is the first"),
@@ -42,5 +42,5 @@ def stop_and_best(answer: Callable) -> None:
         ([0.5, 0.6, 0.55, 0.58], 3, (4, 1), "better than the epoch before is not better than the best"),
     ]
     for errors, patience, expected, why in cases:
-        said = tuple(answer(errors, patience))
-        expect(said == expected, f"for {errors} and patience {patience} expected {expected}, got {said}: {why}")
+        got = tuple(answer(errors, patience))
+        expect(got == expected, f"for {errors} and patience {patience} expected {expected}, got {got}: {why}")

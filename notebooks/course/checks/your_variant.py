@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from course.checks.marking import exercise, expect
+from course.checks.marking import exercise, expect, like, rule_out
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.dmd import DMD
 
 
 @exercise("15.1")
 def fusion(answer: type[nn.Module]) -> None:
-    """answer(private_width, common_width): a module of three private vectors and a common one, with a `prediction`."""
+    """answer(private_width, common_width): a module that predicts from three private vectors and a common one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         part = answer(4, 6).eval()
@@ -24,7 +24,7 @@ def fusion(answer: type[nn.Module]) -> None:
         prediction = _prediction(part(private, common))
         _reads_everything(part, prediction, private | {"the common vector": common})
         _keeps_clips_apart(part, prediction, private, common)
-        config = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
+        config = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
         try:
             model = DMD(config, fusion=answer(16, 24)).eval()
             out = model(**_clips(config), labels=torch.zeros(2))
@@ -38,22 +38,24 @@ def fusion(answer: type[nn.Module]) -> None:
 def _prediction(out: object) -> Tensor:
     expect(
         hasattr(out, "prediction"),
-        f"DMD reads `.prediction` of what a fusion gives back; a {type(out).__name__} has none. ResidualHead gives it",
+        f"DMD reads `.prediction` of what a fusion returns; a {type(out).__name__} has none. ResidualHead returns one",
     )
     shape = tuple(out.prediction.shape)
-    expect(shape == (5,), f"five clips have five predictions, of the shape (5,); yours is {shape}")
+    expect(shape == (5,), f"five clips have five predictions, of shape (5,); yours has shape {shape}")
     return out.prediction
 
 
 def _reads_everything(part: nn.Module, prediction: Tensor, inputs: dict[str, Tensor]) -> None:
-    expect(prediction.requires_grad, "no gradient flows through the prediction; was it detached or made a number?")
+    expect(
+        prediction.requires_grad, "no gradient flows through the prediction; was it detached or turned into a number?"
+    )
     weights = dict(part.named_parameters())
-    expect(weights, "the module has no weights that an optimizer would find; keep layers as attributes, not in a list")
+    expect(weights, "an optimizer finds no weights in the module; keep layers as attributes, not in a list")
     found = torch.autograd.grad(prediction.sum(), [*inputs.values(), *weights.values()], allow_unused=True)
     still = [name for name, x in zip([*inputs, *weights], found, strict=True) if x is None or not x.any()]
     expect(
         not still,
-        f"the prediction does not depend on {still[0] if still else ''}; all four vectors count, and all your weights",
+        f"the prediction does not depend on {still[0] if still else ''}; all four vectors and all weights must count",
     )
 
 
@@ -61,7 +63,7 @@ def _keeps_clips_apart(part: nn.Module, prediction: Tensor, private: dict[str, T
     alone = part({m: x[:1] for m, x in private.items()}, common[:1]).prediction
     expect(
         torch.allclose(alone, prediction[:1], atol=1e-5),
-        "the prediction of a clip changes with the other clips of its batch; join along dim=1, the features",
+        "the prediction of a clip changes with the other clips of its batch; concatenate along dim=1, the features",
     )
 
 
@@ -71,7 +73,7 @@ def _clips(config: DMDConfig) -> dict[str, Tensor]:
 
 @exercise("15.2")
 def silence(answer: Callable) -> None:
-    """answer(out, labels) -> () how much is missing to a spread of 1 between clips, in the private streams."""
+    """answer(out, labels) -> (): how far the private streams fall short of a spread of 1 between clips, on average."""
     private = {
         "language": torch.tensor([[[0.5, 9.0], [0.5, 9.0]], [[-0.5, 3.0], [-0.5, 3.0]]]),
         "vision": torch.tensor([[[4.0, 0.2], [-4.0, 0.2]], [[4.0, 0.0], [-4.0, 0.0]]]),
@@ -83,23 +85,22 @@ def silence(answer: Callable) -> None:
     term = answer(SimpleNamespace(decoupled=decoupled), torch.zeros(2))
     expect(
         isinstance(term, Tensor) and term.requires_grad,
-        "the term has to be a tensor with a gradient; `.item()` and `float()` cut it off",
+        "the term has to be a tensor with a gradient; `.item()` and `float()` remove it",
     )
-    expect(term.shape == (), f"a term of the loss is one number, of the shape (); yours is {tuple(term.shape)}")
-    # Spreads over the two clips: 0.5 and 3; 0 and 0.1; 0.5 and 0. Missing to 1: 0.5, 0, 1, 0.9, 0.5, 1.
+    expect(term.shape == (), f"a loss term is one number, of shape (); yours has shape {tuple(term.shape)}")
+    # Spreads over the two clips: 0.5 and 3; 0 and 0.1; 0.5 and 0. Short of 1 by: 0.5, 0, 1, 0.9, 0.5, 1.
     value = term.item()
-    told = {
-        3.9: "that is the sum over channels and modalities; return the mean",
-        1.95: "the mean over channels is right; take the mean over modalities, too, not their sum",
-        (3.9 - 2.0) / 6: "a spread of 3 counts as −2: cut off at zero, channel by channel (`clamp_min(0)`, `F.relu`)",
-        2 / 6: "that is the excess over 1, max(0, s − 1); what is missing to 1 is wanted, max(0, 1 − s)",
-        1.0: "every spread is 0: are those the common streams? The private ones are in out.decoupled.private",
-        3.4444 / 6: "that is the spread with `correction=1`; use `correction=0`, which divides by the number of clips",
-        0.4833: "steps were mixed with clips: take the mean over time first, then the spread over the clips",
+    mistakes = {
+        "that is the sum over channels and modalities; return the mean": 3.9,
+        "the mean over channels is right; take the mean over modalities, too, not their sum": 1.95,
+        "a spread of 3 counts as −2: clamp at zero, channel by channel (`clamp_min(0)`, `F.relu`)": (3.9 - 2.0) / 6,
+        "that is the excess over 1, max(0, s − 1); return the shortfall, max(0, 1 − s)": 2 / 6,
+        "every spread is 0: are those the common streams? The private ones are in out.decoupled.private": 1.0,
+        "that is the spread with `correction=1`; use `correction=0`, which divides by the number of clips": 3.4444 / 6,
+        "steps are mixed with clips: take the mean over time first, then the spread over the clips": 0.4833,
     }
-    for wrong, message in told.items():
-        expect(abs(value - wrong) > 2e-4, message)
-    expect(abs(value - 3.9 / 6) < 1e-4, f"in a small example the term should be {3.9 / 6:.2f}, got {value:.4f}")
+    rule_out(value, mistakes, 2e-4)
+    expect(like(value, 3.9 / 6, 1e-4), f"in a small example the term should be {3.9 / 6:.2f}, got {value:.4f}")
 
 
 @exercise("15.3")
@@ -107,14 +108,16 @@ def seeds_needed(answer: Callable) -> None:
     """answer(difference, deviation) -> the smallest number of seeds for which the paired t-test has p < 0.05."""
     found = answer(0.02, 0.03)
     expect(float(found) == int(found), f"a number of seeds is whole, got {found}")
-    told = {
-        9: "9 is what the normal distribution gives (1.96), and a one-sided test: use t with n − 1 degrees, two tails",
-        11: "11 is one too few: t has n − 1 degrees of freedom, not n, and p must be below 0.05",
-        13: "13 is one too many: with 12, p is below 0.05 already",
+    mistakes = {
+        "9 comes from the normal distribution (1.96) or a one-sided test: use t with n − 1 degrees, two tails": 9,
+        "11 is one too few: t has n − 1 degrees of freedom, not n, and p must be below 0.05": 11,
+        "13 is one too many: with 12, p is below 0.05 already": 13,
     }
-    for wrong, message in told.items():
-        expect(found != wrong, message)
+    rule_out(found, mistakes)
     expect(found == 12, f"a difference of 0.02 with a deviation of 0.03 takes 12 seeds, got {found}")
-    expect(answer(-0.02, 0.03) == 12, "right for +0.02, but not for −0.02; the sign does not matter")
-    expect(answer(0.5, 0.01) == 2, "a difference of 0.5 with a deviation of 0.01 takes 2 seeds; one has no deviation")
+    expect(answer(-0.02, 0.03) == 12, "right for +0.02 but not for −0.02; the sign should not matter")
+    expect(
+        answer(0.5, 0.01) == 2,
+        "a difference of 0.5 with a deviation of 0.01 takes 2 seeds; a single seed has no deviation",
+    )
     expect(answer(0.02, 0.02) == 7, f"when both are 0.02 it takes 7 seeds, got {answer(0.02, 0.02)}")

@@ -22,6 +22,7 @@ from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld, toy_world
 from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.models.dmd import DMD
+from dmdlite.presets import Matrix
 from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.loop import make_batch, make_optimizer, seed_everything, train_epoch
 
@@ -44,7 +45,7 @@ class Audit:
     config: DMDConfig = field(default_factory=audit_config)
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=10))
     clips: int = CLIPS
-    label_noise: float = 0.0  # standard deviation of what one annotator's labels are off, in training alone
+    label_noise: float = 0.0  # standard deviation of the noise on the training labels
 
     @property
     def labels(self) -> str:
@@ -64,7 +65,13 @@ def audit_world(planted: str, seed: int, clips: int = CLIPS, label_noise: float 
 
 
 def true_teacher(reliability: Mapping[str, float]) -> str:
+    """The modality that sees the sentiment best."""
     return max(reliability, key=reliability.__getitem__)
+
+
+def true_edges(reliability: Mapping[str, float]) -> Matrix:
+    """The edges that a toy world calls for: each modality is taught by those that see better, a third each edge."""
+    return [[(reliability[i] > reliability[j]) / 3 for j in MODALITIES] for i in MODALITIES]
 
 
 def audit(
@@ -95,7 +102,7 @@ def _run(plan: Audit, task: Task) -> list[Record]:
 def audit_run(rule: str, planted: str, seed: int, plan: Audit) -> list[Record]:
     """One training run; one record for each space, of means over the test clips.
 
-    It is read after the last epoch: the epoch of the lowest validation error would be another one for every rule.
+    The model is measured after the last epoch, because the epoch of the lowest validation error differs between rules.
     """
     world = audit_world(planted, seed, plan.clips, plan.label_noise)
     seed_everything(seed)

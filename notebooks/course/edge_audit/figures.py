@@ -1,4 +1,4 @@
-"""What was learned beside the truth: mean edges of every rule in every world, and what the taught gain."""
+"""Learned edges beside the truth: the means of every rule in every world, and what the students gain."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from course.edge_audit.tables import OFF, Records, pick, values
-from course.widgets.graph_state import true_edges
+from course.edge_audit.audit import true_edges
+from course.edge_audit.tables import OFF, Records, values, where
 from dmdlite.config import MODALITIES
 from dmdlite.data.toy import RELIABILITY
 from dmdlite.training.figures import COLOURS, INK, QUIET
@@ -43,7 +43,7 @@ def draw_audit(records: Records, space: str, rules: Sequence[str], title: str) -
         _matrix(row[0], np.array(true_edges(RELIABILITY[planted])), planted)
         row[0].set_ylabel(f"{planted} is planted", fontsize=9, color=COLOURS[planted])
         for axis, rule in zip(row[1:], rules, strict=True):
-            found = mean_shares(pick(records, planted=planted, rule=rule, space=space))
+            found = mean_shares(where(records, planted=planted, rule=rule, space=space))
             _matrix(axis, found, planted)
             axis.set_yticks([])
     figure.suptitle(title, fontsize=11)
@@ -67,17 +67,17 @@ def _matrix(axis: Axes, shares: Shares, planted: str) -> None:
 
 
 def draw_gains(records: Records, space: str, rules: Sequence[str], title: str) -> Figure:
-    """The error of the weak modalities' own heads less that without distillation: a dot each seed, a line the mean.
+    """The error of the weak modalities' own heads, minus that without distillation: a dot per seed, a line at the mean.
 
-    Left of zero the lessons helped.
+    To the left of zero distillation helped.
     """
     worlds = values(records, "planted")
     figure = Figure(figsize=(2.5 * len(worlds) + 1.2, 0.9 + 0.36 * len(rules)), layout="constrained")
     for axis, planted in zip(figure.subplots(1, len(worlds), sharex=True, sharey=True), worlds, strict=True):
-        found = pick(records, planted=planted, space=space)
-        control = {record["seed"]: float(record["error_weak"]) for record in pick(found, rule=OFF)}
+        found = where(records, planted=planted, space=space)
+        control = {record["seed"]: float(record["error_weak"]) for record in where(found, rule=OFF)}
         for place, rule in enumerate(rules):
-            runs = pick(found, rule=rule)
+            runs = where(found, rule=rule)
             gains = [float(record["error_weak"]) - control[record["seed"]] for record in runs]
             axis.plot(gains, [place] * len(gains), "o", color=COLOURS[planted], alpha=0.45, markersize=4)
             axis.plot([np.mean(gains)] * 2, [place - 0.3, place + 0.3], color=INK, linewidth=2)

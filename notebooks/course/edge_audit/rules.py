@@ -1,4 +1,4 @@
-"""Rules of edge learning, by name: the published one with three priors, ours, and two that were tried and lost."""
+"""Rules of edge learning, by name: the published one with three priors, ours, and two that did worse."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch.nn.functional as F
 
 from dmdlite.components.edge_learning import Evidence, EvidenceUnit
 from dmdlite.components.graph_distillation import Labels, NodeLogits, Nodes
-from dmdlite.components.tasks import task_loss
+from dmdlite.components.losses import task_loss
 from dmdlite.config import SPACES, DMDConfig
-from dmdlite.models.ablations import no_graphs
 from dmdlite.models.dmd import DMD
+from dmdlite.models.registry import no_graphs
 
 UNIFORM = [[(i != j) / 6 for j in range(3)] for i in range(3)]
-STEP = 0.5  # of a look ahead: how far a student goes towards its teacher
+STEP = 0.5  # of a look ahead: the part of the way that a student moves towards its teacher
 
 
 class LookAheadUnit(EvidenceUnit):
-    """How much the log error of j would fall if its logits went half of the way to those of i."""
+    """How much the log error of j would fall if its logits moved halfway towards those of i."""
 
     def evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> Evidence:
         now = self.errors(logits, labels).log()
@@ -29,10 +29,10 @@ class LookAheadUnit(EvidenceUnit):
 
 
 class AlignmentUnit(EvidenceUnit):
-    """Whether ε_{i→j} of some clips pulls the last layer of j where the task pulls it on the other clips of the batch.
+    """Whether ε_{i→j} on some clips pulls the last layer of j in the direction of the task on the other clips.
 
     Both gradients are of that layer: a residual for each logit, times the node. Their inner product over pairs of
-    different clips is summed, and divided by its size if all pairs agreed, so it lies between −1 and 1.
+    different clips is summed and divided by what it would be if all pairs agreed, so it lies between −1 and 1.
     """
 
     def evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> Evidence:

@@ -1,56 +1,54 @@
-"""The tables of an edge audit, from its records: who teaches, and whether the taught gain."""
+"""The tables of an edge audit, made from its records: who teaches, and whether the students gain."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from dmdlite.config import MODALITIES, SPACES
 from dmdlite.experiments.paired import Paired, paired_test
 from dmdlite.experiments.tables import markdown_table
 
-Records = Sequence[Mapping[str, Any]]  # numbers may still be the text of a CSV file
+Records = Sequence[Mapping[str, Any]]  # one for each run and space
 LABELS = ("exact", "noisy")
 OFF, PUBLISHED = "no distillation", "published prior"
 
 
 def read_records(file: str | Path) -> list[dict[str, Any]]:
-    """The stored runs; what is a number is one again."""
-    with open(file, newline="", encoding="utf-8") as lines:
-        texts = {"labels", "rule", "planted", "space"}
-        return [{k: v if k in texts else float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+    """The runs that `audit_edges.py` has stored."""
+    return pd.read_csv(file).to_dict("records")
 
 
 def in_order(records: Records, rules: Sequence[str]) -> list[Mapping[str, Any]]:
-    """By labels, space, planted modality, rule and seed, however the runs came."""
+    """Sorted by labels, space, planted modality, rule and seed."""
     orders = {"labels": LABELS, "space": SPACES, "planted": MODALITIES, "rule": tuple(rules)}
     places = lambda record: [order.index(record[name]) for name, order in orders.items()]
     return sorted(records, key=lambda record: (places(record), float(record["seed"])))
 
 
-def pick(records: Records, **wanted: Any) -> list[Mapping[str, Any]]:
+def where(records: Records, **wanted: Any) -> list[Mapping[str, Any]]:
     return [record for record in records if all(record[name] == value for name, value in wanted.items())]
 
 
 def values(records: Records, name: str) -> list[Any]:
-    """The different ones, in the order in which they first appear."""
+    """The distinct values of a field, in order of first appearance."""
     return list(dict.fromkeys(record[name] for record in records))
 
 
 def teachers(records: Records, space: str) -> list[dict[str, Any]]:
-    """For each rule that distils, over all worlds and seeds: how the edges of one space end."""
+    """For each rule that distils: where the edges of one space end up, over all worlds and seeds."""
     rows = []
     for rule in values(records, "rule"):
         if rule == OFF:
             continue
-        found = pick(records, rule=rule, space=space)
+        found = where(records, rule=rule, space=space)
         row = {"rule": rule, "runs": len(found), "found": int(sum(float(record["found"]) for record in found))}
         for planted in values(records, "planted"):
-            row[f"found_{planted}"] = int(sum(float(record["found"]) for record in pick(found, planted=planted)))
+            row[f"found_{planted}"] = int(sum(float(record["found"]) for record in where(found, planted=planted)))
         shares = {name: [float(record[name]) for record in found] for name in ("into_planted", "from_prior")}
         rows.append(row | {name: (np.mean(share), np.min(share), np.max(share)) for name, share in shares.items()})
     return rows
@@ -61,7 +59,7 @@ def gain(records: Records, rule: str, reference: str, space: str, planted: str |
     wanted = {"space": space} | ({} if planted is None else {"planted": planted})
     errors = [
         {(record["planted"], int(record["seed"])): float(record["error_weak"]) for record in found}
-        for found in (pick(records, rule=rule, **wanted), pick(records, rule=reference, **wanted))
+        for found in (where(records, rule=rule, **wanted), where(records, rule=reference, **wanted))
     ]
     return paired_test(*errors)
 
@@ -72,7 +70,7 @@ def markdown(records: Records) -> str:
     for labels in values(records, "labels"):
         lines += ["", f"## {labels.capitalize()} labels", ""]
         for space in SPACES:
-            lines += _tables_of(pick(records, labels=labels), space)
+            lines += _tables_of(where(records, labels=labels), space)
     lines.append("into the best: share of all edges that end in the planted modality; from the prior: total variation")
     lines.append("between the edges and the published prior; both as mean (smallest to largest). Below 0 a rule helps;")
     lines.append(

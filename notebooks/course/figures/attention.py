@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from course.events import HALF_EVENT
-from course.figures.clips import draw_face
+from course.figures.clips import draw_face_at
+from course.figures.style import row_of_panels, tidy, write_numbers
 from dmdlite.data.toy import ToyWorld
 from dmdlite.training.figures import COLOURS, INK, QUIET
 
@@ -31,7 +32,7 @@ def shades(answering: str) -> Colormap:
 def draw_questions(
     world: ToyWorld, split: str, clip: int, words: Sequence[str], frames: Sequence[int], weights: Map
 ) -> Figure:
-    """Words ask, frames of the clip's face answer: one line for each entry of the map, as wide as it is large."""
+    """Words ask, frames of the clip's face answer: one line for each entry of the map, wider for larger ones."""
     figure = Figure(figsize=(6.2, 3), layout="constrained")
     axis = figure.subplots()
     above, below = np.linspace(-1.6, 1.6, len(words)), np.linspace(-3.0, 3.0, len(frames))
@@ -44,8 +45,8 @@ def draw_questions(
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
             axis.text(*line @ [0.28, 0.72], f"{weight:.2f}", fontsize=8, ha="center", va="center", bbox=box, zorder=2)
     for step, (x, frame) in enumerate(zip(below, frames), start=1):
-        units = dict(zip(world.channels["vision"], world.splits[split].features["vision"][clip, frame].tolist()))
-        draw_face(axis.inset_axes((x - 0.75, -0.85, 1.5, 1.5), transform=axis.transData), units)
+        face = axis.inset_axes((x - 0.75, -0.85, 1.5, 1.5), transform=axis.transData)
+        draw_face_at(face, world, split, clip, frame)
         axis.text(x, -1.05, f"step {step}", ha="center", va="center", fontsize=8, color=COLOURS["vision"])
     axis.text(-5.0, 2.6, "target\nasks (Q)", ha="center", va="center", fontsize=9)
     axis.text(-5.0, -0.1, "source\nanswers (K, V)", ha="center", va="center", fontsize=9)
@@ -58,18 +59,16 @@ def draw_questions(
 def draw_weights(
     maps: dict[str, Map], title: str, answering: str, rows: Sequence[str], columns: Sequence[str], right: Sequence[int]
 ) -> Figure:
-    """Small maps beside each other, with their numbers; dark is 1. `right`: the column to frame, for each row."""
-    figure = Figure(figsize=(7, 1.0 + 0.36 * len(rows)), layout="constrained")
-    for axis, (name, weights) in zip(figure.subplots(1, len(maps), sharey=True, squeeze=False)[0], maps.items()):
+    """Small maps side by side, with their numbers; dark is 1. `right`: the column to frame, for each row."""
+    figure, axes = row_of_panels(len(maps), title, 1.0 + 0.36 * len(rows), sharey=True)
+    for axis, (name, weights) in zip(axes, maps.items()):
         axis.imshow(weights, cmap=shades(answering), vmin=0, vmax=1, aspect="auto")
-        for (t, s), weight in np.ndenumerate(weights):
-            axis.text(s, t, f"{weight:.2f}", ha="center", va="center", fontsize=7, color=INK)
+        write_numbers(axis, weights, fontsize=7)
         for t, s in enumerate(right):
             axis.add_patch(Rectangle((s - 0.5, t - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.8, zorder=3))
         axis.set_title(name, fontsize=9)
         axis.set_xticks(range(len(columns)), columns, fontsize=8)
         axis.set_yticks(range(len(rows)), rows, fontsize=8)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -137,13 +136,11 @@ def draw_word(
         axes[m].plot(said, (0, 0), color=INK, linewidth=5, solid_capstyle="butt", clip_on=False, zorder=3)
         axes[m].set(xlim=(0, truth["duration"]), ylim=(0, max(MOST, 1.05 * shares.max())))
         axes[m].set_ylabel(f"{m}\n(fair shares)", fontsize=8)
-        axes[m].spines[["top", "right"]].set_visible(False)
-        axes[m].tick_params(labelsize=7)
+        tidy(axes[m], 7)
     axes["vision"].tick_params(labelbottom=False)
     axes["audio"].set_xlabel("seconds (black: when the word is said; dashed: the event; dotted: even)", fontsize=8)
     moment = seconds["vision"][int(strips["vision"].argmax())]
-    frame = world.splits[split].features["vision"][clip, int(moment * world.frame_rates["vision"])]
-    draw_face(axes["face"], dict(zip(world.channels["vision"], frame.tolist(), strict=True)))
+    draw_face_at(axes["face"], world, split, clip, int(moment * world.frame_rates["vision"]))
     axes["face"].set_title(f"the face at {moment:.1f} s", fontsize=8)
     figure.suptitle(title, fontsize=11)
     return figure
@@ -158,13 +155,12 @@ def mark_event(axis: Axes, truth: dict) -> None:
 def draw_pairs(
     panels: dict[str, tuple[dict[str, float], dict[str, float]]], names: tuple[str, str], title: str
 ) -> Figure:
-    """Panels of bars in pairs: a value in the colour of the first word of its name, under it its control in grey.
+    """Panels of bars in pairs: a value in the colour of the first word of its name, and below it its control in grey.
 
-    All panels have the same names. The dashed line is at 1, where a value says nothing.
+    All panels have the same names. The dashed line marks 1, the level of chance.
     """
     rows = len(next(iter(panels.values()))[0])
-    figure = Figure(figsize=(7, 1.2 + 0.36 * rows), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, axes = row_of_panels(len(panels), title, 1.2 + 0.36 * rows, sharey=True)
     for axis, (what, (values, controls)) in zip(axes, panels.items()):
         places = np.arange(len(values))
         for shift, numbers, colours in ((-0.2, values, COLOURS), (0.2, controls, {})):
@@ -177,7 +173,6 @@ def draw_pairs(
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(axis="x", labelsize=7)
     axes[0].invert_yaxis()
-    figure.suptitle(title, fontsize=11)
     figure.supxlabel(f"coloured: {names[0]}; grey: {names[1]}", fontsize=8, color=QUIET)
     return figure
 
@@ -186,13 +181,11 @@ def draw_dependence(
     points: dict[str, tuple[Float[np.ndarray, "clip"], Float[np.ndarray, "clip"]]], title: str, ylabel: str
 ) -> Figure:
     """A panel for each modality: what its event expresses, and how much attention the event gets; a dot is a clip."""
-    figure = Figure(figsize=(7, 2.8), layout="constrained")
-    for axis, (m, (expressed, attention)) in zip(figure.subplots(1, len(points), sharey=True), points.items()):
+    figure, axes = row_of_panels(len(points), title, 2.8, sharey=True)
+    for axis, (m, (expressed, attention)) in zip(axes, points.items()):
         axis.scatter(expressed, attention, s=12, color=COLOURS[m], alpha=0.6, linewidths=0)
         axis.axhline(1, color=INK, linestyle="dashed", linewidth=1)
         axis.set_xlabel(f"what {m} expresses (negative … positive)", fontsize=9)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=7)
+        tidy(axis, 7)
     figure.axes[0].set_ylabel(ylabel, fontsize=9)
-    figure.suptitle(title, fontsize=11)
     return figure

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse
 
+from course.figures.style import GROUND, tidy
 from dmdlite.config import MODALITIES
 from dmdlite.data.toy import ToyWorld
 from dmdlite.training.figures import COLOURS, INK
@@ -24,8 +25,8 @@ def draw_clip(
 ) -> Figure:
     """One clip: the face at its telling word, the words in time, the moving channels of face and voice.
 
-    The title tells the true sentiment and, if given, the predicted one; with reveal=False neither it nor what each
-    modality expresses is told.
+    The title gives the true sentiment and the prediction, if there is one. With reveal=False the true sentiment and
+    what each modality expresses stay hidden.
     """
     truth = {name: values[clip] for name, values in world.truth[split].items()}
     data = world.splits[split]
@@ -35,12 +36,11 @@ def draw_clip(
     _draw_words(axes["words"], data.raw_text[clip].split(), truth)
     for modality, shown in (("vision", SHOWN_ON_FACE), ("audio", SHOWN_IN_VOICE)):
         _draw_channels(axes[modality], world, split, clip, modality, shown)
-        axes[modality].axvspan(*_telling_span(truth), color="#F3F3F3", zorder=0)
+        axes[modality].axvspan(*_telling_span(truth), color=GROUND, zorder=0)
         axes[modality].set_xlim(0, truth["duration"])
     axes["vision"].tick_params(labelbottom=False)
     axes["audio"].set_xlabel("seconds", fontsize=9)
-    frame = data.features["vision"][clip, truth["vision_event"]]
-    draw_face(axes["face"], dict(zip(world.channels["vision"], frame.tolist(), strict=True)))
+    draw_face_at(axes["face"], world, split, clip, truth["vision_event"])
     axes["voice"].axis("off")
     if reveal:
         axes["voice"].text(0.5, 0.6, _summary(truth), ha="center", va="center", fontsize=8, color=INK)
@@ -57,12 +57,11 @@ def _draw_channels(axis: Axes, world: ToyWorld, split: str, clip: int, modality:
         axis.plot(seconds, values, label=label, linestyle=style, color=COLOURS[modality], linewidth=1.4)
     axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axis.set_ylabel(modality, fontsize=9)
-    axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis, 7)
 
 
 def _draw_words(axis: Axes, words: list[str], truth: dict) -> None:
-    """Each word over the time at which it is said; long sentences alternate between two heights."""
+    """Writes each word at the time it is said, alternating between two heights."""
     telling = truth["telling_word"] - 1  # the first token is [CLS]
     for place, word in enumerate(words):
         middle = (truth["word_starts"][place + 1] + truth["word_ends"][place + 1]) / 2
@@ -70,7 +69,7 @@ def _draw_words(axis: Axes, words: list[str], truth: dict) -> None:
         axis.text(
             middle, 0.75 - 0.5 * (place % 2), word, ha="center", va="center", fontsize=8, weight=weight, color=colour
         )
-    axis.axvspan(*_telling_span(truth), color="#F3F3F3", zorder=0)
+    axis.axvspan(*_telling_span(truth), color=GROUND, zorder=0)
     axis.set(xlim=(0, truth["duration"]), ylim=(0, 1))
     axis.axis("off")
 
@@ -82,6 +81,12 @@ def _telling_span(truth: dict) -> tuple[float, float]:
 def _summary(truth: dict) -> str:
     views = "\n".join(f"{m} says {truth[f'{m}_view']:+.1f}" for m in MODALITIES)
     return views + ("\n(sarcastic words)" if truth["sarcastic"] else "")
+
+
+def draw_face_at(axis: Axes, world: ToyWorld, split: str, clip: int, frame: int) -> None:
+    """The face of a clip in one frame of its vision stream."""
+    values = world.splits[split].features["vision"][clip, frame]
+    draw_face(axis, dict(zip(world.channels["vision"], values.tolist(), strict=True)))
 
 
 def draw_face(axis: Axes, units: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""A temporal convolution at work, and the chain of stages that it opens."""
+"""A temporal convolution at work, and the chain of stages that it begins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from course.figures.style import tidy
 from dmdlite.training.figures import INK, MODEL, QUIET
 
 BOX_WIDTH, BOX_HEIGHT, STRIDE = 1.5, 0.7, 2.3
@@ -42,7 +43,7 @@ def draw_kernel(
     title: str,
     colour: str,
 ) -> Figure:
-    """One channel above, below it what a "valid" convolution with `kernel` makes of it; each output under its window.
+    """One channel above and its "valid" convolution with `kernel` below, each output under its window.
 
     The first and the strongest output are shown with their windows; the steps that are lost are hatched. From `length`
     on the stream is padding.
@@ -66,8 +67,7 @@ def draw_kernel(
     below.set_ylabel("output", fontsize=9)
     below.set_xlabel(f"frame ({len(stream)} come in, {len(kept)} are left)", fontsize=9)
     for axis in (above, below):
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis)
     figure.suptitle(title, fontsize=11)
     return figure
 

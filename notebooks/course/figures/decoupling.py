@@ -1,4 +1,4 @@
-"""The decoupling as a picture, and what was read from its parts."""
+"""The decoupling as a picture, and what probes read from its parts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from course.figures.style import GROUND, MARKERS, row_of_panels, write_numbers
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
@@ -30,7 +31,7 @@ ARROWS = [
     *(("X", "E com"), ("X", "E prt"), ("E com", "com"), ("E prt", "prt"), ("com", "D"), ("prt", "D"), ("D", "back")),
     *(("back", "E again"), ("E again", "again")),
 ]
-# Loss -> (the corners of its dashed line, where its label stands, the label).
+# Loss -> (the corners of its dashed line, the position of its label, the label).
 LOSSES = {
     "reconstruction": (
         [(0.9, MIDDLE + 0.62), (0.9, 6.25), (12.4, 6.25), (12.4, MIDDLE + 0.62)],
@@ -47,7 +48,7 @@ HALF_WIDTH, HALF_HEIGHT, STEP = 0.62, 0.42, 0.09
 def draw_decoupling(lit: Collection[str] = tuple(LOSSES)) -> Figure:
     """One modality on its way through the decoupling (slides: Fig. 6), and the place of each loss.
 
-    Stacks in the colours of language, vision and audio are there once for each modality. Losses in `lit` are dark.
+    A stack in the colours of language, vision and audio exists once per modality. Losses in `lit` are dark.
     """
     if unknown := set(lit) - set(LOSSES):
         raise ValueError(f"unknown loss {sorted(unknown)[0]!r}; a loss is one of {', '.join(LOSSES)}")
@@ -70,13 +71,13 @@ def draw_decoupling(lit: Collection[str] = tuple(LOSSES)) -> Figure:
 
 
 def _box(axis: Axes, x: float, y: float, label: str, kind: str) -> None:
-    """Features have square corners, modules round ones; a stack is one thing for each modality."""
+    """Features have square corners, modules round ones; a stack stands for one of each modality."""
     corners = "square,pad=0" if kind == "stream" else "round,pad=0,rounding_size=0.25"
     colours = [MODEL] if kind == "shared" else [COLOURS[m] for m in reversed(MODALITIES)]
     for place, colour in enumerate(colours):
         shift = STEP * (len(colours) - 1 - place)
         corner = (x - HALF_WIDTH + shift, y - HALF_HEIGHT + shift)
-        face = "white" if kind == "stream" else "#F3F3F3"
+        face = "white" if kind == "stream" else GROUND
         style = {"facecolor": face, "edgecolor": colour, "linewidth": 1.6, "boxstyle": corners}
         axis.add_patch(FancyBboxPatch(corner, 2 * HALF_WIDTH, 2 * HALF_HEIGHT, zorder=3, **style))
     axis.text(x, y, label, ha="center", va="center", fontsize=9, color=INK, zorder=4, linespacing=0.9)
@@ -116,17 +117,7 @@ def draw_readings(
     figure = Figure(figsize=(7, 1.25 + 0.27 * len(rows)), layout="constrained")
     axis = figure.subplots()
     axis.imshow(np.clip(values, 0, 1), cmap="Purples", aspect="auto", vmin=0, vmax=1.15)
-    for (row, column), value in np.ndenumerate(values):
-        colour = "white" if value > 0.6 else INK
-        axis.text(
-            column,
-            row,
-            f"{value + 0.0:.2f}".replace("-0.00", "0.00"),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color=colour,
-        )
+    write_numbers(axis, values, dark=0.6)
     for column in blocks:
         axis.axvline(column - 0.5, color="white", linewidth=8)
     for row in lines:
@@ -142,13 +133,12 @@ def draw_readings(
 
 def draw_runs(measures: Mapping[str, Mapping[str, Mapping[str, float]]], title: str) -> Figure:
     """measures[what][run][modality]: one panel for each measure, one line for each run, one dot for each modality."""
-    figure = Figure(figsize=(7, 1.1 + 0.3 * len(next(iter(measures.values())))), layout="constrained")
-    axes = figure.subplots(1, len(measures), sharey=True, squeeze=False).ravel()
+    figure, axes = row_of_panels(len(measures), title, 1.1 + 0.3 * len(next(iter(measures.values()))), sharey=True)
     for axis, (what, runs) in zip(axes, measures.items(), strict=True):
         for row, values in enumerate(runs.values()):
-            for marker, m in zip("os^", MODALITIES, strict=True):
+            for m in MODALITIES:
                 label = m if row == 0 else None
-                axis.plot(values[m], row, marker, color=COLOURS[m], markersize=7, alpha=0.8, label=label)
+                axis.plot(values[m], row, MARKERS[m], color=COLOURS[m], markersize=7, alpha=0.8, label=label)
         axis.axvline(0, color=QUIET, linewidth=1)
         axis.set_xlabel(what, fontsize=8)
         axis.set_yticks(range(len(runs)), list(runs), fontsize=8)
@@ -158,5 +148,4 @@ def draw_runs(measures: Mapping[str, Mapping[str, Mapping[str, float]]], title: 
         axis.spines[["top", "right", "left"]].set_visible(False)
     axes[0].invert_yaxis()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=11)
     return figure

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from course.dictionaries import Activations, by_class
-from course.figures.clips import draw_face
+from course.figures.clips import draw_face_at
+from course.figures.style import minus, row_of_panels, tidy
 from dmdlite.config import MODALITIES
 from dmdlite.data.toy import ToyWorld
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
@@ -22,7 +23,7 @@ CLASSES = np.arange(-3, 4)
 def draw_lookup(
     steps: Float[np.ndarray, "word atom"], shares: Float[np.ndarray, " atom"], words: Sequence[str], title: str
 ) -> Figure:
-    """One clip asks the dictionary: the score of each atom at each word, the highest of each column, its share."""
+    """One lookup: the score of each atom at each word, the highest score of each atom, and its share."""
     figure = Figure(figsize=(7, 1.9 + 0.17 * len(words)), layout="constrained")
     heat, best, share = figure.subplots(3, 1, sharex=True, height_ratios=(0.2 * len(words), 1, 1))
     heat.imshow(steps, cmap="Purples", aspect="auto")
@@ -35,17 +36,16 @@ def draw_lookup(
     share.set_ylabel("share w", fontsize=8)
     share.set_xlabel("atom of the dictionary", fontsize=9)
     for axis in (best, share):
-        axis.tick_params(labelsize=7)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis, 7)
     figure.suptitle(title, fontsize=11)
     return figure
 
 
 def draw_activations(panels: Mapping[str, Activations], sentiment: Float[np.ndarray, " clip"], title: str) -> Figure:
-    """Mean activation of each atom in each sentiment class: one row of pictures for each panel, one column each stream.
+    """Mean activation of each atom in each sentiment class: one row for each panel, one column for each modality.
 
-    An atom has one place in a row, for all three modalities: those that prefer negative clips stand on the left. Atoms
-    that nobody uses are left out.
+    Atoms have the same order in all three modalities: those that prefer negative clips are on the left. Unused atoms
+    are left out.
     """
     figure = Figure(figsize=(7, 0.9 + 1.45 * len(panels)), layout="constrained")
     grid = figure.subplots(len(panels), len(MODALITIES), squeeze=False, sharey=True)
@@ -64,7 +64,7 @@ def draw_activations(panels: Mapping[str, Activations], sentiment: Float[np.ndar
 
 
 def by_sentiment(shares: Activations, sentiment: Float[np.ndarray, " clip"]) -> Int[np.ndarray, " used"]:
-    """The atoms that somebody uses, by the mean sentiment of the clips that activate them, all modalities together."""
+    """The used atoms, ordered by the mean sentiment of the clips that activate them in any modality."""
     mass = sum(shares.values())
     mean = sentiment @ mass / np.maximum(mass.sum(axis=0), 1e-9)
     used = np.flatnonzero(mass.mean(axis=0) > 1e-3)
@@ -74,7 +74,7 @@ def by_sentiment(shares: Activations, sentiment: Float[np.ndarray, " clip"]) -> 
 def draw_atom(
     world: ToyWorld, split: str, shares: Activations, atom: int, modality: str, title: str, count: int = 4
 ) -> Figure:
-    """The clips that activate an atom most, with their faces and sentences, and its activation over the sentiment."""
+    """The clips that activate an atom most, with their faces and sentences, and its activation against sentiment."""
     figure = Figure(figsize=(7, 3.7), layout="constrained")
     faces, plot = figure.subfigures(2, 1, height_ratios=(1.25, 1))
     for axis, clip in zip(faces.subplots(1, count), (-shares[modality][:, atom]).argsort()[:count], strict=True):
@@ -89,9 +89,8 @@ def draw_atom(
 
 def _draw_face_of(axis: Axes, world: ToyWorld, split: str, clip: int) -> None:
     data = world.splits[split]
-    frame = data.features["vision"][clip, world.truth[split]["vision_event"][clip]]
-    draw_face(axis, dict(zip(world.channels["vision"], frame.tolist(), strict=True)))
-    label = f"{data.labels[clip] + 0.0:+.1f}".replace("-", "−")
+    draw_face_at(axis, world, split, clip, world.truth[split]["vision_event"][clip])
+    label = minus(f"{data.labels[clip] + 0.0:+.1f}")
     axis.set_title(f"{label}\n{fill(data.raw_text[clip], 24)}", fontsize=7, color=INK)
 
 
@@ -103,8 +102,7 @@ def _draw_over_sentiment(
     axis.set_title(f"{modality} (chosen)" if chosen else modality, fontsize=8, color=COLOURS[modality])
     axis.set_xlabel("true sentiment", fontsize=8)
     axis.set_xticks([-3, 0, 3], ["−3", "0", "+3"])
-    axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis, 7)
 
 
 def draw_ablation(
@@ -112,10 +110,9 @@ def draw_ablation(
 ) -> Figure:
     """One row for each setting, one panel for each measure, one dot for each seed, a bar at their mean.
 
-    marked: the setting that all others differ from by one thing. measures: name in the table -> title of its panel.
+    marked: the setting from which all others differ in one factor. measures: name in the table -> title of its panel.
     """
-    figure = Figure(figsize=(7, 1.0 + 0.24 * len(table)), layout="constrained")
-    axes = figure.subplots(1, len(measures), sharey=True)
+    figure, axes = row_of_panels(len(measures), title, 1.0 + 0.24 * len(table), sharey=True)
     places = -np.arange(len(table))
     for axis, (measure, name) in zip(axes, measures.items(), strict=True):
         for place, (setting, scores) in zip(places, table.items(), strict=True):
@@ -128,5 +125,4 @@ def draw_ablation(
         axis.tick_params(labelsize=7, length=0)
         axis.spines[["top", "right", "left"]].set_visible(False)
     axes[0].set_yticks(places, list(table), fontsize=8)
-    figure.suptitle(title, fontsize=11)
     return figure

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
+from course.figures.style import row_of_panels
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, QUIET, TARGET_STYLES
 
@@ -21,12 +22,11 @@ TARGET_MARKERS = dict(zip(MODALITIES, "osD", strict=True))
 def draw_label_curves(
     counts: Sequence[int], errors: dict[str, dict[str, Curve]], title: str, constant: float
 ) -> Figure:
-    """One panel for each student: its test MAE over the labels it was given, one line for each way to train it.
+    """One panel for each student: its test MAE against the number of labels, one line for each way to train it.
 
-    errors: student -> name of the way -> (number of labels, world). The last way is the one that the figure is about.
+    errors: student -> way of training -> (number of labels, world). The last way is highlighted.
     """
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = figure.subplots(1, len(errors), sharey=True, squeeze=False).ravel()
+    figure, axes = row_of_panels(len(errors), title, 3.2, sharey=True)
     places = range(len(counts))
     for axis, (student, ways) in zip(axes, errors.items(), strict=True):
         axis.axhline(constant, color=QUIET, linestyle="dotted", linewidth=1)
@@ -39,12 +39,11 @@ def draw_label_curves(
         axis.set_xlabel(f"labelled clips for {student}")
         axis.legend(fontsize=8, frameon=False)
     axes[0].set_ylabel("test MAE")
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def draw_directions(changes: dict[str, dict[str, Float[Tensor, " world"]]], title: str) -> Figure:
-    """A group of bars for each kind of world, a bar for each teacher, in its colour: the change that it brings."""
+    """A group of bars for each kind of world, a bar for each teacher, in its colour: the change in error."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axis = figure.subplots()
     for place, (world, teachers) in enumerate(changes.items()):
@@ -66,9 +65,8 @@ def draw_directions(changes: dict[str, dict[str, Float[Tensor, " world"]]], titl
 def draw_weight_curves(
     weights: Sequence[float], changes: dict[str, Float[Tensor, "weight world source target"]], title: str
 ) -> Figure:
-    """One panel for each kind of world: what each of the six arrows does to its student, over the arrow's weight."""
-    figure = Figure(figsize=(7, 3.8), layout="constrained")
-    axes = figure.subplots(1, len(changes), sharey=True, squeeze=False).ravel()
+    """One panel for each kind of world: the effect of each arrow on its student, against the arrow's weight."""
+    figure, axes = row_of_panels(len(changes), title, 3.8, sharey=True)
     for axis, (world, change) in zip(axes, changes.items(), strict=True):
         axis.axhline(0, color=INK, linewidth=0.8)
         for i, source in enumerate(MODALITIES):
@@ -83,7 +81,6 @@ def draw_weight_curves(
         axis.set_title(f"{world} is strongest", fontsize=10)
     axes[0].set_ylabel("change of the student's test MAE\n(below zero: better)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

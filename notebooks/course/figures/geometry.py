@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from torch import Tensor
 
+from course.figures.style import MARKERS, minus, row_of_panels
 from dmdlite.config import SENTIMENT_RANGE
 from dmdlite.training.figures import INK, MODEL, QUIET
 
-MARKERS = {"language": "o", "vision": "s", "audio": "^"}
 ATTRACT, REPEL = {"color": INK, "linestyle": "solid"}, {"color": MODEL, "linestyle": "dashed"}
 ARROW, SMALLEST_STEP = 2.0, 0.03  # radii for each unit of the gradient; a shorter arrow would be all head
 Samples = Mapping[str, Float[Tensor, "clip 2"]]  # modality -> one vector for each clip
@@ -25,7 +25,7 @@ Place = tuple[str, int]  # a sample: modality and clip
 
 
 def on_circle(degrees: Sequence[int]) -> Float[Tensor, "sample 2"]:
-    """Unit vectors at these angles, counted from the right against the clock."""
+    """Unit vectors at these angles, counter-clockwise from the right."""
     turn = torch.deg2rad(torch.tensor(degrees, dtype=torch.float32))
     return torch.stack([turn.cos(), turn.sin()], dim=1)
 
@@ -38,7 +38,7 @@ def sentiment_colour(label: float) -> tuple[float, ...]:
 
 def signed(label: float) -> str:
     """+2, 0 or −1.5."""
-    return "0" if label == 0 else f"{label:+g}".replace("-", "−")
+    return "0" if label == 0 else minus(f"{label:+g}")
 
 
 def draw_circle(axis: Axes, samples: Samples, labels: Float[Tensor, "clip"], size: int = 70) -> None:
@@ -56,12 +56,11 @@ def draw_circle(axis: Axes, samples: Samples, labels: Float[Tensor, "clip"], siz
 
 def draw_circles(panels: Mapping[str, Samples], labels: Float[Tensor, "clip"], title: str) -> Figure:
     """A row of circles with the same clips, each under its own name."""
-    figure = Figure(figsize=(7, 2.2), layout="constrained")
-    for axis, (name, samples) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    figure, axes = row_of_panels(len(panels), title, 2.2)
+    for axis, (name, samples) in zip(axes, panels.items(), strict=True):
         draw_circle(axis, samples, labels, size=34)
         axis.set_title(name, fontsize=9)
     _legend(figure, labels, list(samples))
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -75,7 +74,7 @@ def draw_triplets(
 ) -> Figure:
     """One sample, ringed, with lines to the positive and the negative of each pair; an arrow shows where it moves.
 
-    step: minus the gradient of the loss by the anchor's vector, drawn unless it is tiny.
+    step: minus the gradient of the loss with respect to the anchor's vector, drawn unless it is tiny.
     """
     figure = Figure(figsize=(4.6, 4.8), layout="constrained")
     axis = figure.subplots()
@@ -112,9 +111,8 @@ def _legend(figure: Figure, labels: Float[Tensor, "clip"], modalities: Sequence[
 def draw_floors(
     panels: Mapping[str, tuple[Float[Tensor, "pair"], Float[Tensor, "pair"], Float[Tensor, "pair"]]], title: str
 ) -> Figure:
-    """For pairs of classes (label distance, cosine distance, margin): how far apart they are, and what was asked."""
-    figure = Figure(figsize=(7, 3.1), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True)
+    """For pairs of classes (label distance, cosine distance, margin): how far apart they are, and should be."""
+    figure, axes = row_of_panels(len(panels), title, 3.1, sharey=True)
     for axis, (name, (apart, distances, margins)) in zip(axes, panels.items(), strict=True):
         axis.plot(apart, distances, "o", color=MODEL, alpha=0.45, markeredgewidth=0)
         order = apart.argsort()
@@ -125,7 +123,6 @@ def draw_floors(
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("distance of the classes\n(1 − cosine)")
     axes[-1].legend(fontsize=8, frameon=False, loc="lower right")
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

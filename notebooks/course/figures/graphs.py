@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
+from course.figures.style import row_of_panels
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, QUIET
 
@@ -59,7 +60,7 @@ def draw_graphs(
     largest: float = 0.5,
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Several graphs beside each other, each under its name; `title` says what to see in them."""
+    """Several graphs side by side, each under its name; `title` says what to see in them."""
     rows = -(-len(graphs) // columns)
     figure = Figure(figsize=(3.5 * columns, 0.4 + 2.7 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -72,7 +73,7 @@ def draw_graphs(
 
 
 def draw_opinions(logits: Float[np.ndarray, " 3"], truth: float, title: str) -> Figure:
-    """What each modality's head says about one clip, on the line of sentiments, and how far each two are apart."""
+    """What each modality's head predicts for one clip, and how far apart each pair of predictions is."""
     figure = Figure(figsize=(7, 2.3), layout="constrained")
     axis = figure.subplots()
     axis.axhline(0, color=QUIET, linewidth=1)
@@ -94,9 +95,9 @@ def draw_opinions(logits: Float[np.ndarray, " 3"], truth: float, title: str) -> 
 
 def draw_edge_spread(graphs: Mapping[str, tuple[Float[np.ndarray, "clips 3 3"], Strengths]], title: str) -> Figure:
     """Each edge on every clip (dots), its mean (line) and its prior (ring). graphs: name -> (edges, prior)."""
-    figure = Figure(figsize=(7, 2.9), layout="constrained")
+    figure, axes = row_of_panels(len(graphs), title, 2.9, sharey=True)
     scatter = np.random.default_rng(0)
-    for axis, (name, (edges, prior)) in zip(figure.subplots(1, len(graphs), sharey=True), graphs.items(), strict=True):
+    for axis, (name, (edges, prior)) in zip(axes, graphs.items(), strict=True):
         for row, (i, j) in enumerate(EDGES):
             colour, values = COLOURS[MODALITIES[i]], edges[:, i, j]
             places = row + scatter.uniform(-0.28, 0.28, len(values))
@@ -107,12 +108,11 @@ def draw_edge_spread(graphs: Mapping[str, tuple[Float[np.ndarray, "clips 3 3"], 
         axis.set(xlabel="learned edge", ylim=(len(EDGES) - 0.5, -0.5), xlim=(-0.03, 0.8))
         axis.set_title(name, fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float) -> None:
-    """Bent to the left of its direction, so that the two arrows of a pair lie beside each other."""
+    """Bent to the left of its direction, so that the two arrows of a pair lie side by side."""
     start, end = np.array(NODES[source]), np.array(NODES[target])
     along = (end - start) / np.linalg.norm(end - start)
     side = np.array([-along[1], along[0]])
@@ -125,7 +125,7 @@ def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float
         patch.set(linestyle="dotted", linewidth=1)
     axis.add_patch(patch)
     bend = (start + end) / 2 + BEND * np.linalg.norm(end - start) * side  # the curve's control point
-    nearer = 0.4  # the number stands nearer to the source, where the three inner ones have room
+    nearer = 0.4  # the number is nearer to the source, where the three inner ones have room
     on_curve = (1 - nearer) ** 2 * start + 2 * nearer * (1 - nearer) * bend + nearer**2 * end
     place = on_curve + (0.17 + 0.008 * width) * side
     colour = COLOURS[source] if strength else QUIET

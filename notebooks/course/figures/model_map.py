@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from course.figures.style import HIGHLIGHT
 from dmdlite.training.figures import INK, MODEL, QUIET
 
 # Stage -> (column, row, label). Rows count from the top; the map reads from left to right, as Fig. 2 of the paper does.
@@ -57,7 +58,7 @@ def _centre(stage: str) -> tuple[float, float]:
 def _box(axis: Axes, centre: tuple[float, float], label: str, lit: bool) -> None:
     x, y = centre
     corner = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2)
-    face, edge = ("#FBE3EC", MODEL) if lit else ("white", QUIET)
+    face, edge = (HIGHLIGHT, MODEL) if lit else ("white", QUIET)
     style = {"boxstyle": "round,pad=0.02,rounding_size=0.1", "facecolor": face, "edgecolor": edge}
     axis.add_patch(FancyBboxPatch(corner, BOX_WIDTH, BOX_HEIGHT, linewidth=2 if lit else 1, zorder=2, **style))
     axis.text(x, y, label, ha="center", va="center", fontsize=7, color=INK, zorder=3)

@@ -1,4 +1,4 @@
-"""A figure on the page, and the two kinds of figure that every notebook may need: bars and a table in colour."""
+"""Shows a figure on the page, and draws the two kinds that any notebook may need: bars and a heat map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predicted against true sentiment, with everything that the scores count."""
+"""Predicted against true sentiment, with all that the scores count."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from course.figures.style import HIGHLIGHT
 from dmdlite.training.figures import INK, MODEL, QUIET
 
 EDGE = 4.2  # of both axes; predictions beyond are drawn on the rim
@@ -15,7 +16,7 @@ EDGE = 4.2  # of both axes; predictions beyond are drawn on the rim
 def draw_scores(
     predictions: Float[np.ndarray, "clips"], labels: Float[np.ndarray, "clips"], title: str, colour: str = MODEL
 ) -> Figure:
-    """Each clip a point, and the regions that the scores are about.
+    """Each clip is a point; the regions behind the points are what the scores count.
 
     On the dashed diagonal the error is zero; in a square along it the class of seven is right; in the shaded quarters
     the sign is wrong, and these clips are crosses.
@@ -23,7 +24,7 @@ def draw_scores(
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     axis = figure.subplots()
     for corner in ((-EDGE, 0), (0, -EDGE)):
-        axis.add_patch(Rectangle(corner, EDGE, EDGE, facecolor="#FBE3EC", linewidth=0, zorder=0))
+        axis.add_patch(Rectangle(corner, EDGE, EDGE, facecolor=HIGHLIGHT, linewidth=0, zorder=0))
     edges = [-EDGE, *np.arange(-2.5, 3), EDGE]
     for low, high in zip(edges, edges[1:]):
         axis.add_patch(Rectangle((low, low), high - low, high - low, fill=False, edgecolor=QUIET, zorder=1))

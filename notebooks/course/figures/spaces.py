@@ -12,20 +12,20 @@ from matplotlib.lines import Line2D
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from course.figures.style import MARKERS, row_of_panels, write_numbers
 from dmdlite.config import MODALITIES, SENTIMENT_RANGE
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 Features = Float[np.ndarray, "clip modality width"]
-MARKERS = {"language": "o", "vision": "s", "audio": "^"}
 SENTIMENT = {"cmap": "coolwarm", "vmin": SENTIMENT_RANGE[0], "vmax": SENTIMENT_RANGE[1]}
 
 
 def tsne(points: Float[np.ndarray, "point width"], perplexity: int = 30, seed: int = 0) -> np.ndarray:
-    """A map of the points, (point, 2), that keeps who is whose neighbour. Distances between groups mean nothing.
+    """A map of the points, (point, 2), that preserves neighbourhoods. Distances between groups mean nothing.
 
-    perplexity: about how many neighbours each point tries to keep. Its numbers differ from machine to machine.
+    perplexity: roughly how many neighbours each point tries to keep. The numbers differ from machine to machine.
     """
-    with threadpool_limits(1):  # on a busy machine its threads wait for each other, twenty times as long
+    with threadpool_limits(1):  # on a busy machine its threads wait for each other, up to twenty times as long
         return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(points)
 
 
@@ -39,10 +39,10 @@ def draw_spaces(
     perplexity: int = 30,
     columns: int = 2,
 ) -> Figure:
-    """One t-SNE map for each panel: every clip three times, its modality's marker, coloured by sentiment if given.
+    """One t-SNE map for each panel: every clip three times, with its modality's marker, coloured by sentiment if given.
 
-    Without a sentiment the modality gives the colour. views: what each stream shows of the sentiment, drawn as it is in
-    a last panel. marked: a clip whose three points get a ring.
+    Without a sentiment the modality gives the colour. views: what each stream shows of the sentiment, drawn without
+    t-SNE in a last panel. marked: a clip whose three points get a ring.
     """
     count = len(panels) + (views is not None)
     rows = -(-count // columns)
@@ -67,20 +67,18 @@ def draw_maps(
     panels: Mapping[str, Float[np.ndarray, "point 2"]], groups: Int[np.ndarray, " point"], title: str
 ) -> Figure:
     """The same points in several maps, side by side, each with equal scales; a group has one colour."""
-    figure = Figure(figsize=(7, 2.7), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False).ravel()
+    figure, axes = row_of_panels(len(panels), title, 2.7)
     for axis, (name, places) in zip(axes, panels.items(), strict=True):
         for group, colour in zip(np.unique(groups), (INK, MODEL, QUIET), strict=False):
             axis.scatter(*places[groups == group].T, s=8, color=colour)
         axis.set(xticks=[], yticks=[])
         axis.set_aspect("equal", adjustable="datalim")
         axis.set_title(name, fontsize=9)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def draw_draws(values: Mapping[str, Float[np.ndarray, " draw"]], title: str, what: str) -> Figure:
-    """How a score is spread over many draws of the same thing: one outline for each name."""
+    """The distribution of a score over repeated draws, one outline for each name."""
     figure = Figure(figsize=(6, 2.8), layout="constrained")
     axis = figure.subplots()
     bins = np.histogram_bin_edges(np.concatenate(list(values.values())), bins=30)
@@ -97,20 +95,16 @@ def draw_draws(values: Mapping[str, Float[np.ndarray, " draw"]], title: str, wha
 def draw_scores(
     values: Float[np.ndarray, "row group modality"], rows: Sequence[str], groups: Sequence[str], title: str
 ) -> Figure:
-    """A table of scores with their numbers, one group of three columns beside the other; dark near 1, white below 0."""
-    figure = Figure(figsize=(7, 1.3 + 0.32 * len(rows)), layout="constrained")
-    axes = figure.subplots(1, len(groups), sharey=True)
+    """A table of scores with their numbers, in groups of three columns; dark near 1, white below 0."""
+    figure, axes = row_of_panels(len(groups), title, 1.3 + 0.32 * len(rows), sharey=True)
     for axis, group, name in zip(axes, values.swapaxes(0, 1), groups, strict=True):
         axis.imshow(group, cmap="Purples", aspect="auto", vmin=0, vmax=1)
-        for (row, column), value in np.ndenumerate(group):
-            colour = "white" if value > 0.6 else INK
-            axis.text(column, row, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=8, color=colour)
+        write_numbers(axis, group, dark=0.6)
         axis.set_xticks(range(len(MODALITIES)), MODALITIES, fontsize=7)
         axis.set_yticks(range(len(rows)), rows, fontsize=8)
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         axis.set_title(name, fontsize=9)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from course.figures.clips import draw_face
+from course.figures.clips import draw_face_at
 from dmdlite.config import MODALITIES
 from dmdlite.data.toy import ToyWorld
 from dmdlite.training.figures import COLOURS, INK, QUIET
@@ -80,8 +80,7 @@ def _draw_moment(face: Axes, word: Axes, world: ToyWorld, split: str, clip: int,
     data = world.splits[split]
     face.axis("off")
     if steps["vision"] is not None:
-        frame = data.features["vision"][clip, steps["vision"]]
-        draw_face(face, dict(zip(world.channels["vision"], frame.tolist())))
+        draw_face_at(face, world, split, clip, steps["vision"])
     said = "" if steps["language"] is None else data.raw_text[clip].split()[steps["language"] - 1]
     text, colour = (f"“{said}”", COLOURS["language"]) if said else ("(silence)", QUIET)
     word.text(0.5, 1.25, text, ha="center", va="top", fontsize=11, color=colour)

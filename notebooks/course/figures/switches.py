@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from course.figures.style import minus, row_of_panels, tidy
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
@@ -25,7 +26,7 @@ def draw_switched(
     *,
     hidden: bool = False,
 ) -> Figure:
-    """One clip: the truth and two predictions on the axis of sentiment; below, who looks at which word.
+    """One clip: the truth and two predictions on the axis of sentiment; below, which word each modality looks at.
 
     everything, now: the prediction from all streams, and from those that are on. attention: likewise the shares of the
     words. telling: the place of the word that carries the feeling. hidden: the words themselves are switched off.
@@ -56,9 +57,7 @@ def _draw_sentiments(axis: Axes, values: Mapping[str, float]) -> None:
         "now": {"marker": "o", "facecolors": "none", "edgecolors": MODEL, "s": 150, "linewidths": 2},
     }
     for name, value in values.items():
-        axis.scatter(
-            [value], [0], label=f"{name} {value:+.1f}".replace("-", "−"), zorder=3, clip_on=False, **styles[name]
-        )
+        axis.scatter([value], [0], label=minus(f"{name} {value:+.1f}"), zorder=3, clip_on=False, **styles[name])
     if abs(values["now"] - values["all streams"]) > 0.3:
         arrow = {"arrowstyle": "-|>", "color": MODEL, "linewidth": 1.5, "shrinkA": 5, "shrinkB": 8}
         axis.annotate("", (values["now"], 0), (values["all streams"], 0), arrowprops=arrow)
@@ -72,20 +71,17 @@ def _draw_sentiments(axis: Axes, values: Mapping[str, float]) -> None:
 
 def draw_groups(panels: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
     """Bars in groups: panel (its title) -> group of clips -> one value for each modality."""
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False).ravel()
+    figure, axes = row_of_panels(len(panels), title, 3)
     for axis, (what, groups) in zip(axes, panels.items(), strict=True):
         for place, modality in enumerate(MODALITIES):
             values = [group[place] for group in groups.values()]
             centres = np.arange(len(groups)) + 0.27 * (place - 1)
             bars = axis.bar(centres, values, width=0.25, color=COLOURS[modality], label=modality)
-            axis.bar_label(bars, [f"{value:.2f}".replace("-", "−") for value in values], fontsize=7, padding=2)
+            axis.bar_label(bars, [minus(f"{value:.2f}") for value in values], fontsize=7, padding=2)
         axis.axhline(0, color=INK, linewidth=0.8)
         axis.set_xticks(range(len(groups)), list(groups), fontsize=9)
         axis.set_title(what, fontsize=9)
         axis.margins(y=0.12)
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=11)
     return figure

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from course.figures.style import row_of_panels
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 FIRST, SECOND = COLOURS["language"], COLOURS["audio"]
@@ -16,7 +17,7 @@ FIRST, SECOND = COLOURS["language"], COLOURS["audio"]
 def draw_transport(
     x: Float[ndarray, "n 2"], y: Float[ndarray, "m 2"], plan: Float[ndarray, "n m"], title: str
 ) -> Figure:
-    """Two clouds in the plane with lines as wide as the mass that goes along them, and the plan as a matrix."""
+    """Two clouds in the plane with lines as wide as the mass that moves along them, and the plan as a matrix."""
     figure = Figure(figsize=(7, 3.3), layout="constrained")
     plane, matrix = figure.subplots(1, 2, width_ratios=(1.15, 1))
     for i, start in enumerate(x):
@@ -36,7 +37,7 @@ def draw_transport(
 
 
 def draw_plan(axis: Axes, plan: Float[ndarray, "n m"]) -> None:
-    """The plan in percent of all mass, with what its rows and columns add up to beside them."""
+    """The plan in percent of all mass, with the sums of its rows and columns beside them."""
     rows, columns = plan.shape
     axis.imshow(plan, cmap="Purples", vmin=0, vmax=1 / rows)
     for i in range(rows):
@@ -58,8 +59,7 @@ def draw_similarities(
     matrices: dict[str, Float[ndarray, "batch batch"]], anchors: Int[ndarray, "batch anchor"], title: str
 ) -> Figure:
     """Similarity matrices side by side on one scale, with the anchors of each row as dots."""
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(matrices), squeeze=False).ravel()
+    figure, axes = row_of_panels(len(matrices), title, 3.4)
     top = max(matrix.max() for matrix in matrices.values())
     rows = np.repeat(np.arange(len(anchors)), anchors.shape[1])
     for axis, (name, matrix) in zip(axes, matrices.items()):
@@ -69,14 +69,12 @@ def draw_similarities(
         axis.set_xlabel("clip, from negative to positive", fontsize=8)
         axis.tick_params(labelsize=7)
     figure.colorbar(image, ax=list(axes), shrink=0.8, label="shifted cosine similarity")
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def draw_seeds(scores: dict[str, dict[str, Float[ndarray, "seed"]]], title: str) -> Figure:
     """One panel for each score -> model -> value of every seed: a line for each seed, a bar at the mean."""
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = figure.subplots(1, len(scores), squeeze=False).ravel()
+    figure, axes = row_of_panels(len(scores), title, 3.2)
     for axis, (score, models) in zip(axes, scores.items()):
         values = np.array(list(models.values()))  # (model, seed)
         axis.plot(values, color=QUIET, linewidth=0.8, marker="o", markersize=3.5)
@@ -87,5 +85,4 @@ def draw_seeds(scores: dict[str, dict[str, Float[ndarray, "seed"]]], title: str)
         axis.set_xlim(-0.5, len(values) - 0.3)
         axis.set_title(score, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=11)
     return figure

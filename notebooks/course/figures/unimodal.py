@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from course.figures.style import row_of_panels, tidy
 from dmdlite.training.figures import COLOURS, INK, QUIET
 
 Records = list[dict[str, Any]]
@@ -22,8 +23,7 @@ def draw_learning(runs: Mapping[str, Records], constant: float, title: str) -> F
 
     A run with the name of a modality has its colour.
     """
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
-    axes = figure.subplots(1, len(runs), sharey=True, squeeze=False).ravel()
+    figure, axes = row_of_panels(len(runs), title, 2.6, sharey=True)
     for axis, (name, records) in zip(axes, runs.items(), strict=True):
         colour = COLOURS.get(name, INK)
         epochs = [record["epoch"] for record in records]
@@ -35,13 +35,11 @@ def draw_learning(runs: Mapping[str, Records], constant: float, title: str) -> F
         axis.set_title(name, fontsize=9, color=colour)
         axis.set_xlabel("epoch", fontsize=9)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis)
     axes[0].set_ylabel("MAE", fontsize=9)
     styles = {"training": "dashed", "validation": "solid", "a constant": "dotted"}
     keys = {name: {"color": QUIET if style == "dotted" else INK, "linestyle": style} for name, style in styles.items()}
     _legend(figure, keys | {"best epoch": {"color": INK, "marker": "o", "linestyle": ""}})
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -59,8 +57,7 @@ def draw_accuracies(
     chance: name -> the accuracy of a constant, a dashed line. views: name -> modality -> the accuracy of the sign of
     what the modality was told, a black mark. by_eye: panels read from a printed figure; their bars are hatched.
     """
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False).ravel()
+    figure, axes = row_of_panels(len(panels), title, 3.2, sharey=True)
     constant = {"color": INK, "linestyle": "dashed", "linewidth": 1}
     view = {"color": INK, "linewidth": 2.5}
     for axis, (name, accuracies) in zip(axes, panels.items(), strict=True):
@@ -70,13 +67,11 @@ def draw_accuracies(
         for place, modality in enumerate(accuracies if name in views else ()):
             axis.hlines(views[name][modality], place - 0.36, place + 0.36, **view)
         axis.set_title(name, fontsize=9)
-        axis.tick_params(labelsize=9)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis, 9)
     axes[0].set(ylim=(0, 1), ylabel="accuracy")
     _legend(
         figure, {"one seed": {**SEED, "linestyle": ""}, "sign of the modality's own view": view, "a constant": constant}
     )
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -87,8 +82,8 @@ def draw_score_panels(
 
     scores: modality -> score -> value. names: score -> its label, in the order of the panels.
     """
-    figure = Figure(figsize=(7, 2.4), layout="constrained")
-    for axis, (score, label) in zip(figure.subplots(1, len(names)), names.items(), strict=True):
+    figure, axes = row_of_panels(len(names), title, 2.4)
+    for axis, (score, label) in zip(axes, names.items(), strict=True):
         values = [scores[modality][score] for modality in scores]
         axis.bar(list(scores), values, color=[COLOURS[modality] for modality in scores])
         for place, value in enumerate(values):
@@ -97,10 +92,8 @@ def draw_score_panels(
         axis.set_title(label, fontsize=9)
         axis.set_xticks(range(len(scores)), [modality[0].upper() for modality in scores])
         axis.set_ylim(0, max(1.0, 1.1 * max(*values, constant[score])))
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis)
     _legend(figure, {"a constant": {"color": INK, "linestyle": "dashed", "linewidth": 1}})
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

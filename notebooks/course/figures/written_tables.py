@@ -1,4 +1,4 @@
-"""A table as a run has written it, on the page: numbers that another machine would round differently, as a picture."""
+"""Shows a table that a run has written as a picture: another machine may round its numbers differently."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class AttentionReader:
         self.asks = ipywidgets.ToggleButtons(
             options=[WORD, FRAMES], description="who asks", style={"button_width": "auto"}
         )
-        layers, heads = model.config.layers, model.config.heads
+        layers, heads = model.config.layers, model.config.attention_heads
         single = [(f"layer {i + 1}, head {h + 1}", (i, h)) for i in range(layers) for h in range(heads)]
         self.heads = ipywidgets.Dropdown(options=[("mean of all", None), *single], description="head")
         self.picture = ipywidgets.Image(format="png", layout={"align_self": "flex-start"})
@@ -84,7 +84,7 @@ class AttentionReader:
     def open(self, clip: int) -> None:
         """The words of another clip; its telling word is chosen."""
         said = self.spoken(clip)
-        # A button is known by its label, so the second "a" of a sentence needs one of its own.
+        # Buttons are told apart by their labels, so the second "a" of a sentence needs its own.
         earlier = [said[:place].count(word) for place, word in enumerate(said)]
         labels = [f"{word} ({count + 1})" if count else word for word, count in zip(said, earlier)]
         self.words.unobserve(self.show, names="value")

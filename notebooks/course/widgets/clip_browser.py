@@ -30,10 +30,10 @@ class ClipBrowser:
 
     def view(self, clip: int) -> tuple[bytes, str]:
         """The picture of a clip and a sentence about it."""
-        truth, said = self.world.splits[self.split].labels[clip], self.predictions[clip]
+        label, prediction = self.world.splits[self.split].labels[clip], self.predictions[clip]
         words = escape(self.world.splits[self.split].raw_text[clip])
-        caption = f"<b>“{words}”</b>: off by {abs(truth - said):.1f}"
-        return png(draw_clip(self.world, self.split, clip, float(said))), caption
+        caption = f"<b>“{words}”</b>: off by {abs(label - prediction):.1f}"
+        return png(draw_clip(self.world, self.split, clip, float(prediction))), caption
 
     def show(self, clip: int) -> None:
         self.picture.value, self.caption.value = self.view(clip)

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from course.dictionaries import USED, activations
 from course.figures.dictionaries import draw_atom
 from course.figures.plain import png
+from course.figures.style import minus
 from course.widgets import PICTURE
 from dmdlite.config import MODALITIES, SPACES
 from dmdlite.data.toy import ToyWorld
@@ -49,13 +50,13 @@ class DictionaryBrowser:
         figure = draw_atom(self.world, self.split, shares, atom, modality, f"Atom {atom}, {space}: who activates it?")
         users = [m for m in MODALITIES if shares[m][:, atom].mean() > USED]
         mean = float(labels @ own / own.sum()) if own.sum() > 0 else 0.0
-        told = f"{(own > USED).mean():.0%} of the clips, at a mean sentiment of {mean:+.1f}".replace("-", "−")
+        told = minus(f"{(own > USED).mean():.0%} of the clips, at a mean sentiment of {mean:+.1f}")
         top = escape(self.world.splits[self.split].raw_text[int(own.argmax())])
         sentence = f"<b>Atom {atom}</b> is activated by {modality} in {told}, most by “{top}”; "
-        return png(figure), sentence + f"used by {', '.join(users) or 'nobody'}"
+        return png(figure), sentence + f"used by {', '.join(users) or 'no modality'}"
 
     def _open(self) -> None:
-        """Another space or modality: its own atoms. The chosen one stays if it is among them, else the most used."""
+        """Offers the atoms of another space or modality; the chosen one stays if it is among them."""
         atoms = [int(atom) for atom in self.used(self.space.value, self.modality.value)]
         kept = self.atom.value if self.atom.value in atoms else atoms[0]
         self.opening = True  # the new options would show their first atom before the kept one

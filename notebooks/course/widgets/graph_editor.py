@@ -35,7 +35,7 @@ LEARN, SET, OFF = "learn", "set", "off"
 class EdgeControls:
     """One edge: its name, whether it is learned, set or off, its strength, and what it does.
 
-    changed(strength) is called when somebody moves something; None leaves the edge to learn.
+    changed(strength) is called when a control moves; None leaves the edge to learn.
     """
 
     def __init__(self, pair: tuple[int, int], changed: Callable[[float | None], None]):
@@ -46,7 +46,7 @@ class EdgeControls:
             max=1.0, step=STEP, readout=False, continuous_update=False, layout=Layout(width="130px")
         )
         self.numbers = HTML()
-        self.shown = (LEARN, 0.0)  # what the controls should say
+        self.shown = (LEARN, 0.0)  # what the controls should show
         self.mode.observe(self._on_mode, names="value")
         self.slider.observe(self._on_slider, names="value")
         name = HTML(views.view_edge_name(pair), layout=Layout(width="130px"))
@@ -70,11 +70,11 @@ class EdgeControls:
 
 
 class GraphEditor:
-    """Both distillation graphs of a small model, to be set by hand; see `widgets/graph_state.py` for the presets.
+    """Both distillation graphs of a small model, set by hand; see `widgets/graph_state.py` for the presets.
 
     A preset that is a function of the errors gets those of the heads at the start, on the validation clips.
 
-    What somebody sets goes to `held`, everything shown is made from `held` again. Moving a slider sets its edge.
+    The controls write to `held`, and everything shown is computed from `held`. Moving a slider sets its edge.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class GraphEditor:
 
     def _on_preset(self, name: str) -> None:
         now = preset_name(self.held[self.space.value], self.graphs[self.space.value])
-        if name == BY_HAND:  # nobody can ask for that; it tells what is
+        if name == BY_HAND:  # no choice, only a name for the present graph
             self.preset.value = now
         elif name != now:
             self.set_graph(name)

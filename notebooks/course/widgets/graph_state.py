@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course.edge_audit.rules import UNIFORM
 from dmdlite.components.edge_learning import advantage, edges_of
 from dmdlite.components.graph_distillation import logit_difference
-from dmdlite.components.pooling import TimeMeans, Vectors
+from dmdlite.components.streams import TimeMeans, Vectors
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
-from dmdlite.models.dmd import DMD, DMDOutput
+from dmdlite.models.dmd import DMD
 from dmdlite.presets import Matrix
 
 Held = Float[Tensor, "3 3"]  # strengths set by hand, nan where an edge is left to learn
@@ -23,7 +24,7 @@ PAIRS = [(i, j) for j in range(3) for i in range(3) if i != j]  # (source, targe
 
 
 def one_teacher(teacher: str) -> Matrix:
-    """The teacher's two edges share a strength of 1; nobody else teaches."""
+    """The teacher's two edges share a strength of 1; no other modality teaches."""
     return [[0.5 * (source == teacher != target) for target in MODALITIES] for source in MODALITIES]
 
 
@@ -31,7 +32,7 @@ _published = DMDConfig.official().graph_priors
 PRESETS: dict[str, Matrix | None] = {  # name -> strengths, rows teach columns; None: all six are left to learn
     "learned": None,
     "no distillation": SWITCHED_OFF,
-    "uniform": [[(i != j) / 6 for j in range(3)] for i in range(3)],
+    "uniform": UNIFORM,
     "language teaches": one_teacher("language"),
     "vision teaches": one_teacher("vision"),
     "audio teaches": one_teacher("audio"),
@@ -43,11 +44,6 @@ BY_HAND = "set by hand"
 Preset = Matrix | None | Callable[[Mapping[str, float]], Matrix]  # strengths may depend on the errors of the heads
 
 
-def true_edges(reliability: Mapping[str, float]) -> Matrix:
-    """The truth of a toy world: every modality is taught by those that see the sentiment better, a third each edge."""
-    return [[(reliability[i] > reliability[j]) / 3 for j in MODALITIES] for i in MODALITIES]
-
-
 def by_errors(errors: Mapping[str, float]) -> Matrix:
     """What `edge_learning="errors"` makes of the errors of the three heads of a space."""
     evidence = advantage(torch.tensor([errors[m] for m in MODALITIES]))
@@ -55,12 +51,12 @@ def by_errors(errors: Mapping[str, float]) -> Matrix:
 
 
 def strengths_of(preset: Preset, errors: Mapping[str, float]) -> Matrix | None:
-    """errors: modality -> error of its own head, in the space whose graph is asked for."""
+    """errors: modality -> error of its own head, in the space of this graph."""
     return preset(errors) if callable(preset) else preset
 
 
 def held_strengths(strengths: Matrix | Float[Tensor, "3 3"] | None) -> Held:
-    """A preset as what `GraphDistillationUnit.held` takes."""
+    """A preset as what `GraphDistillationUnit.fixed_edges` takes."""
     held = torch.full((3, 3), torch.nan) if strengths is None else torch.as_tensor(strengths, dtype=torch.float32)
     return held.clone().fill_diagonal_(0.0)
 
@@ -106,9 +102,8 @@ class GraphReading:
 def read_graph(model: DMD, space: str, inputs: SpaceInputs, held: Held) -> GraphReading:
     """What the graph `held` is and does at the model's present weights; it stays in the model's unit."""
     unit, heads = model.units[space], model.get_submodule(f"{space}_heads")
-    unit.held.copy_(held)
-    model.connect(out := DMDOutput(torch.empty(0)), space, heads, inputs.heads, inputs.features)
-    graph = out.graphs[space]
+    unit.fixed_edges.copy_(held)
+    graph, _ = model.run_graph(space, inputs.heads, inputs.features)
     loss = unit.losses(graph.edges, graph.nodes, graph.logits)["logit"]
     weights = [list(heads[m].parameters()) for m in MODALITIES]
     gradients = torch.autograd.grad(loss, [p for group in weights for p in group])

@@ -30,7 +30,7 @@ def editor_config() -> DMDConfig:
     terms = {f"gd_{space}_{term}": 0.0 for space in SPACES for term in ("representation", "prior_penalty")}
     return DMDConfig.toy(
         width=12,
-        heads=2,
+        attention_heads=2,
         layers=1,
         minimum_memory_layers=1,
         graph_sharpness=1.0,
@@ -41,7 +41,7 @@ def editor_config() -> DMDConfig:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of one choice of graphs."""
+    """The result of one choice of graphs."""
 
     graphs: dict[str, str]  # space -> the name of its graph
     errors: dict[str, float]  # head -> mean absolute error on the validation clips
@@ -49,7 +49,7 @@ class Outcome:
 
 
 class Lessons:
-    """A model that was trained for a little while without distillation, and the lessons that can follow.
+    """A model trained briefly without distillation, and the lessons that can follow.
 
     Each call of `after` begins with the same weights and sees the same batches in the same order.
     """
@@ -76,7 +76,7 @@ class Lessons:
 
 def hold(model: DMD, held: Mapping[str, Held]) -> None:
     for space, strengths in held.items():
-        model.units[space].held.copy_(strengths)
+        model.units[space].fixed_edges.copy_(strengths)
 
 
 def train_epochs(model: DMD, split: FeatureSplit, training: TrainingConfig, epochs: range) -> None:
@@ -89,7 +89,7 @@ def train_epochs(model: DMD, split: FeatureSplit, training: TrainingConfig, epoc
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """So small a model is quicker on one thread, above all on a busy machine, and the same on every number of cores."""
+    """A model this small runs faster on one thread, and gives the same numbers whatever the number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""What the graph editor shows: pictures and tables, each made from what it is given and nothing else."""
+"""What the graph editor shows: pictures and tables, each a pure function of its arguments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def view_graphs(readings: Mapping[str, GraphReading], chosen: str) -> bytes:
 
 
 def draw_readings(readings: Mapping[str, GraphReading], chosen: str) -> Figure:
-    """Both graphs with ζ at each student; the title tells what counts most in the chosen one."""
+    """Both graphs with ζ at each student; the title names the strongest edge of the chosen one."""
     figure = Figure(figsize=(7, 3.3), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.08)
     for axis, (space, reading) in zip(figure.subplots(1, len(readings)), readings.items(), strict=True):
@@ -60,7 +60,7 @@ def view_edge(reading: GraphReading, pair: tuple[int, int]) -> str:
 
 
 def view_columns() -> str:
-    """The head of the columns of `view_edge`."""
+    """The header of the columns of `view_edge`."""
     look = NUMBER.format(f"color: {QUIET}; font-size: 11px")
     cells = (f"<span style='{look}'>{name}</span>" for name in COLUMNS)
     return f"<div style='white-space: nowrap'>{''.join(cells)}</div>"

@@ -51,7 +51,7 @@ def parts_of(model: DMD) -> dict[str, torch.nn.Module]:
 
 @dataclass(frozen=True)
 class Mix:
-    """Where the controls stand; the defaults are the published weights."""
+    """The state of the controls; the defaults are the published weights."""
 
     model: str
     lambda_1: float = 0.1
@@ -95,7 +95,7 @@ class Terms:
 class LossMixer:
     """Sliders for λ1, γ and λ2; bars for each term's share of the loss, and of the gradient at each part.
 
-    models: name -> model, in evaluation mode. Two to three of them; each costs one forward and a few backward passes.
+    models: name -> model, in evaluation mode. Two or three models; each costs one forward and a few backward passes.
     """
 
     def __init__(self, models: Mapping[str, DMD], batch: dict[str, Tensor]):
@@ -191,7 +191,7 @@ def draw_shares(shares: Shares, totals: Mapping[str, float], title: str = "") ->
 
 
 def _gradient(loss: Tensor, module: torch.nn.Module) -> Float[Tensor, " parameter"]:
-    """All gradients of one loss at one part in a row; zeros where it does not reach."""
+    """The gradient of one loss at one part as a vector; zero where the loss does not reach."""
     parameters = list(module.parameters())
     found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
     return torch.cat([gradient.flatten() for gradient in found])

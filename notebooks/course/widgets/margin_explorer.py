@@ -12,6 +12,7 @@ from torch import Tensor
 
 from course.figures.geometry import Place, Samples, draw_triplets, on_circle, signed
 from course.figures.plain import png
+from course.widgets import html_table
 from dmdlite.components.losses import margin_contrastive_loss
 from dmdlite.config import MODALITIES, DMDConfig
 
@@ -41,7 +42,7 @@ class Situation:
     samples: Samples
     loss: float
     triplets: list[Triplet]  # those whose anchor is the moved sample
-    step: Float[Tensor, "2"]  # minus the gradient of the loss by the moved sample: where descent moves it
+    step: Float[Tensor, "2"]  # minus the gradient with respect to the moved sample: where descent moves it
 
     @property
     def active(self) -> list[Triplet]:
@@ -68,7 +69,7 @@ class MarginExplorer:
         self.box.add_class("margin-explorer")
 
     def situation(self, angle: int, margin: float, kind: str) -> Situation:
-        """What the package computes with the paper's set S when the moved sample stands at `angle` (in degrees)."""
+        """What the package computes with the paper's set S when the moved sample is at `angle` (in degrees)."""
         modality, clip = ANCHOR
         samples = {m: on_circle(DEGREES[m]) for m in MODALITIES}
         samples[modality][clip] = on_circle([angle])[0]
@@ -114,11 +115,9 @@ def triplets_of_anchor(samples: Samples, constant: float, per_label: float) -> l
 
 
 def write_triplets(triplets: list[Triplet]) -> str:
-    """An HTML table: one row for each triplet of the anchor."""
+    """An HTML table with a row for each triplet of the anchor."""
     rows = [("positive", "negative", "margin", "cosine to positive", "to negative", "hinge")]
     for t in triplets:
         names = [f"{modality} of {signed(LABELS[clip].item())}" for modality, clip in (t.positive, t.negative)]
         rows.append((*names, *(f"{value:.2f}" for value in (t.margin, t.to_positive, t.to_negative, t.hinge))))
-    cell = "<td style='padding: 1px 14px 1px 0; text-align: left'>{}</td>"
-    rows[0] = tuple(f"<b>{name}</b>" for name in rows[0])
-    return "<table>" + "".join("<tr>" + "".join(map(cell.format, row)) + "</tr>" for row in rows) + "</table>"
+    return html_table(rows)

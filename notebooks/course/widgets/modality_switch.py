@@ -1,4 +1,4 @@
-"""Switch streams off, and see what becomes of a prediction and of the attention on the words."""
+"""Switch streams off, and see how a prediction and the attention on the words change."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 
 from course.figures.plain import png
+from course.figures.style import minus
 from course.figures.switches import draw_switched
 from course.reading import attention_maps
 from course.widgets import PICTURE
@@ -53,7 +54,7 @@ class ModalitySwitch:
         return tuple(m for m, switch in self.switches.items() if switch.value)
 
     def read(self, clip: int, on: tuple[str, ...]) -> Reading:
-        """What the model says of one clip, and the share of each word in the attention of face and voice.
+        """The prediction for one clip, and the share of each word in the attention of face and voice.
 
         The shares are of the last layer, averaged over the heads and the real frames of the clip.
         """
@@ -80,7 +81,7 @@ class ModalitySwitch:
         change = f"without {named} {now:+.1f}" if off else "nothing is switched off"
         kind = "sarcastic, " if self.truth["sarcastic"][clip] else ""
         said = f"{kind}true {true:+.1f}, from all streams {everything:+.1f}, {change}"
-        return png(picture), f"<b>“{escape(' '.join(words))}”</b>: {said}".replace("-", "−")
+        return png(picture), minus(f"<b>“{escape(' '.join(words))}”</b>: {said}")
 
     def show(self, clip: int, on: Collection[str]) -> None:
         for modality, switch in self.switches.items():

@@ -23,7 +23,6 @@ class MomentBrowser:
         self.seconds = ipywidgets.FloatSlider(
             min=0, step=0.1, description="seconds", readout_format=".1f", continuous_update=False
         )
-        # As wide as the figure is; a box would stretch it to its own width.
         self.picture = ipywidgets.Image(format="png", layout=PICTURE)
         self.caption = ipywidgets.HTML()
         self.voice = ipywidgets.HTML()

@@ -7,6 +7,7 @@ from html import escape
 import ipywidgets
 import torch
 
+from course.widgets import html_table
 from dmdlite.config import DMDConfig
 from dmdlite.models.dmd import DMD
 
@@ -28,7 +29,7 @@ class PaperOrCode:
     def outcome(self, name: str, source: DMDConfig) -> dict[str, float]:
         """Total loss, first prediction and number of parameters of a fresh model with one field taken from `source`.
 
-        All models start from the same weights, as far as they have the same ones.
+        All models start from the same weights, as far as their shapes agree.
         """
         torch.manual_seed(0)
         model = DMD(self.code.replace(**{name: getattr(source, name)})).eval()
@@ -46,15 +47,14 @@ class PaperOrCode:
         """An HTML table of the two sides."""
         sides = [("published code", self.code), ("paper", self.paper)]
         outcomes = [self.outcome(name, source) for _, source in sides]
-        rows = [("", *(f"<b>{title}</b>" for title, _ in sides))]
+        rows = [("", *(title for title, _ in sides))]
         rows.append(
             (f"<code>{name}</code>", *(f"<code>{escape(_short(getattr(source, name)))}</code>" for _, source in sides))
         )
         for what in outcomes[0]:
             form = "{:,d}" if what == "parameters" else "{:.3f}"
             rows.append((what, *(form.format(outcome[what]) for outcome in outcomes)))
-        cell = "<td style='padding: 2px 16px 2px 0; vertical-align: top; text-align: left'>{}</td>"
-        return "<table>" + "".join("<tr>" + "".join(map(cell.format, row)) + "</tr>" for row in rows) + "</table>"
+        return html_table(rows)
 
     def show(self, name: str) -> None:
         self.table.value = self.view(name)

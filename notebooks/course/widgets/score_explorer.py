@@ -8,13 +8,15 @@ from jaxtyping import Float
 
 from course.figures.plain import png
 from course.figures.scores import draw_scores, wrong_side
+from course.figures.style import minus
+from course.widgets import html_table
 from dmdlite.training.metrics import sentiment_metrics
 
 SHOWN = {"mae": "MAE", "corr": "Corr", "acc2": "ACC2", "f1": "F1", "acc7": "ACC7"}
 
 
 class ScoreExplorer:
-    """Two sliders: every prediction is multiplied by `scale`, then `shift` is added. The scores are told anew."""
+    """Two sliders: every prediction is multiplied by `scale`, then `shift` is added. The scores are computed again."""
 
     def __init__(self, predictions: Float[np.ndarray, "clips"], labels: Float[np.ndarray, "clips"], colour: str):
         self.predictions, self.labels, self.colour = predictions, labels, colour
@@ -41,14 +43,12 @@ class ScoreExplorer:
         """The picture of the moved predictions, and an HTML table of their scores beside those of the model."""
         moved, before, after = self.moved(scale, shift), self.scores(1.0, 0.0), self.scores(scale, shift)
         wrong = int(wrong_side(moved, self.labels).sum())
-        formula = f"{scale:g} · prediction {'-' if shift < 0 else '+'} {abs(shift):g}".replace("-", "−")
-        rows = [(f"<b>{formula}</b>", "the model", "moved", "")]
+        formula = minus(f"{scale:g} · prediction {'-' if shift < 0 else '+'} {abs(shift):g}")
+        rows = [(formula, "the model", "moved", "")]
         for name, label in SHOWN.items():
             changed = "changed" if round(after[name] - before[name], 3) else ""
             rows.append((label, f"{before[name]:.3f}", f"<b>{after[name]:.3f}</b>", changed))
-        cell = "<td style='padding: 2px 14px 2px 0'>{}</td>"
-        table = "<table>" + "".join("<tr>" + "".join(map(cell.format, row)) + "</tr>" for row in rows) + "</table>"
-        return png(draw_scores(moved, self.labels, f"{formula}: {wrong} wrong signs", self.colour)), table
+        return png(draw_scores(moved, self.labels, f"{formula}: {wrong} wrong signs", self.colour)), html_table(rows)
 
     def show(self, scale: float, shift: float) -> None:
         self.picture.value, self.table.value = self.view(scale, shift)

@@ -1,4 +1,4 @@
-"""Move a point and change ε: what becomes of the transport plan, its cost and its marginals?"""
+"""Move a point and change ε: how do the transport plan, its cost and its marginals change?"""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TransportExplorer:
         self.box.add_class("transport-explorer")
 
     def start_cloud(self) -> None:
-        """Puts x1 where it stands in the chosen cloud."""
+        """Moves x1 to its place in the chosen cloud."""
         self.across.value, self.up.value = CLOUDS[self.cloud.value][0][0]
         self.show()
 
@@ -78,7 +78,7 @@ class TransportExplorer:
         best, numbers = self.solve(cloud, epsilon, across, up)
         used = int((best.plan > 0.005).sum())
         title = f"ε = {epsilon:g}: mass on {used} of 16 ways"
-        gives, gets = (spread(best.plan.sum(axis).round(decimals=2)) for axis in (1, 0))
+        gives, gets = (lowest_to_highest(best.plan.sum(axis).round(decimals=2)) for axis in (1, 0))
         caption = (
             f"<b>{title}</b>; carrying costs {numbers['carried']:.3f}, with entropy OT = {numbers['cost']:.3f}, "
             f"debiased S = {abs(numbers['divergence']):.3f}<br>every point gives {gives} and gets {gets}"
@@ -92,7 +92,7 @@ class TransportExplorer:
         )
 
 
-def spread(marginal: Float[Tensor, "4"]) -> str:
+def lowest_to_highest(marginal: Float[Tensor, "4"]) -> str:
     """One number, or the smallest and the largest if they differ."""
     low, high = float(marginal.min()), float(marginal.max())
     return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"

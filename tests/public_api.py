@@ -1,0 +1,43 @@
+"""How a reader uses the public API. Nothing runs this file: `mypy` checks it, and so every exported signature."""
+
+from pathlib import Path
+from typing import assert_type
+
+import torch
+
+import dmdlite
+from dmdlite.data.splits import FeatureSplit
+from dmdlite.models.dmd import DMDOutput
+from dmdlite.training.runs import Result
+
+
+def train_and_look(folder: Path) -> torch.Tensor:
+    splits = dmdlite.load_features(folder / "aligned_50.pkl")
+    assert_type(splits, dict[str, FeatureSplit])
+    config = dmdlite.DMDConfig.official("mosi", width=20)
+    assert_type(config, dmdlite.DMDConfig)
+    model = dmdlite.DMD(config)
+    assert_type(dmdlite.train(model, splits, folder / "run", epochs=20), Result)
+    out = dmdlite.DMD.from_pretrained(folder / "run").eval()(**splits["test"].batch([37]))
+    return out.edges["homogeneous"]
+
+
+def every_configuration() -> list[dmdlite.DMDConfig]:
+    toy = dmdlite.DMDConfig.toy(width=8)
+    assert_type(dmdlite.TrainingConfig(epochs=3).epochs, int)
+    assert_type(dmdlite.MODALITIES, tuple[str, str, str])
+    return [toy, dmdlite.DMDConfig.official("mosei"), dmdlite.DMDConfig.paper("mosi"), toy.without_dropout()]
+
+
+def smoothness(out: DMDOutput, labels: torch.Tensor) -> torch.Tensor:
+    assert out.decoupled is not None
+    return torch.stack([x.diff(dim=1).square().mean() for x in out.decoupled.common.values()]).sum()
+
+
+def several_models(config: dmdlite.DMDConfig) -> list[torch.nn.Module]:
+    own = dmdlite.DMD(config, losses={"smoothness": smoothness})
+    return [own, dmdlite.MulT(config), dmdlite.EarlyFusion(config), dmdlite.Unimodal(config, "language")]
+
+
+def draw_a_world() -> dict[str, FeatureSplit]:
+    return dmdlite.toy_world(n=100, seed=3).splits
