@@ -319,7 +319,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(whole, splits, config,
     elif what == "config":
         config = config.replace(width=16)
     elif what == "settings":
-        settings = {"loss_weights": {"margin": 0.5}}
+        settings = {"loss_weights": {"task_final": 0.5}}
     elif what == "data":
         data = toy_world(n=80, seed=1).splits
     elif what == "a run":
@@ -337,8 +337,8 @@ def test_a_folder_that_holds_something_else_is_left_alone(whole, splits, config,
 
 def test_settings_reach_the_models_that_have_them(splits, config, tmp_path):
     weights = {"loss_weights": {"margin": 0.7}}
-    compare(["audio"], splits, config, [0], tmp_path, QUICK, settings=weights, progress=False)
-    saved = json.loads((tmp_path / "audio" / "seed_0" / "config.json").read_text())
+    compare(["audio", "dmd"], splits, config, [0], tmp_path, QUICK, settings=weights, progress=False)
+    saved = json.loads((tmp_path / "dmd" / "seed_0" / "config.json").read_text())
     assert saved["loss_weights"] == config.loss_weights | {"margin": 0.7}
 
 

@@ -12,7 +12,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.training.metrics import task_error, task_metrics
 
@@ -22,7 +22,7 @@ CHUNK = 1024  # clips in memory at once
 
 
 def linear_baseline(
-    splits: Mapping[str, FeatureSplit], config: DMDConfig, modalities: Sequence[str] = MODALITIES
+    splits: Mapping[str, FeatureSplit], config: ModelConfig, modalities: Sequence[str] = MODALITIES
 ) -> tuple[dict[str, float], int]:
     """The test scores and the number of coefficients of a linear model of standardised time means.
 
@@ -43,7 +43,7 @@ def linear_baseline(
 class Linear:
     """Predicts like a model: numbers, or logits of classes or levels."""
 
-    def __init__(self, inputs: np.ndarray, truth: np.ndarray, penalty: float, config: DMDConfig):
+    def __init__(self, inputs: np.ndarray, truth: np.ndarray, penalty: float, config: ModelConfig):
         self.config = config
         logistic = LogisticRegression(C=1 / penalty, max_iter=2000)
         if config.task == "regression":
