@@ -84,13 +84,13 @@ def test_convert(place, capsys):
 
 def test_compare_prints_a_table(place, capsys):
     words = "compare --data toy --models language audio --seeds 3 1 --jobs 1 --output table"
-    assert run(place, words, *TINY, "--set", 'loss_weights={"margin": 0.5}') == 0
+    assert run(place, words, *TINY, "--set", 'loss_weights={"task_final": 0.5}') == 0
     out = capsys.readouterr().out
     assert out.startswith("table: 4 of 4 runs to go\n[1/4] language, seed 3: test error ")
     assert (place / "table" / "comparison.md").read_text() in out
     assert "| audio | " in out and "| constant | " in out
     config = json.loads((place / "table" / "audio" / "seed_1" / "config.json").read_text())
-    assert config["loss_weights"]["margin"] == 0.5
+    assert config["loss_weights"]["task_final"] == 0.5
 
 
 def test_compare_with_failing_runs_prints_the_table_and_ends_with_2(place, capsys):

@@ -31,8 +31,9 @@ from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.missing import SUBSETS, subset_name
 from dmdlite.experiments.published import published_rows
 from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, model_table
+from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import build
-from dmdlite.training import runs
+from dmdlite.training import identity, runs
 
 SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
@@ -318,7 +319,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(whole, splits, config,
     elif what == "config":
         config = config.replace(width=16)
     elif what == "settings":
-        settings = {"loss_weights": {"margin": 0.5}}
+        settings = {"loss_weights": {"task_final": 0.5}}
     elif what == "data":
         data = toy_world(n=80, seed=1).splits
     elif what == "a run":
@@ -336,8 +337,8 @@ def test_a_folder_that_holds_something_else_is_left_alone(whole, splits, config,
 
 def test_settings_reach_the_models_that_have_them(splits, config, tmp_path):
     weights = {"loss_weights": {"margin": 0.7}}
-    compare(["audio"], splits, config, [0], tmp_path, QUICK, settings=weights, progress=False)
-    saved = json.loads((tmp_path / "audio" / "seed_0" / "config.json").read_text())
+    compare(["audio", "dmd"], splits, config, [0], tmp_path, QUICK, settings=weights, progress=False)
+    saved = json.loads((tmp_path / "dmd" / "seed_0" / "config.json").read_text())
     assert saved["loss_weights"] == config.loss_weights | {"margin": 0.7}
 
 
@@ -401,3 +402,70 @@ def test_the_stored_table_is_made_from_the_stored_runs():
     found = replace(stored, training=TrainingConfig(epochs=16), clips=250)
     assert markdown(found) == (folder / "comparison.md").read_text(encoding="utf-8")
     assert missing_markdown(found) == (folder / "missing_modalities.md").read_text(encoding="utf-8")
+
+
+TERM = """
+def term(out, labels):
+    return {factor} * out.prediction.square().mean()
+
+def mine(config):
+    return DMD(config, losses={{"term": term}})
+"""
+
+
+def variant_with(factor):
+    """What a notebook holds after its cell has been edited and run."""
+    names = {"DMD": DMD, "__name__": "cells"}
+    exec(TERM.format(factor=factor), names)
+    return {"mine": names["mine"]}
+
+
+def test_an_edited_term_never_shows_old_numbers(splits, config, tmp_path):
+    """The variant is refused while its old runs are there, and run afresh if that is asked for; DMD is left alone."""
+    options = dict(data=splits, config=config, seeds=[0], training=QUICK, progress=False)
+    old = compare(["dmd"], output_dir=tmp_path / "one", variants=variant_with(0.0), **options)
+    same = compare(["dmd"], output_dir=tmp_path / "one", variants=variant_with(0.0), **options)
+    assert same.seeds.equals(old.seeds)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(
+        ValueError, match=r"mine/seed_0 already holds another run \(your own code has changed"
+    ) as problem:
+        compare(["dmd"], output_dir=tmp_path / "one", variants=variant_with(9.0), **options)
+    assert "restart=True" in str(problem.value) and "\n" not in str(problem.value)
+    assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    untouched = (tmp_path / "one" / "dmd" / "seed_0" / "metrics.json").stat().st_mtime_ns
+    new = compare(["dmd"], output_dir=tmp_path / "one", variants=variant_with(9.0), restart=True, **options)
+    assert (tmp_path / "one" / "dmd" / "seed_0" / "metrics.json").stat().st_mtime_ns == untouched
+    apart = compare(["dmd"], output_dir=tmp_path / "two", variants=variant_with(9.0), **options)
+    assert new.seeds.equals(apart.seeds) and new.missing.equals(apart.missing)
+    assert new.errors["mine"][0] != old.errors["mine"][0] and new.errors["dmd"].equals(old.errors["dmd"])
+
+
+def test_an_edited_loss_of_the_library_never_shows_old_numbers(splits, tmp_path, monkeypatch, capsys):
+    write_folder(splits, tmp_path / "data")
+    command = ["compare", "--data", str(tmp_path / "data"), "--models", "audio", "--seeds", "1", "--epochs", "1"]
+    command += ["--jobs", "1", "--output", str(tmp_path / "out"), *(f"--set={k}={v}" for k, v in SIZES.items())]
+    assert main(command) == 0
+    digests = identity.code_digests() | {"components/losses.py": "edited"}
+    monkeypatch.setattr(identity, "code_digests", lambda: digests)
+    run = tmp_path / "out" / "audio" / "seed_0"
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    capsys.readouterr()
+    assert main(command) == 2
+    shown = capsys.readouterr()
+    assert "the code has changed since: components/losses.py" in shown.err and "--restart" in shown.err
+    assert shown.err.count("\n") == 1 and not shown.out
+    assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    assert main([*command, "--restart"]) == 0
+    assert runs.read_description(run)["code"]["components/losses.py"] == "edited"
+    assert main(command) == 0
+
+
+def test_more_epochs_go_on_with_a_finished_comparison(splits, config, tmp_path):
+    """The result is as if more had been asked for at once; a student starts afresh if its teacher has learned more."""
+    names, options = ["audio", "pkdot"], dict(seeds=[0, 1], progress=False)
+    compare(names, splits, config, output_dir=tmp_path / "grown", training=QUICK.replace(epochs=1), **options)
+    grown = compare(names, splits, config, output_dir=tmp_path / "grown", training=QUICK.replace(epochs=3), **options)
+    whole = compare(names, splits, config, output_dir=tmp_path / "whole", training=QUICK.replace(epochs=3), **options)
+    assert not grown.failures and set(grown.seeds.epochs.dropna()) == {3}
+    assert grown.seeds.equals(whole.seeds) and grown.missing.equals(whole.missing)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.data.pickles import DataError
 from dmdlite.data.splits import FeatureSplit
 
@@ -28,7 +28,7 @@ def label_shape(splits: Mapping[str, FeatureSplit], task: str = "regression") ->
     return {"task": task, "outputs": 1 + int(max(split.truth(task).max() for split in splits.values()))}
 
 
-def check_fits(splits: Mapping[str, FeatureSplit], config: DMDConfig, modalities: Sequence[str] = MODALITIES) -> None:
+def check_fits(splits: Mapping[str, FeatureSplit], config: ModelConfig, modalities: Sequence[str] = MODALITIES) -> None:
     """Raises DataError if a model made for `config` cannot read these modalities or predict these labels."""
     for split in splits.values():
         _check_labels(split, config)
@@ -46,7 +46,7 @@ def _check_size(split: FeatureSplit, what: str, found: int, expected: int) -> No
         raise DataError(f"{split.place} has {what} {found}, the model was made for {expected}.")
 
 
-def _check_labels(split: FeatureSplit, config: DMDConfig) -> None:
+def _check_labels(split: FeatureSplit, config: ModelConfig) -> None:
     truth, where = split.truth(config.task), split.place
     if config.task == "regression":
         if (numbers := int(np.prod(truth.shape[1:]))) != config.outputs:

@@ -27,17 +27,10 @@ from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
 from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.linear import linear_baseline
-from dmdlite.experiments.missing import score_subsets, stored_subsets
+from dmdlite.experiments.missing import score_subsets
 from dmdlite.experiments.plan import Plan, Splits, Variant, check_counts, check_variants
 from dmdlite.experiments.published import published_rows
-from dmdlite.experiments.tables import (
-    Comparison,
-    markdown,
-    missing_markdown,
-    missing_table,
-    model_table,
-    seeds_table,
-)
+from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, missing_table, model_table, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Outcome, Task, on_cpu, run_tasks
 from dmdlite.files import write_text
@@ -110,19 +103,12 @@ def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
     plan.state_of(plan.folder, whole)
     left: list[Task] = []
     for task in tasks:  # a teacher comes before its student
-        if plan.teacher(task) in left or not plan.run_folder(task).exists() or not _is_done(plan, task, splits):
+        if plan.teacher(task) in left or not plan.is_done(task, splits):
             left.append(task)
     if plan.restart:
         (plan.folder / "timing.json").unlink(missing_ok=True)
     runs.start(plan.folder, whole)
     return left
-
-
-def _is_done(plan: Plan, task: Task, splits: Splits) -> bool:
-    folder = plan.run_folder(task)
-    if plan.start(task, splits)[2] != "finished":
-        return False
-    return stored_subsets(folder, runs.load_result(folder).metrics["test"]) is not None
 
 
 def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress: bool) -> dict[Task, str]:
@@ -185,13 +171,11 @@ def _result(
 
 def _scores(plan: Plan, task: Task) -> tuple[dict[str, Any], Records]:
     """The scores of a finished run, and those for each subset of the modalities."""
-    folder, error = plan.run_folder(task), error_name(plan.config.task)
-    result = runs.load_result(folder)
+    (result, subsets), error = plan.stored(task), error_name(plan.config.task)
     test = result.metrics["test"]
     run = {"error": test[error]} | {name: result.metrics[name] for name in ("best_epoch", "epochs")}
-    subsets = (stored_subsets(folder, test) or {}).items()
-    subsets = [{"model": task[0], "present": present, "error": scores[error]} | scores for present, scores in subsets]
-    return run | test | plan.added_terms(task[0], result), subsets
+    rows = [{"model": task[0], "present": present, "error": x[error]} | x for present, x in subsets.items()]
+    return run | test | plan.added_terms(task[0], result), rows
 
 
 def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[str, float]]:

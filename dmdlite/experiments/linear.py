@@ -1,4 +1,4 @@
-"""The least that a model has to beat: a linear model of the time means of the streams, which has no seed."""
+"""The baseline that every model has to beat: a linear model of the time means of the streams. It has no seed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from dmdlite.config import MODALITIES, DMDConfig
+from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.training.metrics import task_error, task_metrics
 
-PENALTIES = tuple(10.0**power for power in range(-2, 6))  # of which the validation error chooses
+PENALTIES = tuple(10.0**power for power in range(-2, 6))  # the validation error selects one
 LEAST = 1e-9  # probability
 CHUNK = 1024  # clips in memory at once
 
 
 def linear_baseline(
-    splits: Mapping[str, FeatureSplit], config: DMDConfig, modalities: Sequence[str] = MODALITIES
+    splits: Mapping[str, FeatureSplit], config: ModelConfig, modalities: Sequence[str] = MODALITIES
 ) -> tuple[dict[str, float], int]:
-    """Test scores, and the number of coefficients, of a linear model of standardised time means.
+    """The test scores and the number of coefficients of a linear model of standardised time means.
 
-    Ridge regression for numbers; logistic regression for classes, and for levels one for each "above level k". The
-    strength of the penalty is the one with the lowest validation error, just as the other models choose their epoch.
-    Modalities without features (language as token ids alone) are left out.
+    Ridge regression for numbers, logistic regression for classes, and one "above level k" for each level. The
+    validation error selects the penalty, just as it selects the epoch of the other models. Modalities without features
+    (language as token ids alone) are left out.
     """
     means = {name: time_means(split, modalities) for name, split in splits.items()}
     scaler = StandardScaler().fit(means["train"])
@@ -41,9 +41,9 @@ def linear_baseline(
 
 
 class Linear:
-    """Answers like a model (`components/tasks.py`): numbers, or logits of classes or levels."""
+    """Predicts like a model: numbers, or logits of classes or levels."""
 
-    def __init__(self, inputs: np.ndarray, truth: np.ndarray, penalty: float, config: DMDConfig):
+    def __init__(self, inputs: np.ndarray, truth: np.ndarray, penalty: float, config: ModelConfig):
         self.config = config
         logistic = LogisticRegression(C=1 / penalty, max_iter=2000)
         if config.task == "regression":
@@ -69,12 +69,12 @@ class Linear:
 
 
 def _fit_classes(model: LogisticRegression, inputs: np.ndarray, truth: np.ndarray) -> Any:
-    """Where there is but one class to learn, it is always the answer."""
+    """A single class in the training split is always the answer."""
     return (model if len(np.unique(truth)) > 1 else DummyClassifier()).fit(inputs, truth)
 
 
 def _probabilities(model: Any, inputs: np.ndarray, classes: Sequence[Any]) -> Float[np.ndarray, "clip class"]:
-    """Of classes that the training split does not have, next to nothing."""
+    """Next to zero for classes that the training split does not have."""
     found = dict(zip(model.classes_.tolist(), model.predict_proba(inputs).T, strict=True))
     columns = [found.get(each, np.zeros(len(inputs))) for each in classes]
     return np.stack(columns, axis=1).clip(LEAST, 1 - LEAST)

@@ -1,19 +1,19 @@
-"""Is the difference between two models more than luck of the seed? The paired t-test over seeds."""
+"""Is the difference between two models more than the luck of a seed? The paired t-test over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from scipy.stats import ttest_rel
+from pandas import Series
+from scipy.stats import ttest_1samp
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A model's error less the reference's, seed by seed, and the two-sided p of the paired t-test.
+    """A model's error minus the reference's, seed by seed, and the two-sided p of the paired t-test.
 
-    `std` and `p` are None where they are not defined: for a single seed, or where all differences are equal.
+    `std` and `p` are None where they are undefined: for a single seed, and `p` if all differences are equal.
     """
 
     mean: float
@@ -24,22 +24,21 @@ class Paired:
 
 
 def paired_test(errors: Mapping[Hashable, float], reference: Mapping[Hashable, float]) -> Paired | None:
-    """Errors by seed, or by whatever makes a pair; the seeds that both have are compared. None if there is none."""
-    seeds = [seed for seed in errors if seed in reference]
-    if not seeds:
+    """Compares the errors of those seeds (or other pairs) that both have. None if there are none."""
+    differences = Series([error - reference[seed] for seed, error in errors.items() if seed in reference], dtype=float)
+    if differences.empty:
         return None
-    ours, theirs = (np.array([side[seed] for seed in seeds]) for side in (errors, reference))
-    mean, std = float((ours - theirs).mean()), float((ours - theirs).std(ddof=1)) if len(seeds) > 1 else None
-    p = float(ttest_rel(ours, theirs).pvalue) if std else None
-    return Paired(mean, std, len(seeds), p)
+    std = float(differences.std()) if len(differences) > 1 else None
+    p = float(ttest_1samp(differences, 0).pvalue) if std else None
+    return Paired(float(differences.mean()), std, len(differences), p)
 
 
 def holm(tests: Sequence[Paired | None]) -> list[Paired | None]:
     """The same tests with `p_holm`, Holm's step-down correction (Scandinavian Journal of Statistics 6, 1979).
 
-    A table of twenty rows invites to pick the one with the smallest p, and one row in twenty falls below 0.05 by luck.
-    Holm's keeps the chance of even one false finding below 0.05, whatever the rows have in common (they all share
-    DMD's runs), and never finds less than Bonferroni's. Its price: p depends on which other rows are in the table.
+    In a table of twenty rows one falls below 0.05 by luck. Holm's correction keeps the chance of any false finding
+    below 0.05, however the rows depend on each other (they share DMD's runs), and never finds less than Bonferroni's.
+    The price: p depends on which other rows are in the table.
     """
     order = sorted((test.p, place) for place, test in enumerate(tests) if test is not None and test.p is not None)
     corrected, largest = list(tests), 0.0

@@ -11,6 +11,7 @@ from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import FeatureSplit, load_features
+from dmdlite.experiments.missing import Scores, stored_subsets
 from dmdlite.experiments.workers import Task
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import NAMES, RECIPES, Recipe
@@ -78,6 +79,16 @@ class Plan:
         """The model of one task, trained, and its run."""
         model, options, _ = self.start(task, splits)
         return model, train(model, splits, self.run_folder(task), progress=False, **options)
+
+    def is_done(self, task: Task, splits: Splits) -> bool:
+        """Whether nothing is left to do. Raises ValueError if the run folder holds something else."""
+        exists = self.run_folder(task).exists()
+        return exists and self.start(task, splits)[2] == "finished" and bool(self.stored(task)[1])
+
+    def stored(self, task: Task) -> tuple[runs.Result, dict[str, Scores]]:
+        """A finished run and its scores for each subset of the modalities, if they are there."""
+        result = runs.load_result(self.run_folder(task))
+        return result, stored_subsets(result.folder, result.metrics["test"]) or {}
 
     def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
         """The loss terms in its best epoch for which a variant's config has no weight, as loss_TERM."""

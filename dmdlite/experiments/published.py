@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from pandas import DataFrame
 
-from dmdlite.config import DMDConfig
+from dmdlite.config import ModelConfig
 
 FILE = Path(__file__).with_name("published.csv")  # scores in per cent; first_hand: reported by the model's authors
 TEST_CLIPS = {"mosi": 686, "mosei": 4659}
@@ -21,7 +21,7 @@ def dataset_of(preset: str) -> str | None:
     return dataset if dataset in TEST_CLIPS else None
 
 
-def published_rows(names: Sequence[str], dataset: str | None, config: DMDConfig) -> DataFrame:
+def published_rows(names: Sequence[str], dataset: str | None, config: ModelConfig) -> DataFrame:
     """The rows for these models. Word-aligned features have three equal lengths; unaligned ones do not."""
     table = pd.read_csv(FILE)
     table["paper"], table["source"] = zip(*(text.rsplit(", ", 1) for text in table.source), strict=True)

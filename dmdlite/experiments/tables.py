@@ -145,11 +145,11 @@ def markdown(found: Comparison) -> str:
 
 
 def _heading(found: Comparison) -> str:
-    seeds = found.seeds.seed.dropna().unique().tolist()
-    several = len(seeds) > 1
-    spread = "mean ± standard deviation over " if several else ""
-    listed = f"seed{'s' if several else ''} {', '.join(map(str, seeds))}"
-    return f"Test split ({found.clips} clips), {spread}{listed}. One budget for all: {budget(found.training)}."
+    seeds = [str(seed) for seed in found.seeds.seed.dropna().unique()]
+    spread = "mean ± standard deviation over seeds" if len(seeds) > 1 else "seed"
+    return (
+        f"Test split ({found.clips} clips), {spread} {', '.join(seeds)}. One budget for all: {budget(found.training)}."
+    )
 
 
 def budget(training: TrainingConfig) -> str:
@@ -167,17 +167,13 @@ def budget(training: TrainingConfig) -> str:
 
 
 def _legend(found: Comparison, error: str, tested: bool) -> str:
-    parts = []
-    if tested:
-        count = found.table.p.count()
-        parts.append(f"{error} − DMD's: the difference with the same seed.")
-        parts.append(f"p: two-sided paired t-test over seeds, corrected by Holm for the {count} tests of this table.")
-    if found.terms:
-        parts.append("loss: a term that DMD does not have, in training, in the best epoch.")
-    parts.append("parameters: those that a prediction depends on.")
-    parts.append("s/epoch: seconds of the training steps of one epoch (one thread on a CPU).")
-    parts.append("linear: ridge regression on time means, or logistic regression for classes; it has no seed.")
-    return " ".join(parts)
+    tests = f"""{error} − DMD's: the difference with the same seed. p: two-sided paired t-test over seeds, corrected by
+        Holm for the {found.table.p.count()} tests of this table."""
+    terms = "loss: a term that DMD does not have, in training, in the best epoch."
+    text = f"""{tests if tested else ""} {terms if found.terms else ""} parameters: those that a prediction depends on.
+        s/epoch: seconds of the training steps of one epoch (one thread on a CPU). linear: ridge regression on time
+        means, or logistic regression for classes; it has no seed."""
+    return " ".join(text.split())
 
 
 def _cells(name: str, row: Series, found: Comparison, tested: bool) -> list[str]:
@@ -193,9 +189,14 @@ def _cells(name: str, row: Series, found: Comparison, tested: bool) -> list[str]
 
 
 def spread(row: Any, name: str, sign: str = "", empty: str = "") -> str:
-    """NAME_mean ± NAME_std of a row; a single value has no deviation."""
+    """NAME_mean ± NAME_std of a row."""
     mean, std = row[f"{name}_mean"], row[f"{name}_std"]
-    return empty if pd.isna(mean) else f"{mean:{sign}.3f}" + ("" if pd.isna(std) else f" ± {std:.3f}")
+    return empty if pd.isna(mean) else plus_minus(mean, std, sign)
+
+
+def plus_minus(mean: float, std: float | None, sign: str = "") -> str:
+    """A single value has no deviation."""
+    return f"{mean:{sign}.3f}" + ("" if pd.isna(std) else f" ± {std:.3f}")
 
 
 def missing_markdown(found: Comparison) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,16 @@ def seconds_per_epoch(
     training: TrainingConfig,
     file: Path | None = None,
 ) -> dict[str, float]:
-    """Seconds that the training steps of one epoch take each model, one thread on a CPU.
+    """Seconds that the training steps of one epoch take each model, with one thread on a CPU.
 
-    The median step (forward, backward, optimizer, one batch), times the batches of an epoch. Validation, checkpoints
-    and `compile` are not in it.
-    All models are measured in turn in this one process, so that what else the machine does disturbs all alike.
-    file: where the times are kept. If they are there for every model, they are not measured again.
+    The median step (forward, backward, optimizer, one batch) times the batches of an epoch, without validation,
+    checkpoints and `compile`. The models take turns in this one process, so that other load on the machine disturbs
+    all alike.
+    file: where the times are kept. If it has a time for every model, nothing is measured.
     """
-    if file is not None and (known := _stored(file, names)):
-        return known
+    stored = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.exists() else {}
+    if set(names) <= set(stored):
+        return {name: stored[name] for name in names}
     keep_freed_memory()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     training = training.replace(gradient_accumulation=1)
@@ -69,19 +70,11 @@ def _steps(model: SavedModel, clips: FeatureSplit, training: TrainingConfig) -> 
     return times
 
 
-def _stored(file: Path, names: Sequence[str]) -> dict[str, float] | None:
-    try:
-        seconds: Mapping[str, float] = json.loads(file.read_text(encoding="utf-8"))
-        return {name: float(seconds[name]) for name in names}
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
 def count_parameters(model: SavedModel, split: FeatureSplit, padding_mask: bool) -> dict[str, int]:
-    """How many parameters a prediction depends on ("test"), and how many there are in all ("training").
+    """The number of parameters that a prediction depends on ("test"), and of all parameters ("training").
 
-    What only teaches, such as decoders, extra heads or the graphs of DMD, is not needed at test time; a frozen language
-    model is. The model is for counting only: afterwards nothing in it is frozen.
+    Decoders, extra heads and the graphs of DMD only teach: they are not needed at test time. A frozen language model
+    is. Count with a model made for it: afterwards nothing in it is frozen.
     """
     everything = list(model.parameters())
     batch = make_batch(model, split, [0, 1], padding_mask)
@@ -98,7 +91,7 @@ def count_parameters(model: SavedModel, split: FeatureSplit, padding_mask: bool)
 
 
 class _ThroughDetach(TorchFunctionMode):
-    """Meanwhile what is detached keeps its history: a prediction depends on it, even if nothing learns through it."""
+    """Keeps the history of detached tensors: a prediction depends on them, even if nothing learns through them."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if function in (torch.Tensor.detach, torch.detach) else function(*args, **(kwargs or {}))

@@ -77,7 +77,7 @@ def attempt(work: Work, shared: Any, task: Task) -> Outcome:
 
 
 def _outcome(future: Future, task: Task, executor: Executor) -> Outcome:
-    """What `attempt` has returned, unless its process died or the task or its value could not be sent."""
+    """What `attempt` has returned, unless its process died, or the task or its value could not be sent."""
     problem = future.exception()
     if problem is None:
         return future.result()

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dmdlite.components.losses import decide
-from dmdlite.config import DMDConfig
+from dmdlite.config import ModelConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.training.loop import predict_logits
 from dmdlite.training.metrics import constant_prediction, task_metrics
@@ -25,7 +25,7 @@ def predict_all(model: nn.Module, splits: Splits, padding_mask: bool) -> Predict
     return {name: predict_logits(model, split, padding_mask) for name, split in splits.items()}
 
 
-def all_scores(predictions: Predictions, splits: Splits, config: DMDConfig) -> dict[str, Any]:
+def all_scores(predictions: Predictions, splits: Splits, config: ModelConfig) -> dict[str, Any]:
     """The scores of each split, and under "constant" those of always giving the median, or the classes' frequencies."""
     constant = constant_prediction(splits["train"].truth(config.task), config.task, config.outputs)
     always = {name: np.broadcast_to(constant, (len(split), *constant.shape)).copy() for name, split in splits.items()}
@@ -33,7 +33,7 @@ def all_scores(predictions: Predictions, splits: Splits, config: DMDConfig) -> d
     return {**score(predictions, splits, config), "constant": {"prediction": answer, **score(always, splits, config)}}
 
 
-def score(predictions: Predictions, splits: Splits, config: DMDConfig) -> dict[str, dict[str, float]]:
+def score(predictions: Predictions, splits: Splits, config: ModelConfig) -> dict[str, dict[str, float]]:
     """split -> scores of the task."""
     return {name: task_metrics(x, splits[name].truth(config.task), config.task) for name, x in predictions.items()}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dmdlite.config import DMDConfig, TrainingConfig
+from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import Recipe
@@ -23,7 +23,7 @@ def train_system(
     name: str,
     recipes: Recipes,
     splits: Mapping[str, FeatureSplit],
-    config: DMDConfig,
+    config: ModelConfig,
     training: TrainingConfig,
     folder_of: Folders,
     settings: Settings | None = None,
@@ -43,7 +43,7 @@ def train_system(
 
 
 def fresh(
-    name: str, recipes: Recipes, config: DMDConfig, settings: Settings | None, seed: int, folder_of: Folders
+    name: str, recipes: Recipes, config: ModelConfig, settings: Settings | None, seed: int, folder_of: Folders
 ) -> SavedModel:
     """The system as it begins its training: weights of this seed, and its teacher, if any, as its run folder holds it.
 

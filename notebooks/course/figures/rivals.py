@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from pandas import DataFrame, Series
 
+from dmdlite.experiments.figures import draw_heat
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 # Name -> (column, row, second line). Columns go with time, rows with the idea.
@@ -83,7 +84,7 @@ def draw_seeds(
     axis = figure.subplots()
     for place, (name, row) in enumerate(values.items()):
         colour = MODEL if name == "DMD" else COLOURS.get(name, INK)
-        middle, around = np.mean(row), np.std(row, ddof=1) if len(row) > 1 else 0.0
+        middle, around = Series(row).agg(["mean", "std"]).fillna(0)
         axis.plot([middle - around, middle + around], [place, place], color=colour, linewidth=5, alpha=0.3)
         axis.plot([middle, middle], [place - 0.3, place + 0.3], color=colour, linewidth=2)
         axis.plot(row, [place] * len(row), "o", color=colour, markersize=4, alpha=0.8)
@@ -99,20 +100,12 @@ def draw_seeds(
     return figure
 
 
-def draw_missing(table: Mapping[str, Mapping[str, float]], title: str, worst: float) -> Figure:
+def draw_missing(table: DataFrame, title: str, worst: float) -> Figure:
     """Models as rows, present modalities as columns; dark is a low error, the lightest is a constant's (`worst`)."""
-    names, subsets = list(table), list(next(iter(table.values())))
-    errors = np.array([[table[name][present] for present in subsets] for name in names])
-    figure = Figure(figsize=(7, 1.3 + 0.28 * len(names)), layout="constrained")
+    figure = Figure(figsize=(7, 1.3 + 0.28 * len(table)), layout="constrained")
     axis = figure.subplots()
-    lowest = min(errors.min(), 0.99 * worst)
-    axis.imshow(errors, cmap="cividis", vmin=lowest, vmax=worst, aspect="auto")
-    for (i, j), error in np.ndenumerate(errors):
-        light = error > (lowest + worst) / 2
-        axis.text(j, i, f"{error:.2f}", ha="center", va="center", fontsize=7, color=INK if light else "white")
-    axis.set_yticks(range(len(names)), names, fontsize=8)
-    axis.set_xticks(range(len(subsets)), [present.replace("+", "\n+ ") for present in subsets], fontsize=7)
-    axis.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
-    axis.spines[:].set_visible(False)
+    draw_heat(axis, table, worst, font=7)
+    axis.set_yticks(range(len(table)), list(table.index), fontsize=8)
+    axis.set_xticks(range(len(table.columns)), [present.replace("+", "\n+ ") for present in table], fontsize=7)
     figure.suptitle(title, fontsize=11)
     return figure
