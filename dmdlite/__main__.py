@@ -252,8 +252,8 @@ def score_table(metrics: Mapping[str, Any], scores: Sequence[str]) -> str:
     always = "constant" if isinstance(answer, list) else f"constant {answer:.1f}"
     rows = {split: metrics[split] for split in ("test", "valid")}
     rows |= {f"{split}, {always}": metrics["constant"][split] for split in ("test", "valid")}
-    table = pd.DataFrame(rows).T.sort_index()[list(scores)].rename(columns=title)
-    return table.to_string(float_format="{:.3f}".format, col_space=8)
+    table = pd.DataFrame(rows).T.sort_index()[list(scores)].rename(columns=lambda score: f" {title(score)}")
+    return table.to_string(float_format="{:.3f}".format, col_space=7)
 
 
 if __name__ == "__main__":

@@ -105,8 +105,8 @@ class ModelConfig(Config):
                 raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {kernel}")
 
     @classmethod
-    def of(cls, config: ModelConfig) -> Self:
-        """A config of this kind with the fields that both kinds share.
+    def of(cls, config: ModelConfig, **changes: Any) -> Self:
+        """A config of this kind with the fields that both kinds share, and changes on top.
 
         Each system has its own loss terms: the weights of `config` are taken only if it has all of them.
         """
@@ -114,7 +114,7 @@ class ModelConfig(Config):
         shared = {f.name: getattr(config, f.name) for f in fields(cls) if hasattr(config, f.name)}
         if not own.loss_weights.keys() >= shared["loss_weights"].keys():
             del shared["loss_weights"]
-        return own.replace(**shared)
+        return own.replace(**shared).replace(**changes)
 
     def without_dropout(self) -> Self:
         """The same model with every dropout rate at 0, for demonstrations and exact comparisons."""

@@ -117,6 +117,7 @@ def test_every_rule_trains_dmd(rule):
     before = {space: model.units[space].state_dict() for space in SPACES}
     out = model.train()(**batch)
     out.loss.backward()
+    model.update_evidence(out, batch["labels"])
     assert torch.isfinite(out.loss)
     for space in SPACES:
         shape = out.edges[space].shape
@@ -140,7 +141,7 @@ def test_evidence_is_gathered_in_training_alone_and_saved(tmp_path):
     model, batch = DMD(small_config().replace(edge_learning="errors")), small_batch()
     model.eval()(**batch)
     assert model.units["homogeneous"].gathered.eq(0).all()
-    model.train()(**batch)
+    model.update_evidence(model.train()(**batch), batch["labels"])
     model.save_pretrained(tmp_path)
     again = DMD.from_pretrained(tmp_path)
     for space in SPACES:

@@ -168,7 +168,7 @@ def test_clips_without_a_label_still_teach_the_rest():
     out = model(**small_batch() | {"labels": torch.full((4,), NAN)})
     out.loss.backward()
     assert out.losses["task_final"] == 0 and out.losses["transport"] > 0 and out.losses["hallucination"] > 0
-    assert model.read.temporal["language"].weight.grad.abs().sum() > 0
+    assert model.temporal["language"].weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("privileged", ["language", "vision"])
@@ -176,7 +176,7 @@ def test_with_a_language_model(privileged, tmp_path):
     """The student has an encoder of its own, unless language is what it does not get."""
     config = small_pkdot(privileged=privileged, language_model=TINY_BERT)
     model, batch = PKDOT(config).eval(), small_batch() | {"language": tokens()}
-    assert (model.read.read.language_encoder is None) == (privileged == "language")
+    assert (model.read.language_encoder is None) == (privileged == "language")
     assert model(**batch).loss.isfinite()
     model.save_pretrained(tmp_path)
     assert torch.equal(PKDOT.from_pretrained(tmp_path)(**batch).prediction, model(**batch).prediction)

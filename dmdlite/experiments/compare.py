@@ -178,7 +178,7 @@ def _scores(plan: Plan, task: Task) -> tuple[dict[str, Any], Records]:
     return run | test | plan.added_terms(task[0], result), rows
 
 
-def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[str, float]]:
+def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[str, int | float]]:
     train, training = splits["train"], plan.training
     seconds = seconds_per_epoch(names, plan.build, train, training, plan.folder / "timing.json")
     costs = {}
@@ -189,7 +189,7 @@ def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[s
     return costs
 
 
-def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, dict[str, float]]) -> Records:
+def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, dict[str, int | float]]) -> Records:
     """Linear models of all streams and of each that a model here reads alone, and a constant; they need no seed.
 
     The costs of linear models are added to `costs`.

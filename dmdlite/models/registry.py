@@ -41,7 +41,7 @@ class Recipe:
         """The system's own config: the fields it shares with the other systems, its changes, then the settings."""
         first = next(iter(inspect.signature(self.make, eval_str=True).parameters.values())).annotation
         known = isinstance(first, type) and issubclass(first, ModelConfig)
-        own = (first.of(shared) if known else shared).replace(**self.changes)
+        own = first.of(shared, **self.changes) if known else shared.replace(**self.changes)
         return own.replace(**self.accepted(own, settings or {}))
 
     def accepted(self, config: ModelConfig, settings: Settings) -> dict[str, Any]:
