@@ -106,7 +106,7 @@ def test_compare_with_failing_runs_prints_the_table_and_ends_with_2(place, capsy
 
 def test_presets(place, capsys):
     """A preset that does not fit the data is completed by it, except for what data cannot say."""
-    assert run(place, "train --data toy --preset paper-mosei --output paper --model audio", *TINY) == 0
+    assert run(place, "train --data toy --preset paper-mosei --output paper --model dmd", *TINY) == 0
     config = json.loads((place / "paper" / "config.json").read_text())
     assert config["fusion_gate"] == "scales" and config["feature_widths"]["audio"] == 6
     description = json.loads((place / "paper" / "training.json").read_text())

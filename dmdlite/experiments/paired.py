@@ -16,9 +16,9 @@ class Paired:
     `std` and `p` are None where they are undefined: for a single seed, and `p` if all differences are equal.
     """
 
-    mean: float
+    mean: float | None
     std: float | None
-    n: int
+    n: int | None
     p: float | None
     p_holm: float | None = None  # corrected for the number of tests in the table
 

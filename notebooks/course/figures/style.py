@@ -32,7 +32,7 @@ def write_numbers(axis: Axes, values: Float[np.ndarray, "row column"], dark: flo
     """Writes each value of a heat map into its cell, in white where it exceeds `dark`."""
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > dark else INK
-        text = minus(f"{round(float(value), 2) + 0.0:.2f}")  # + 0.0: no minus before zero
+        text = f"{round(float(value), 2) + 0.0:.2f}"  # + 0.0: no minus before zero
         axis.text(column, row, text, ha="center", va="center", fontsize=fontsize, color=colour)
 
 
