@@ -15,7 +15,7 @@ HIGHLIGHT, GROUND = "#FBE3EC", "#F3F3F3"  # a light tint of the model's colour; 
 MARKERS = {"language": "o", "vision": "s", "audio": "^"}
 
 
-def row_of_panels(count: int, title: str, height: float, **shared: Any) -> tuple[Figure, list[Axes]]:
+def row_of_panels(count: int, title: str, height: float | int, **shared: Any) -> tuple[Figure, list[Axes]]:
     """A figure 7 inches wide with its title and a row of panels. shared: keywords of `Figure.subplots`."""
     figure = Figure(figsize=(7, height), layout="constrained")
     figure.suptitle(title, fontsize=11)
@@ -32,7 +32,7 @@ def write_numbers(axis: Axes, values: Float[np.ndarray, "row column"], dark: flo
     """Writes each value of a heat map into its cell, in white where it exceeds `dark`."""
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > dark else INK
-        text = f"{round(float(value), 2) + 0.0:.2f}"  # + 0.0: no minus before zero
+        text = minus(f"{round(float(value), 2) + 0.0:.2f}")  # + 0.0: no minus before zero
         axis.text(column, row, text, ha="center", va="center", fontsize=fontsize, color=colour)
 
 
