@@ -42,7 +42,7 @@ def loss_weights(
     return {"task_final": 1.0, "task_common": float(every_head)} | heads | decoupling | distillation
 
 
-PUBLISHED_PRIORS = {
+PUBLISHED_PRIORS: dict[str, Matrix | None] = {
     "homogeneous": graph_prior("language->vision", "language->audio"),
     "heterogeneous": graph_prior("language->vision", "language->audio", "vision->audio"),
 }
