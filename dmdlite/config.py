@@ -10,12 +10,14 @@ from copy import deepcopy
 from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
+from dmdlite import presets
 from dmdlite.checking import check_fields, known, refuse_unknown
-from dmdlite.presets import DATASETS, MODALITIES, PAPER, SENTIMENT_RANGE, SPACES, TOY, Matrix, graph_prior, loss_weights
+from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, Matrix, graph_prior, loss_weights
 
 __all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", "graph_prior"]
 
 
+@dataclass(kw_only=True)
 class Config:
     """What all configs share: fields that are checked once and never change, and copies with some of them changed."""
 
@@ -37,10 +39,8 @@ class Config:
         """A copy with some fields changed; a dict updates a dict field."""
         refuse_unknown(type(self), changes)
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
-        updates = {
-            name: kept[name] | value for name, value in changes.items() if name in kept and isinstance(value, dict)
-        }
-        return replace(self, **deepcopy(kept | changes | updates))
+        updated = {name: kept[name] | x for name, x in changes.items() if name in kept and isinstance(x, dict)}
+        return replace(self, **deepcopy(kept | changes | updated))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, ready for JSON."""
@@ -91,18 +91,16 @@ class ModelConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width % self.attention_heads:
-            sizes = f"width {self.width} and {self.attention_heads} heads"
-            raise ValueError(f"width must be a multiple of heads, got {sizes}")
+            heads = self.attention_heads
+            raise ValueError(f"width must be a multiple of heads, got width {self.width} and {heads} heads")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
         if self.task != "regression" and self.outputs < 2:
             raise ValueError(f"outputs must be at least 2 for {self.task}, got {self.outputs}")
         if not any(self.loss_weights.values()):
             raise ValueError("loss_weights are all zero: there is nothing to learn from")
-        for m, steps in self.lengths_after_convolution.items():
-            if steps < 1:
-                kernel = self.kernel_sizes[m]
-                raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {kernel}")
+        for m in (m for m, steps in self.lengths_after_convolution.items() if steps < 1):
+            raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}")
 
     @classmethod
     def of(cls, config: ModelConfig, **changes: Any) -> Self:
@@ -146,12 +144,12 @@ class ModelConfig(Config):
 
         The published orthogonality call fails on current PyTorch; "per_sample" is its author's repair.
         """
-        return cls().replace(**DATASETS[known("dataset", dataset, DATASETS)]).replace(**changes)
+        return cls().replace(**presets.DATASETS[known("dataset", dataset, presets.DATASETS)]).replace(**changes)
 
     @classmethod
     def toy(cls, **changes: Any) -> Self:
         """A small `official` for the toy world: trains on a laptop CPU in about two minutes."""
-        return cls().replace(**TOY).replace(**changes)
+        return cls().replace(**presets.TOY).replace(**changes)
 
 
 @dataclass(kw_only=True)
@@ -186,12 +184,7 @@ class DMDConfig(ModelConfig):
     edge_learning: Literal["published", "errors"] = "published"
     edge_sharpness: float = 16.0  # for "errors": the odds of a teacher against none are the error ratio to this power
     # Added to the learned edges, which are pulled towards it; row teaches column. Paper: none.
-    graph_priors: dict[str, Matrix | None] = field(
-        default_factory=lambda: dict(
-            homogeneous=graph_prior("language->vision", "language->audio"),
-            heterogeneous=graph_prior("language->vision", "language->audio", "vision->audio"),
-        )
-    )
+    graph_priors: dict[str, Matrix | None] = field(default_factory=lambda: deepcopy(presets.PUBLISHED_PRIORS))
     graph_prior_penalty: float = 10.0  # factor on ‖mean edges − prior‖²; paper: no such term (see loss_weights)
     # Whether the graph pulls representations together or pushes them apart, beside the logits. Paper: neither.
     graph_representations: dict[str, Literal["attract", "repel"]] = field(
@@ -209,7 +202,7 @@ class DMDConfig(ModelConfig):
         Our readings where the paper is silent: X^com is averaged over time wherever a vector is needed (Eqs. 4, 8,
         fusion), α = 0.1, and classes are the seven rounded sentiments.
         """
-        return cls.official(dataset).replace(**PAPER).replace(**changes)
+        return cls.official(dataset).replace(**presets.PAPER).replace(**changes)
 
 
 @dataclass(kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 MODALITIES = ("language", "vision", "audio")
 SPACES = ("homogeneous", "heterogeneous")
 SENTIMENT_RANGE = (-3.0, 3.0)
+EDGES = [f"{source}->{target}" for source in MODALITIES for target in MODALITIES if source != target]
 Matrix = list[list[float]]
 
 
@@ -16,10 +17,9 @@ def graph_prior(*edges: str, temperature: float = 0.25) -> Matrix:
 
     Row is source, column is target; the diagonal is zero. Published code: run.py:143,155 (hand-set, not in the paper).
     """
-    known = [f"{source}->{target}" for source in MODALITIES for target in MODALITIES if source != target]
-    if unknown := set(edges) - set(known):
-        raise ValueError(f"unknown edge {sorted(unknown)[0]!r}; an edge is one of {known}")
-    strength = {edge: math.exp((edge in edges) / temperature) for edge in known}
+    if unknown := set(edges) - set(EDGES):
+        raise ValueError(f"unknown edge {sorted(unknown)[0]!r}; an edge is one of {EDGES}")
+    strength = {edge: math.exp((edge in edges) / temperature) for edge in EDGES}
     total = sum(strength.values())
     return [[strength.get(f"{source}->{target}", 0.0) / total for target in MODALITIES] for source in MODALITIES]
 
@@ -41,6 +41,11 @@ def loss_weights(
     distillation |= {"gd_homogeneous_representation": 0.0, "gd_heterogeneous_representation": extra}
     return {"task_final": 1.0, "task_common": float(every_head)} | heads | decoupling | distillation
 
+
+PUBLISHED_PRIORS: dict[str, Matrix | None] = {
+    "homogeneous": graph_prior("language->vision", "language->audio"),
+    "heterogeneous": graph_prior("language->vision", "language->audio", "vision->audio"),
+}
 
 DATASETS: dict[str, dict[str, Any]] = {
     "mosi": {},

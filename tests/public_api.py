@@ -1,8 +1,9 @@
 """How a reader uses the public API. Nothing runs this file: `mypy` checks it, and so every exported signature."""
 
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
+import pandas as pd
 import torch
 
 import dmdlite
@@ -13,11 +14,15 @@ from dmdlite.training.runs import Result
 
 def train_and_look(folder: Path) -> torch.Tensor:
     splits = dmdlite.load_features(folder / "aligned_50.pkl")
-    assert_type(splits, dict[str, FeatureSplit])
+    assert_type(splits["test"], FeatureSplit)
     config = dmdlite.DMDConfig.official("mosi", width=20)
     assert_type(config, dmdlite.DMDConfig)
     model = dmdlite.DMD(config)
     assert_type(dmdlite.train(model, splits, folder / "run", epochs=20), Result)
+    assert_type(dmdlite.plain_loop(model, splits, dmdlite.TrainingConfig(epochs=1)), list[dict[str, Any]])
+    scores, table = dmdlite.evaluate(folder / "run", splits), dmdlite.predict(folder / "run", splits["test"])
+    assert_type(table, pd.DataFrame)
+    print(scores["test"]["mae"], table)
     out = dmdlite.DMD.from_pretrained(folder / "run").eval()(**splits["test"].batch([37]))
     return out.edges["homogeneous"]
 
@@ -36,7 +41,13 @@ def smoothness(out: DMDOutput, labels: torch.Tensor) -> torch.Tensor:
 
 def several_models(config: dmdlite.DMDConfig) -> list[torch.nn.Module]:
     own = dmdlite.DMD(config, losses={"smoothness": smoothness})
-    return [own, dmdlite.MulT(config), dmdlite.EarlyFusion(config), dmdlite.Unimodal(config, "language")]
+    return [own, dmdlite.build("mult", config), dmdlite.EarlyFusion(config), dmdlite.Unimodal(config, "language")]
+
+
+def compare_variants(config: dmdlite.DMDConfig, folder: Path) -> pd.DataFrame:
+    smooth = dmdlite.Recipe(lambda config: dmdlite.DMD(config, losses={"smoothness": smoothness}))
+    found = dmdlite.compare(["dmd"], draw_a_world(), config, range(3), folder, variants={"smooth": smooth})
+    return found.table
 
 
 def draw_a_world() -> dict[str, FeatureSplit]:
