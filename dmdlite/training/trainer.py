@@ -42,9 +42,9 @@ def train(
     training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5`.
     restart: discard the run that is there. Otherwise an interrupted run resumes from its last whole checkpoint, and a
     finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
-    accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before making
-    the model, whose weights are not seeded here. Raises ValueError, and touches nothing, if the splits do not fit the
-    model, or if the folder holds another run: other settings, data, code or initial weights.
+    accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
+    making the model, whose weights are not seeded here. Raises ValueError, and touches nothing, if the splits do not
+    fit the model, or if the folder holds another run: other settings, data, code or initial weights.
     """
     training = (training or TrainingConfig()).replace(**overrides)
     check_fits(splits, model.config, model.reads)
