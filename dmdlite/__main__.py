@@ -128,6 +128,8 @@ def _add_convert(commands: Any) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
+    from dmdlite.data.samples import open_data
+
     splits, source = open_data(options.data)
     settings = compare_command.own_settings(options, split_settings)
     config, training = recipe(options, splits)
@@ -152,17 +154,21 @@ def train(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
+    from dmdlite.data.samples import open_data
+
     settings = compare_command.own_settings(options, split_settings)
     splits, source = open_data(options.data)
     compare_command.run(options, source or splits, *recipe(options, splits), settings)
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    splits = open_data(options.data)[0] if options.data else own_data(options.run_folder)
+    from dmdlite.data.features import load_features
+    from dmdlite.training.runs import evaluate as run
+    from dmdlite.training.runs import own_data
+
+    splits = load_features(options.data) if options.data else own_data(options.run_folder)
     if options.split not in splits:
         raise ValueError(f"--split must be one of {', '.join(splits)}, got {options.split!r}")
-    from dmdlite.training.runs import evaluate as run
-
     scores = run(options.run_folder, {options.split: splits[options.split]})[options.split]
     print("\n".join(f"{name:16s} {score:.4f}" for name, score in scores.items()))
 
@@ -172,34 +178,6 @@ def convert(options: argparse.Namespace) -> None:
 
     convert_features(options.source, options.folder)
     print(f"wrote {options.folder}")
-
-
-def open_data(path: Path | None) -> tuple[Mapping[str, Any], Path | None]:
-    """The splits, and the file or folder that they come from.
-
-    Without a path this is data_samples/toy, here or beside this package; elsewhere the same splits, made in memory.
-    """
-    from dmdlite.data.features import load_features
-    from dmdlite.data.toy import toy_world
-
-    samples = [Path("data_samples/toy"), Path(__file__).parents[1] / "data_samples" / "toy"]
-    path = path or next((place for place in samples if place.exists()), None)
-    return (toy_world().splits, None) if path is None else (load_features(path), path)
-
-
-def own_data(run: Path) -> Mapping[str, Any]:
-    """The splits that a run was trained on. Raises ValueError if they are not where they were, or not the same."""
-    from dmdlite.data.features import fingerprint
-    from dmdlite.training.runs import read_description
-
-    data = read_description(run)["data"]
-    in_memory = str(data.get("source")).startswith("toy_world(")
-    if not in_memory and not Path(str(data.get("source"))).exists():
-        raise ValueError(f"{run} was trained on {data.get('source')}, which is not here; give --data PATH")
-    splits, path = open_data(None if in_memory else Path(data["source"]))
-    if fingerprint(splits) != data.get("fingerprint"):
-        raise ValueError(f"{run} was trained on other data than {path or 'the toy world'}; give --data PATH")
-    return splits
 
 
 def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any, Any]:

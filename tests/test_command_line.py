@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from dmdlite.__main__ import main, open_data
+from dmdlite.__main__ import main
 from dmdlite.data.features import fingerprint, load_features, write_folder, write_mmsa
+from dmdlite.data.samples import open_data
 from dmdlite.data.toy import toy_world
 from dmdlite.training import runs
 
@@ -130,7 +131,9 @@ def test_without_any_file_the_toy_world_is_drawn(tmp_path, monkeypatch):
     stored, path = open_data(None)
     assert path.name == "toy"
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dmdlite.__main__.__file__", str(tmp_path / "site-packages" / "dmdlite" / "__main__.py"))
+    monkeypatch.setattr(
+        "dmdlite.data.samples.__file__", str(tmp_path / "site-packages" / "dmdlite" / "data" / "samples.py")
+    )
     drawn, path = open_data(None)
     assert path is None and fingerprint(drawn) == fingerprint(stored)
     assert np.array_equal(drawn["test"].features["audio"], stored["test"].features["audio"])

@@ -30,6 +30,7 @@ from torch import nn
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
+from dmdlite.data.samples import open_data
 from dmdlite.files import write_bytes, write_json, write_text
 from dmdlite.models import registry as models
 from dmdlite.models.base import name_of
@@ -148,6 +149,18 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     mask = description["training"]["padding_mask"]
     return score(predict_all(model, splits, mask), splits, model.config)
+
+
+def own_data(run: Path) -> Splits:
+    """The splits that a run was trained on. Raises ValueError if they are not where they were, or not the same."""
+    data = read_description(run)["data"]
+    in_memory = str(data.get("source")).startswith("toy_world(")
+    if not in_memory and not Path(str(data.get("source"))).exists():
+        raise ValueError(f"{run} was trained on {data.get('source')}, which is not here; give --data PATH")
+    splits, path = open_data(None if in_memory else Path(data["source"]))
+    if fingerprint(splits) != data.get("fingerprint"):
+        raise ValueError(f"{run} was trained on other data than {path or 'the toy world'}; give --data PATH")
+    return splits
 
 
 def predict(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) -> pd.DataFrame:

@@ -40,13 +40,11 @@ def train(
     """Trains `model` in place, leaves the weights of its best epoch in it, and fills the run folder `output_dir`.
 
     training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5`.
-    restart: discard whatever run is there. Otherwise an interrupted run resumes from its last whole checkpoint, a
-    finished one is read, and with more `epochs` it goes on.
-    source: the file that the splits were read from, for `dmdlite evaluate`.
-    accelerate chooses the device: CUDA, MPS or the CPU. Start the program with torchrun to use several GPUs.
-    Seeds are set here, but the model already has its weights: call `seed_everything` before you make it.
-    Raises ValueError if the splits do not fit the model, or if the folder holds another run: other numbers, other data,
-    other code, other initial weights. Nothing is touched then.
+    restart: discard the run that is there. Otherwise an interrupted run resumes from its last whole checkpoint, and a
+    finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
+    accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
+    making the model, whose weights are not seeded here. Raises ValueError, and touches nothing, if the splits do not
+    fit the model, or if the folder holds another run: other settings, data, code or initial weights.
     """
     training = (training or TrainingConfig()).replace(**overrides)
     check_fits(splits, model.config, model.reads)
