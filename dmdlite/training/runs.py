@@ -31,8 +31,8 @@ from torch import nn
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
 from dmdlite.files import write_bytes, write_json, write_text
-from dmdlite.models.base import name_of
 from dmdlite.models import registry as models
+from dmdlite.models.base import name_of
 from dmdlite.training import checkpoints
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
