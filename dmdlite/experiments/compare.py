@@ -40,6 +40,7 @@ from dmdlite.training.metrics import error_name, table_scores
 from dmdlite.training.predictions import all_scores
 
 Records = list[dict[str, Any]]
+Costs = dict[str, dict[str, Any]]  # of each model: parameters, parameters_in_training, seconds_per_epoch
 
 
 def compare(
@@ -178,7 +179,7 @@ def _scores(plan: Plan, task: Task) -> tuple[dict[str, Any], Records]:
     return run | test | plan.added_terms(task[0], result), rows
 
 
-def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[str, float]]:
+def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> Costs:
     train, training = splits["train"], plan.training
     seconds = seconds_per_epoch(names, plan.build, train, training, plan.folder / "timing.json")
     costs = {}
@@ -189,7 +190,7 @@ def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[s
     return costs
 
 
-def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, dict[str, float]]) -> Records:
+def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: Costs) -> Records:
     """Linear models of all streams and of each that a model here reads alone, and a constant; they need no seed.
 
     The costs of linear models are added to `costs`.
