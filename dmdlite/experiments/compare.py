@@ -63,26 +63,24 @@ def compare(
     names: models that `dmdlite.build` knows, and the groups in `dmdlite.models.registry.GROUPS`.
     training: the budget, the same for all; its seed is replaced by each of the seeds.
     settings: fields beside those of `config`; each model takes those that it has.
-    variants: name -> function that makes a model of your own from `config`, or a Recipe; they follow the `names`. A
-        term that a variant adds to the loss gets a column.
+    variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers.
     jobs: runs at the same time on a CPU, each in a process of one thread; the results do not depend on it.
     restart: train those runs afresh that were made by other code, weights or settings.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
-    others; it is listed in `failures` of the result. Raises ValueError for names, seeds and settings that make no
-    sense, and if the folder holds something else, or runs of other code; nothing is touched then.
+    others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
+    and settings, and if the folder holds something else or runs of other code.
     """
     names, recipes = in_groups(names), check_variants(variants or {}, jobs)
-    training = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(data, config, training, Path(output_dir), dict(settings or {}), recipes, restart)
-    names += [name for name in recipes if name not in names]
+    budget = (training or TrainingConfig()).replace(seed=0)
+    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart)
+    names += recipes
     check_settings({name: plan.recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs, on_cpu())
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, plan.recipes)]
-    left = _claim(plan, splits, tasks)
-    failures = _train_all(plan, left, len(tasks), jobs, progress)
+    failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
     found = _result(plan, splits, names, seeds, failures, dataset)
     _write(found, plan.folder)
     return found
