@@ -81,9 +81,7 @@ def compare(
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, plan.recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    found = _result(plan, splits, names, seeds, failures, dataset)
-    _write(found, plan.folder)
-    return found
+    return _written(_result(plan, splits, names, seeds, failures, dataset), plan.folder)
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
@@ -204,10 +202,11 @@ def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: Costs) -
     return [*found, {"model": "constant", "kind": "constant", "error": constant[error]} | constant]
 
 
-def _write(found: Comparison, folder: Path) -> None:
+def _written(found: Comparison, folder: Path) -> Comparison:
     found.write_csv(folder)
     write_text(folder / "comparison.md", markdown(found))
     write_text(folder / "missing_modalities.md", missing_markdown(found))
     runs.write_picture(folder / "comparison.png", draw_comparison(found))
     if found.missing.seeds.any():  # else no run has succeeded
         runs.write_picture(folder / "missing_modalities.png", draw_missing(found))
+    return found
