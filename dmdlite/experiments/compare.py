@@ -40,6 +40,7 @@ from dmdlite.training.metrics import error_name, table_scores
 from dmdlite.training.predictions import all_scores
 
 Records = list[dict[str, Any]]
+Costs = dict[str, dict[str, Any]]  # of each model: parameters, parameters_in_training, seconds_per_epoch
 
 
 def compare(
@@ -62,29 +63,25 @@ def compare(
     names: models that `dmdlite.build` knows, and the groups in `dmdlite.models.registry.GROUPS`.
     training: the budget, the same for all; its seed is replaced by each of the seeds.
     settings: fields beside those of `config`; each model takes those that it has.
-    variants: name -> function that makes a model of your own from `config`, or a Recipe; they follow the `names`. A
-        term that a variant adds to the loss gets a column.
+    variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers.
     jobs: runs at the same time on a CPU, each in a process of one thread; the results do not depend on it.
     restart: train those runs afresh that were made by other code, weights or settings.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
-    others; it is listed in `failures` of the result. Raises ValueError for names, seeds and settings that make no
-    sense, and if the folder holds something else, or runs of other code; nothing is touched then.
+    others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
+    and settings, and if the folder holds something else or runs of other code.
     """
     names, recipes = in_groups(names), check_variants(variants or {}, jobs)
-    training = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(data, config, training, Path(output_dir), dict(settings or {}), recipes, restart)
-    names += [name for name in recipes if name not in names]
+    budget = (training or TrainingConfig()).replace(seed=0)
+    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart)
+    names += recipes
     check_settings({name: plan.recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs, on_cpu())
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, plan.recipes)]
-    left = _claim(plan, splits, tasks)
-    failures = _train_all(plan, left, len(tasks), jobs, progress)
-    found = _result(plan, splits, names, seeds, failures, dataset)
-    _write(found, plan.folder)
-    return found
+    failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
+    return _written(_result(plan, splits, names, seeds, failures, dataset), plan.folder)
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
@@ -178,7 +175,7 @@ def _scores(plan: Plan, task: Task) -> tuple[dict[str, Any], Records]:
     return run | test | plan.added_terms(task[0], result), rows
 
 
-def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[str, int | float]]:
+def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> Costs:
     train, training = splits["train"], plan.training
     seconds = seconds_per_epoch(names, plan.build, train, training, plan.folder / "timing.json")
     costs = {}
@@ -189,7 +186,7 @@ def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> dict[str, dict[s
     return costs
 
 
-def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, dict[str, int | float]]) -> Records:
+def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: Costs) -> Records:
     """Linear models of all streams and of each that a model here reads alone, and a constant; they need no seed.
 
     The costs of linear models are added to `costs`.
@@ -205,10 +202,11 @@ def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str
     return [*found, {"model": "constant", "kind": "constant", "error": constant[error]} | constant]
 
 
-def _write(found: Comparison, folder: Path) -> None:
+def _written(found: Comparison, folder: Path) -> Comparison:
     found.write_csv(folder)
     write_text(folder / "comparison.md", markdown(found))
     write_text(folder / "missing_modalities.md", missing_markdown(found))
     runs.write_picture(folder / "comparison.png", draw_comparison(found))
     if found.missing.seeds.any():  # else no run has succeeded
         runs.write_picture(folder / "missing_modalities.png", draw_missing(found))
+    return found

@@ -12,7 +12,7 @@ from pandas import DataFrame, Series
 
 from dmdlite.config import TrainingConfig
 from dmdlite.experiments.missing import SUBSETS, subset_name
-from dmdlite.experiments.paired import Paired, holm, paired_test
+from dmdlite.experiments.paired import holm, paired_test
 from dmdlite.experiments.published import published_columns, published_markdown
 from dmdlite.files import write_text
 from dmdlite.training.metrics import title
@@ -124,7 +124,7 @@ def _tests(seeds: DataFrame) -> DataFrame:
     errors = {name: own.set_index("seed").error.to_dict() for name, own in runs.groupby("model", sort=False)}
     reference = errors.pop(REFERENCE, {})
     tests = holm([paired_test(own, reference) for own in errors.values()])
-    rows = [vars(test or Paired(None, None, None, None)) for test in tests]
+    rows = [{} if test is None else vars(test) for test in tests]
     return DataFrame(rows, list(errors), list(PAIRED), dtype=float).rename(columns=PAIRED)
 
 
