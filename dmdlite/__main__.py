@@ -19,7 +19,7 @@ DATA_HELP = "MMSA pickle or converted folder"
 
 
 class Parser(argparse.ArgumentParser):
-    """Explains a mistake in one line, without the whole usage."""
+    """Reports a mistake in one line, without the whole usage."""
 
     def __init__(self, **options: Any):
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Its exit code: 0, 2 after one line about what is wrong with the input, 130 after Ctrl-C."""
+    """Runs one command. Returns its exit code: 0; 2 after one line about invalid input; 130 after Ctrl-C."""
     options, unknown = make_parser().parse_known_args(arguments)
     if unknown:
         print(
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # the Hub would tell of every retry before our one line
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # otherwise the Hub reports every retry before our one line
     warnings.formatwarning = lambda message, *_, **__: f"dmdlite {options.command}: {one_line(message)}\n"
     try:
         options.run(options)
@@ -76,12 +76,12 @@ def _command(commands: Any, run: Any, summary: str, example: str) -> Parser:
 
 def _add_train(commands: Any) -> None:
     example = "train --data mosi.pkl --preset mosi --seed 1 --set width=32 --set 'loss_weights={\"margin\": 0}'"
-    parser = _command(commands, train, "train a model and fill a run folder; a stopped run goes on", example)
-    text = "dmd, one of its rivals or ablations, or language, vision, audio; a wrong name lists them all (default: dmd)"
+    parser = _command(commands, train, "train a model; resumes an interrupted run", example)
+    text = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
     parser.add_argument("--model", default="dmd", metavar="NAME", help=text)
-    parser.add_argument("--seed", type=int, metavar="N", help="of weights, dropout and order (default: 0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of weights, dropout and order (default: 0)")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/MODEL-PRESET-seedN)")
-    parser.add_argument("--restart", action="store_true", help="discard a run that is there, and run it afresh")
+    parser.add_argument("--restart", action="store_true", help="discard the run in the folder and start afresh")
     _add_shared(parser)
 
 
@@ -94,28 +94,28 @@ def _add_compare(commands: Any) -> None:
 def _add_shared(parser: Parser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the toy world)")
-    text = "regression, classification or ordinal; numbers and classes come from the data (default: regression)"
+    text = "regression, classification or ordinal (default: regression)"
     data.add_argument("--task", default="regression", metavar="NAME", help=text)
     data.add_argument("--mask", action="store_true", help="tell the model which time steps are padding (default: no)")
-    text = "What is not given here is the preset's. Sizes of the data come from the data."
+    text = "Anything not given here keeps the preset's value. The sizes of inputs and labels come from the data."
     recipe = parser.add_argument_group("recipe", text)
     recipe.add_argument("--preset", default="toy", metavar="NAME", help=f"{', '.join(PRESETS)} (default: toy)")
-    recipe.add_argument("--epochs", type=int, metavar="N", help="at most")
+    recipe.add_argument("--epochs", type=int, metavar="N", help="upper limit")
     recipe.add_argument("--batch-size", type=int, metavar="N")
     recipe.add_argument("--learning-rate", type=float, metavar="X")
     recipe.add_argument("--bf16", action="store_true", help="train in bfloat16 mixed precision (default: no)")
-    text = "compile the model first: pays off in long runs, above all on a GPU (default: no)"
+    text = "compile the model first, which pays off in long runs, especially on a GPU (default: no)"
     recipe.add_argument("--compile", action="store_true", help=text)
-    text = "read the tokens with this encoder from the Hugging Face Hub, e.g. bert-base-uncased; none: ready features"
+    text = "encoder for the tokens, from the Hugging Face Hub, e.g. bert-base-uncased; none: use the features"
     recipe.add_argument("--language-model", metavar="NAME", help=text)
-    text = "any field of DMDConfig or TrainingConfig, the value in JSON; may be repeated"
+    text = "any field of DMDConfig or TrainingConfig, with a value in JSON; can be repeated"
     recipe.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
 
 
 def _add_evaluate(commands: Any) -> None:
     example = "evaluate runs/dmd-toy-seed0 --data data_samples/toy --split test"
-    parser = _command(commands, evaluate, "score a finished run again", example)
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that train has filled")
+    parser = _command(commands, evaluate, "score a finished run again, on its own data or on others", example)
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the run's own)")
     parser.add_argument("--split", default="test", metavar="NAME", help="train, valid or test (default: test)")
 
@@ -158,7 +158,7 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    splits, _ = open_data(options.data or data_of(options.run_folder))
+    splits = open_data(options.data)[0] if options.data else own_data(options.run_folder)
     if options.split not in splits:
         raise ValueError(f"--split must be one of {', '.join(splits)}, got {options.split!r}")
     from dmdlite.training.runs import evaluate as run
@@ -187,16 +187,19 @@ def open_data(path: Path | None) -> tuple[Mapping[str, Any], Path | None]:
     return (toy_world().splits, None) if path is None else (load_features(path), path)
 
 
-def data_of(run: Path) -> Path | None:
-    """The data that a run was trained on; None is the toy world in memory."""
+def own_data(run: Path) -> Mapping[str, Any]:
+    """The splits that a run was trained on. Raises ValueError if they are not where they were, or not the same."""
+    from dmdlite.data.features import fingerprint
     from dmdlite.training.runs import read_description
 
-    source = read_description(run)["data"].get("source", "")
-    if source.startswith("toy_world("):
-        return None
-    if not Path(source).exists():
-        raise ValueError(f"{run} was trained on {source}, which is not here; give --data PATH")
-    return Path(source)
+    data = read_description(run)["data"]
+    in_memory = str(data.get("source")).startswith("toy_world(")
+    if not in_memory and not Path(str(data.get("source"))).exists():
+        raise ValueError(f"{run} was trained on {data.get('source')}, which is not here; give --data PATH")
+    splits, path = open_data(None if in_memory else Path(data["source"]))
+    if fingerprint(splits) != data.get("fingerprint"):
+        raise ValueError(f"{run} was trained on other data than {path or 'the toy world'}; give --data PATH")
+    return splits
 
 
 def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -221,7 +224,7 @@ def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any,
 
 
 def split_settings(settings: Sequence[str], training: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """FIELD=VALUE settings, those of TrainingConfig apart; what is not JSON is taken as a string."""
+    """FIELD=VALUE settings, those of TrainingConfig first; a value that is not JSON is a string."""
     own, others = {}, {}
     for setting in settings:
         name, equals, value = setting.partition("=")
@@ -240,7 +243,7 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def score_table(metrics: Mapping[str, Any], scores: Sequence[str]) -> str:
-    """Test and validation scores beside those of always giving the same answer."""
+    """Test and validation scores beside those of a constant prediction."""
     from dmdlite.training.metrics import title
 
     constant = metrics["constant"]

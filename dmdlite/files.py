@@ -12,28 +12,26 @@ from pathlib import Path
 from typing import Any
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    path = Path(path)
+def write_bytes(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.draft")
     draft.write_bytes(content)
     os.replace(draft, path)
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: str | Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
+def whole_folder(path: Path) -> Iterator[Path]:
     """A draft folder, renamed to `path` at the end of the block; if the block fails, the draft is removed.
 
     `path` must be absent or an empty folder (OSError otherwise). Everybody may read what the block has written.
     """
-    path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from dmdlite.__main__ import main
-from dmdlite.data.features import load_features, write_folder, write_mmsa
+from dmdlite.__main__ import main, open_data
+from dmdlite.data.features import fingerprint, load_features, write_folder, write_mmsa
 from dmdlite.data.toy import toy_world
 from dmdlite.training import runs
 
@@ -110,6 +111,29 @@ def test_presets(place, capsys):
     assert config["fusion_gate"] == "scales" and config["feature_widths"]["audio"] == 6
     description = json.loads((place / "paper" / "training.json").read_text())
     assert description["training"]["gradient_accumulation"] == 10
+
+
+def test_evaluate_scores_the_runs_own_data(place, capsys):
+    assert run(place, "evaluate run --data toy") == 0
+    expected = capsys.readouterr().out
+    assert run(place, "evaluate run") == 0 and capsys.readouterr().out == expected
+    assert run(place, "evaluate run --data ../nowhere") == 2
+
+
+def test_a_run_whose_data_have_gone_says_so(place, tmp_path, capsys):
+    shutil.copytree(place / "run", tmp_path / "run")
+    assert run(tmp_path, "evaluate run") == 2
+    assert "run was trained on toy, which is not here; give --data PATH" in capsys.readouterr().err
+
+
+def test_without_any_file_the_toy_world_is_drawn(tmp_path, monkeypatch):
+    stored, path = open_data(None)
+    assert path.name == "toy"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dmdlite.__main__.__file__", str(tmp_path / "site-packages" / "dmdlite" / "__main__.py"))
+    drawn, path = open_data(None)
+    assert path is None and fingerprint(drawn) == fingerprint(stored)
+    assert np.array_equal(drawn["test"].features["audio"], stored["test"].features["audio"])
 
 
 MISTAKES = {

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch.utils.data import DataLoader
 
@@ -324,6 +325,16 @@ def test_no_half_written_folder(tmp_path, splits, monkeypatch):
 
     monkeypatch.setattr("dmdlite.data.folder.json.dumps", full_disk)
     with pytest.raises(OSError, match="no space"):
+        write_folder(splits, tmp_path / "folder")
+    assert [p.name for p in tmp_path.iterdir()] == ["data.pkl"]
+
+
+def test_a_full_disk_is_an_os_error(tmp_path, splits, monkeypatch):
+    def full_disk(*_):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("dmdlite.data.folder.save_file", full_disk)
+    with pytest.raises(OSError, match="folder cannot be written: .*No space left"):
         write_folder(splits, tmp_path / "folder")
     assert [p.name for p in tmp_path.iterdir()] == ["data.pkl"]
 

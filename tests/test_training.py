@@ -151,6 +151,16 @@ def test_predictions_file(finished, splits):
     assert error == pytest.approx(finished.metrics["test"]["mae"], rel=1e-9)
 
 
+def test_predict_gives_a_table(finished, splits):
+    table = runs.predict(finished.folder, splits["test"])
+    assert list(table) == ["id", "text", "label", "prediction"]
+    assert list(table.id) == splits["test"].ids and list(table.text) == splits["test"].raw_text
+    error = (table.label - table.prediction).abs().mean()
+    assert error == pytest.approx(finished.metrics["test"]["mae"], rel=1e-6)
+    assert runs.predict(runs.load_model(finished.folder), splits["test"]).equals(table)
+    assert runs.predict(finished, splits["test"]).equals(table)
+
+
 def test_evaluate_gives_the_same_numbers_in_a_fresh_process(finished, splits, tmp_path):
     write_folder(splits, tmp_path / "data")
     code = (

@@ -16,9 +16,8 @@ from dmdlite.data.pickles import DataError, UnsafePickle, read_pickle
 from dmdlite.data.splits import SPLITS, Clip, FeatureSplit, Splits, fingerprint
 from dmdlite.files import write_bytes
 
-__all__ = ["SPLITS", "Clip", "DataError", "FeatureSplit", "Splits", "UnsafePickle", "check_fits", "check_free"]
-__all__ += ["convert_features", "feature_shapes", "fingerprint", "label_shape", "load_features"]
-__all__ += ["write_folder", "write_mmsa"]
+__all__ = ["SPLITS", "Clip", "DataError", "FeatureSplit", "Splits", "UnsafePickle", "check_fits", "convert_features"]
+__all__ += ["feature_shapes", "fingerprint", "label_shape", "load_features", "write_folder", "write_mmsa"]
 ANNOTATIONS = np.array(["Negative", "Neutral", "Positive"])
 
 
@@ -28,11 +27,11 @@ def load_features(path: str | Path) -> Splits:
     A pickle is read whole and every value is checked; a folder is mapped from disk and opens at once.
     Raises DataError, naming file, split and key, and UnsafePickle (a DataError) if a pickle holds more than data.
     """
-    path = Path(path).absolute()
+    path = Path(path)
     if path.is_file():
         return make_splits(read_pickle(path), path.name)
     if (path / INDEX).is_file():
-        return make_splits(read_folder(path), path.name, scan=False)
+        return make_splits(read_folder(path.resolve()), path.resolve().name, scan=False)
     problem = f"is a folder without {INDEX}" if path.is_dir() else "does not exist"
     raise DataError(f"{path} {problem}; give an MMSA-layout pickle or a converted folder.")
 
@@ -42,7 +41,7 @@ def convert_features(source: str | Path, folder: str | Path) -> None:
 
     The folder must be new or empty. Raises DataError as `load_features` does.
     """
-    check_free(folder)
+    check_free(Path(folder))
     write_folder(load_features(source), folder)
 
 
@@ -57,7 +56,7 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
         if splits[name].labels.ndim == 1:
             layout["annotations"] = ANNOTATIONS[1 + np.sign(splits[name].labels).astype(int)]
     plain = {name: {key: _plain(value) for key, value in layout.items()} for name, layout in content.items()}
-    write_bytes(path, pickle.dumps(plain, protocol=4))
+    write_bytes(Path(path), pickle.dumps(plain, protocol=4))
 
 
 def _plain(value: Any) -> np.ndarray:

@@ -23,10 +23,9 @@ def feature_shapes(splits: Mapping[str, FeatureSplit]) -> dict[str, dict[str, in
 
 def label_shape(splits: Mapping[str, FeatureSplit], task: str = "regression") -> dict[str, Any]:
     """The task and its number of outputs, for a config: `config.replace(**label_shape(splits, task))`."""
-    truth = {name: split.truth(task) for name, split in splits.items()}
     if task == "regression":
-        return {"task": task, "outputs": int(np.prod(truth["train"].shape[1:]))}
-    return {"task": task, "outputs": 1 + int(max(classes.max() for classes in truth.values()))}
+        return {"task": task, "outputs": int(np.prod(splits["train"].labels.shape[1:]))}
+    return {"task": task, "outputs": 1 + int(max(split.truth(task).max() for split in splits.values()))}
 
 
 def check_fits(splits: Mapping[str, FeatureSplit], config: ModelConfig, modalities: Sequence[str] = MODALITIES) -> None:
@@ -37,9 +36,8 @@ def check_fits(splits: Mapping[str, FeatureSplit], config: ModelConfig, modaliti
             if modality == "language" and config.language_model is not None:
                 _check_tokens(split, config.language_model)
             else:
-                _check_size(
-                    split, f"{modality} width", split.stream(modality).shape[2], config.feature_widths[modality]
-                )
+                width = split.stream(modality).shape[2]
+                _check_size(split, f"{modality} width", width, config.feature_widths[modality])
             _check_size(split, f"{modality} length", split.steps[modality], config.lengths[modality])
 
 
@@ -49,18 +47,17 @@ def _check_size(split: FeatureSplit, what: str, found: int, expected: int) -> No
 
 
 def _check_labels(split: FeatureSplit, config: ModelConfig) -> None:
-    truth = split.truth(config.task)
+    truth, where = split.truth(config.task), split.place
     if config.task == "regression":
         if (numbers := int(np.prod(truth.shape[1:]))) != config.outputs:
-            raise DataError(f"{split.place} has {numbers} numbers as a label, the model was made for {config.outputs}.")
-    elif truth.min() < 0 or truth.max() >= config.outputs:
-        odd = int(truth.min() if truth.min() < 0 else truth.max())
-        raise DataError(f"{split.place} has the class {odd}, the model was made for classes 0 to {config.outputs - 1}.")
+            raise DataError(f"{where} has {numbers} numbers as a label, the model was made for {config.outputs}.")
+    elif len(odd := truth[(truth < 0) | (truth >= config.outputs)]):
+        raise DataError(f"{where} has the class {odd[0]}, the model was made for classes 0 to {config.outputs - 1}.")
 
 
 def _check_tokens(split: FeatureSplit, language_model: str | dict[str, Any]) -> None:
     """A model on the Hub, given by its name, may still refuse tokens that pass here."""
-    tokens, where = split.token_ids, f"{split.place}, key 'text_bert'"
+    tokens, where = split.stream("language", tokens=True), f"{split.place}, key 'text_bert'"
     known = language_model if isinstance(language_model, dict) else {}
     if (largest := int(tokens[:, 0].max())) >= known.get("vocab_size", largest + 1):
         raise DataError(f"{where}: token id {largest}, but the language model knows {known['vocab_size']} tokens.")

@@ -30,24 +30,25 @@ def write_folder(splits: Mapping[str, FeatureSplit], folder: str | Path) -> None
 
     Raises DataError if the folder holds anything, or if the splits are not sound.
     """
+    folder = Path(folder).resolve()
     check_free(folder)
-    checked = make_splits({name: to_layout(splits[name]) for name in SPLITS}, Path(folder).name)
-    index = {"format": FORMAT, "source": splits["train"].source, "splits": {}}
+    checked = make_splits({name: to_layout(splits[name]) for name in SPLITS}, folder.name)
+    index: dict[str, Any] = {"format": FORMAT, "source": splits["train"].source, "splits": {}}
     with whole_folder(folder) as draft:
         for name, split in checked.items():
             arrays = to_layout(split)
             strings = {key: arrays.pop(key) for key in ("id", "raw_text")}
-            path = draft / f"{name}.safetensors"
-            save_file({key: np.ascontiguousarray(x) for key, x in arrays.items()}, path)
-            path.chmod(0o644)  # the library's files are for their owner alone
+            try:
+                save_file({key: np.ascontiguousarray(x) for key, x in arrays.items()}, draft / f"{name}.safetensors")
+            except SafetensorError as problem:
+                raise OSError(f"{folder} cannot be written: {problem}") from None
             entry = {"replaced": splits[name].replaced + split.replaced, "arrays": _map(draft, name)[1]}
             index["splits"][name] = entry | strings
         write_text(draft / INDEX, json.dumps(index))
 
 
-def check_free(folder: str | Path) -> None:
+def check_free(folder: Path) -> None:
     """Raises DataError if the folder cannot be written because something is there."""
-    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} exists and is not an empty folder; nothing was written.")
 
@@ -82,11 +83,11 @@ def _read_index(folder: Path) -> dict[str, dict[str, Any]]:
         raise DataError(f"{where} is truncated or damaged.") from None
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise DataError(f"{where} does not say {FORMAT!r}; it is of another version or not ours.")
-    splits = index.get("splits")
+    splits = index["splits"] if isinstance(index.get("splits"), dict) else {}
     kinds = {"arrays": dict, "id": list, "raw_text": list, "replaced": int}
     for name in SPLITS:
-        entry = splits.get(name) if isinstance(splits, dict) else None
-        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kind) for key, kind in kinds.items()):
+        entry = splits.get(name)
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kinds[key]) for key in kinds):
             raise DataError(f"{where} has no split {name!r} with {listed(kinds)}.")
     return {name: {key: splits[name][key] for key in kinds} for name in SPLITS}
 

@@ -6,7 +6,7 @@ Every reader hands its arrays over under MMSA's keys, so all files pass the same
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -17,7 +17,7 @@ from dmdlite.config import MODALITIES, SENTIMENT_RANGE
 from dmdlite.data.pickles import DataError
 from dmdlite.data.splits import KEYS, SPLITS, FeatureSplit, Splits
 
-BLOCK_CLIPS = 256  # clips looked at together when a large array is searched
+BLOCK_CLIPS = 256
 
 
 def make_splits(content: Any, source: str, *, scan: bool = True) -> Splits:
@@ -39,7 +39,7 @@ def make_splits(content: Any, source: str, *, scan: bool = True) -> Splits:
 
 def to_layout(split: FeatureSplit) -> dict[str, Any]:
     """One split under MMSA's keys; nothing is copied."""
-    layout = {KEYS[modality]: x for modality, x in split.features.items()}
+    layout: dict[str, Any] = {KEYS[modality]: x for modality, x in split.features.items()}
     layout |= {f"{KEYS[modality]}_lengths": x for modality, x in split.lengths.items()}
     layout |= {"regression_labels": split.labels, "classification_labels": split.classes, "text_bert": split.tokens}
     layout |= {"id": split.ids, "raw_text": split.raw_text}
@@ -142,22 +142,20 @@ class Layout:
             self.fail(key, f"{len(array)} clips, but 'regression_labels' has {count}")
         if 0 in array.shape:
             self.fail(key, f"shape {array.shape} has no time steps or no width")
-        if scan and key == "audio" and (replaced := _total(np.isneginf, array)):
+        if scan and key == "audio":
+            replaced = int(_per_clip(lambda x: (x == -np.inf).sum(axis=(1, 2)), array).sum())
+        if replaced:
             place = f"{self.source}, split {self.name!r}, key {key!r}"
             warnings.warn(f"{place}: {replaced} × -inf was set to 0, as MMSA does.", stacklevel=2)
-            array = np.where(np.isneginf(array), np.zeros((), array.dtype), array)
+            array = np.where(array == -np.inf, np.zeros((), array.dtype), array)
         if array.dtype not in (np.float16, np.float32):
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)
-        if scan and (finite := _total(np.isfinite, array)) < array.size:
-            self.fail(key, f"{array.size - finite} values are NaN or infinite")
+        if scan and (bad := _per_clip(lambda x: (~np.isfinite(x)).sum(axis=(1, 2)), array).sum()):
+            self.fail(key, f"{bad} values are NaN or infinite")
         return array, replaced
 
-    def lengths(
-        self,
-        features: dict[str, Float[np.ndarray, "clip _time _width"]],
-        tokens: Int[np.ndarray, "clip 3 _time"] | None,
-    ) -> dict[str, Int[np.ndarray, "clip"]]:
+    def lengths(self, features: dict[str, np.ndarray], tokens: np.ndarray | None) -> dict[str, Int[np.ndarray, "clip"]]:
         """True steps of each clip, by modality; a length of 0 counts as 1.
 
         Stored lengths come first, then language's token mask. In an aligned file (equal time steps), vision and audio
@@ -176,7 +174,7 @@ class Layout:
             elif modality != "language" and len(set(steps.values())) == 1:
                 found = lengths["language"]
             else:
-                found = _last_nonzero(features[modality])
+                found = _per_clip(_last_nonzero, features[modality])
             if found.min() < 0:
                 self.fail(key, f"a length of {found.min()}")
             if (most := found.max()) > (time := steps[modality]):
@@ -191,7 +189,7 @@ class Layout:
                 self.fail(key, "present in one of this split and 'train', missing in the other")
             if steps != train.steps[modality]:
                 self.fail(key, f"{steps} time steps, but split 'train' has {train.steps[modality]}")
-            if here is not None and here.shape[2] != there.shape[2]:
+            if here is not None and there is not None and here.shape[2] != there.shape[2]:
                 self.fail(key, f"width {here.shape[2]}, but split 'train' has {there.shape[2]}")
         if split.labels.shape[1:] != train.labels.shape[1:]:
             self.fail("regression_labels", f"shape {split.labels.shape}, but split 'train' has {train.labels.shape}")
@@ -202,14 +200,10 @@ def listed(names: Iterable[Any]) -> str:
     return ", ".join(map(str, names)) or "nothing"
 
 
-def _blocks(array: Num[np.ndarray, "clip time width"]) -> Iterator[Num[np.ndarray, "block time width"]]:
-    return (array[start : start + BLOCK_CLIPS] for start in range(0, len(array), BLOCK_CLIPS))
+def _per_clip(measure: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> Int[np.ndarray, "clip"]:
+    """A number for each clip, measured block by block: a large array needs no second one of its size."""
+    return np.concatenate([measure(array[start : start + BLOCK_CLIPS]) for start in range(0, len(array), BLOCK_CLIPS)])
 
 
-def _total(test: Callable[[np.ndarray], np.ndarray], array: Num[np.ndarray, "clip time width"]) -> int:
-    return sum(int(test(block).sum()) for block in _blocks(array))
-
-
-def _last_nonzero(array: Num[np.ndarray, "clip time width"]) -> Int[np.ndarray, "clip"]:
-    steps = 1 + np.arange(array.shape[1])
-    return np.concatenate([((block != 0).any(axis=2) * steps).max(axis=1) for block in _blocks(array)])
+def _last_nonzero(block: Num[np.ndarray, "clip time width"]) -> Int[np.ndarray, "clip"]:
+    return ((block != 0).any(axis=2) * (1 + np.arange(block.shape[1]))).max(axis=1)

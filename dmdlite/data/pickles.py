@@ -10,7 +10,7 @@ import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -29,13 +29,12 @@ class UnsafePickle(DataError):
     """The pickle asks for something that is not data, and was refused before it could run."""
 
 
-def read_pickle(path: str | Path) -> Any:
+def read_pickle(path: Path) -> Any:
     """The arrays, numbers, strings and containers in a pickle of any protocol, from Python 2 or 3 and any numpy.
 
     Arrays are instances of a bare subclass of `np.ndarray`, which `np.asarray` removes.
     Raises UnsafePickle for anything else in the file, DataError for a file that is missing, truncated or damaged.
     """
-    path = Path(path)
     try:
         with path.open("rb") as file:
             return _Reader(file).load()
@@ -48,11 +47,11 @@ def read_pickle(path: str | Path) -> Any:
         raise DataError(f"{path.name} is truncated, damaged or no pickle at all ({what}).") from None
 
 
-def _refuse_opcode(reader: _Reader) -> None:
+def _refuse_opcode(reader: Any) -> None:
     raise UnsafePickle("a persistent id, an extension code or an object of some class")
 
 
-def _load_bytearray(reader: _Reader) -> None:
+def _load_bytearray(reader: Any) -> None:
     size = int.from_bytes(reader.read(8), "little")
     reader.append(reader.read(size))  # as bytes: a bytearray would be allocated as large as the file claims
 
@@ -63,7 +62,7 @@ class _Reader(pickle._Unpickler):
     The one in C allocates a table as large as the file claims. This one reads bulk data just as fast.
     """
 
-    dispatch = pickle._Unpickler.dispatch | {opcode[0]: _refuse_opcode for opcode in UNNEEDED_OPCODES}
+    dispatch: ClassVar[Any] = pickle._Unpickler.dispatch | {opcode[0]: _refuse_opcode for opcode in UNNEEDED_OPCODES}
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
 
     def __init__(self, file: BinaryIO):
@@ -131,7 +130,7 @@ class _Array(np.ndarray):
             item_size = real.itemsize
         if any(length < 0 for length in shape) or math.prod(shape) * item_size != len(content):
             raise ValueError(f"an array of shape {shape} does not fit its {len(content)} bytes")
-        super().__setstate__((1, shape, real, bool(fortran), content))
+        super().__setstate__((1, shape, real, bool(fortran), content))  # type: ignore[arg-type]
 
 
 def _raw_bytes(content: str | bytes) -> bytes:
@@ -148,13 +147,13 @@ def _empty_array(cls: Any, shape: tuple, code: Any) -> _Array:
     return np.ndarray.__new__(_Array, (0,), "b")
 
 
-def _array_from_buffer(content: bytes, dtype: _DType, shape: tuple, order: str, axes: tuple | None = None) -> _Array:
+def _array_from_buffer(content: Any, dtype: _DType, shape: tuple, order: str, axes: tuple | None = None) -> _Array:
     flat = np.frombuffer(_raw_bytes(content), dtype.plain())
     array = flat.reshape(shape, order="F" if order == "F" else "C")
     return (array.transpose(axes) if axes is not None else array).view(_Array)
 
 
-def _scalar(dtype: _DType, content: str | bytes) -> np.generic:
+def _scalar(dtype: _DType, content: str | bytes) -> Any:
     return _array_from_buffer(content, dtype, (), "C")[()]
 
 

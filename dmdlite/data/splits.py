@@ -6,7 +6,7 @@ import hashlib
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, NoReturn, SupportsIndex
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from dmdlite.data.pickles import DataError
 SPLITS = ("train", "valid", "test")
 KEYS = {"language": "text", "vision": "vision", "audio": "audio"}  # MMSA's names of the modalities
 Indices = slice | Sequence[int] | np.ndarray | Tensor
-FINGERPRINT_CLIPS = 16
 
 
 class Clip(dict[str, Tensor]):
@@ -55,7 +54,7 @@ class FeatureSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: SupportsIndex | Indices) -> Clip | FeatureSplit:
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice) or np.ndim(index):
             return self.subset(index)
         batch = self.batch([operator.index(index)], tokens="language" not in self.features)
@@ -78,11 +77,13 @@ class FeatureSplit:
     def steps(self) -> dict[str, int]:
         """Time steps of each modality, padding included; those of the tokens if there are no language features."""
         steps = {modality: x.shape[1] for modality, x in self.features.items()}
-        return steps if "language" in steps else {"language": self.tokens.shape[2]} | steps
+        return steps if "language" in steps else {"language": self.stream("language", tokens=True).shape[2]} | steps
 
     def truth(self, task: str = "regression") -> Num[np.ndarray, "clip *outputs"]:
         """The targets of a task: the numbers for "regression", the classes for "classification" and "ordinal"."""
-        return self.labels if task == "regression" else self.need("classes (key 'classification_labels')", self.classes)
+        return (
+            self.labels if task == "regression" else self._need("classes (key 'classification_labels')", self.classes)
+        )
 
     def batch(
         self,
@@ -103,8 +104,8 @@ class FeatureSplit:
         rows = _rows(indices, len(self))
         batch: dict[str, Any] = {}
         for m in modalities:
-            ids = m == "language" and tokens
-            batch[m] = _tensor(self.token_ids if ids else self.stream(m), rows, np.int64 if ids else np.float32)
+            array = self.stream(m, tokens)
+            batch[m] = _tensor(array, rows, np.int64 if array is self.tokens else np.float32)
         batch["labels"] = _tensor(self.truth(task), rows, np.float32 if task == "regression" else np.int64)
         if mask:
             real = {m: np.arange(self.steps[m]) < self.lengths[m][rows, None] for m in modalities}
@@ -124,15 +125,13 @@ class FeatureSplit:
 
         return replace(self, **{f.name: chosen(getattr(self, f.name)) for f in fields(self)})
 
-    def stream(self, modality: str) -> Float[np.ndarray, "clip time width"]:
-        return self.need(f"{modality} features (key {KEYS[modality]!r})", self.features.get(modality))
+    def stream(self, modality: str, tokens: bool = False) -> Num[np.ndarray, "clip _ _"]:
+        """The features of a modality; with `tokens`, language is its token ids. Raises DataError if there are none."""
+        if tokens and modality == "language":
+            return self._need("token ids (key 'text_bert')", self.tokens)
+        return self._need(f"{modality} features (key {KEYS[modality]!r})", self.features.get(modality))
 
-    @property
-    def token_ids(self) -> Int[np.ndarray, "clip 3 time"]:
-        return self.need("token ids (key 'text_bert')", self.tokens)
-
-    def need(self, what: str, array: np.ndarray | None) -> np.ndarray:
-        """The array. Raises DataError if the split has none."""
+    def _need(self, what: str, array: np.ndarray | None) -> np.ndarray:
         if array is None:
             raise DataError(f"{self.place} has no {what}, which the model needs.")
         return array
@@ -148,10 +147,8 @@ class Splits(dict[str, FeatureSplit]):
 
 def _rows(indices: Indices, count: int) -> Int[np.ndarray, "batch"]:
     """Any indices, counted from 0. Raises IndexError if one is out of range."""
-    if not isinstance(indices, slice):
-        indices = np.asarray(indices)
-        indices = indices if indices.dtype == bool else indices.astype(np.int64).reshape(-1)
-    return np.arange(count)[indices]
+    rows = np.arange(count)[indices] if isinstance(indices, slice) else np.asarray(indices).reshape(-1)
+    return np.arange(count)[rows if rows.dtype == bool else rows.astype(np.int64)]
 
 
 def _tensor(array: Num[np.ndarray, "clip *rest"], rows: Int[np.ndarray, "batch"], dtype: type) -> Num[Tensor, "..."]:
@@ -159,14 +156,14 @@ def _tensor(array: Num[np.ndarray, "clip *rest"], rows: Int[np.ndarray, "batch"]
 
 
 def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
-    """16 hex digits that tell data sets apart: ids, labels, lengths, shapes and the features of a few clips.
+    """16 hex digits that tell data sets apart: ids, labels, lengths, shapes and the features of 16 clips.
 
     A pickle and the folder converted from it have the same fingerprint. Reads only a few clips of a mapped folder.
     """
     digest = hashlib.sha256()
     for name in sorted(splits):
         split = splits[name]
-        clips = np.unique(np.linspace(0, len(split) - 1, FINGERPRINT_CLIPS).astype(np.int64))
+        clips = np.unique(np.linspace(0, len(split) - 1, 16).astype(np.int64))
         digest.update(repr((name, split.ids, [(m, x.shape) for m, x in sorted(split.features.items())])).encode())
         parts = [split.labels, *(x for _, x in sorted(split.lengths.items()))]
         parts += [x[clips] for _, x in sorted(split.features.items())]

@@ -17,7 +17,6 @@ from jaxtyping import Float
 from dmdlite.config import MODALITIES
 from dmdlite.data import toy_language, toy_performance
 from dmdlite.data.splits import SPLITS, FeatureSplit, Splits
-from dmdlite.data.toy_language import Sentence
 from dmdlite.data.toy_performance import FRAME_RATES, Truth, random_stream
 
 RELIABILITY = {  # strongest modality -> correlation of each modality's view with the sentiment
@@ -123,7 +122,7 @@ def hidden_factors(n: int, seed: int, reliability: dict[str, float], sarcasm: fl
     }
 
 
-def moments(sentences: list[Sentence], truth: Truth) -> Truth:
+def moments(sentences: list[toy_language.Sentence], truth: Truth) -> Truth:
     """What the sentences determine: topic, degree, length, the times of the words, and each stream's event."""
     said = {
         "topic": np.array([sentence.topic for sentence in sentences]),
@@ -135,7 +134,7 @@ def moments(sentences: list[Sentence], truth: Truth) -> Truth:
     return said | {f"{m}_event": toy_performance.frames(m, said["telling_seconds"]) for m in FRAME_RATES}
 
 
-def perform(sentences: list[Sentence], truth: Truth, seed: int) -> FeatureSplit:
+def perform(sentences: list[toy_language.Sentence], truth: Truth, seed: int) -> FeatureSplit:
     """All clips as a model reads them.
 
     A label is the mean of five annotators' whole numbers, as in MOSI: a multiple of 0.2.

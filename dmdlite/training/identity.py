@@ -70,15 +70,14 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain ones; of the parameters, how many there are."""
-    plain = {name: list(x) if isinstance(x, tuple) else x for name, x in values.items() if name != "params"}
-    finite = {name: x for name, x in plain.items() if not isinstance(x, float) or math.isfinite(x)}
-    kept = {name: x for name, x in finite.items() if isinstance(x, (bool, int, float, str, list, type(None)))}
-    return kept | ({"parameters": len(values["params"])} if "params" in values else {})
+    """The plain values, and the number of parameters."""
+    plain = {name: len(x) if name == "params" else x for name, x in values.items()}
+    kinds = (bool, int, float, str, list, tuple, type(None))
+    return {name: x for name, x in plain.items() if isinstance(x, kinds) and x not in (math.inf, -math.inf)}
 
 
 def weights_digest(model: nn.Module) -> str:
-    """Of every weight and buffer: its name, type, shape and bytes."""
+    """Digest of the name, type, shape and bytes of every weight and buffer."""
     digest = hashlib.sha256()
     for name, x in model.state_dict().items():
         digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())

@@ -38,14 +38,7 @@ from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
 from dmdlite.training.loop import predict_logits
 from dmdlite.training.metrics import error_name
-from dmdlite.training.predictions import (
-    Splits,
-    all_scores,
-    predict_all,
-    prediction_table,
-    predictions_csv,
-    score,
-)
+from dmdlite.training.predictions import Splits, all_scores, predict_all, prediction_table, predictions_csv, score
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 RESULTS = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
@@ -64,9 +57,9 @@ class Result:
 def describe(
     model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None
 ) -> dict[str, Any]:
-    """What training.json holds: everything that makes a run this run and no other. The model has its first weights.
+    """What training.json holds: all that a run depends on. Call it while the model has its initial weights.
 
-    source: where the data can be found again, if they came from a file.
+    source: the file or folder of the data, if there is one.
     """
     description = {
         "model": name_of(model),
@@ -82,8 +75,8 @@ def describe(
 def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -> str:
     """Whether the folder is "new", "unfinished" or "finished"; nothing is touched.
 
-    A finished run of which more epochs are wanted is unfinished, unless it had stopped early. With `restart` every run
-    is unfinished. Raises ValueError if the folder holds another run, or something that is no run at all.
+    A finished run is "unfinished" if more epochs are wanted, unless it stopped early; with `restart`, every run is.
+    Raises ValueError if the folder holds another run, or anything else.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; choose another output folder")
@@ -103,18 +96,18 @@ def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -
 
 
 def _is_something(file: Path) -> bool:
-    """False for hidden files and empty folders: all that a run stopped in its first moment leaves behind."""
+    """False for hidden files and empty folders, which is all that a run leaves if it is stopped at once."""
     return not file.name.startswith(".") and not (file.is_dir() and not any(file.iterdir()))
 
 
 def start(folder: Path, description: dict[str, Any]) -> None:
-    """Marks the folder as belonging to this run."""
+    """Claims the folder for this run."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "training.json", description)
 
 
 def clear(folder: Path) -> None:
-    """Removes what a run has left here, except for training.json; the scores go first."""
+    """Deletes all files of a run except training.json, the scores first."""
     for name in RESULTS + PICTURES:
         (folder / name).unlink(missing_ok=True)
     for name in ("checkpoints", checkpoints.LAST):
@@ -122,7 +115,7 @@ def clear(folder: Path) -> None:
 
 
 def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
-    """Writes all that a finished run holds, metrics.json last, and keeps the last checkpoint alone."""
+    """Writes everything that a finished run holds, metrics.json last, and keeps only the last checkpoint."""
     save_model(model, folder)
     task, predictions = model.config.task, predict_all(model, splits, padding_mask)
     metrics = all_scores(predictions, splits, model.config) | best_and_last(epochs)
@@ -146,7 +139,7 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     """Scores a finished run again: {split: scores}, the same numbers as in its metrics.json on the same machine.
 
     model: only needed for a model that is not part of dmdlite; the weights of the run are loaded into it.
-    Raises ValueError in one sentence if the run is not there, not whole, or was made for other data.
+    Raises ValueError in one sentence if the run is missing or incomplete, or does not fit the data.
     """
     folder = Path(folder)
     description = read_description(folder)
@@ -194,7 +187,7 @@ def load_trained(folder: Path, model: nn.Module | None = None) -> nn.Module:
 
 
 def load_model(folder: Path) -> nn.Module:
-    """The model of a run, if its class is part of dmdlite: a run folder cannot make us import anything else."""
+    """The model of a run, if its class is part of dmdlite: a run folder must not decide what is imported."""
     wanted = read_description(folder)["model"]
     kinds = {name_of(kind): kind for kind in models.KINDS}
     if wanted not in kinds:
