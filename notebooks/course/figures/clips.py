@@ -83,7 +83,7 @@ def _summary(truth: dict) -> str:
     return views + ("\n(sarcastic words)" if truth["sarcastic"] else "")
 
 
-def draw_face_at(axis: Axes, world: ToyWorld, split: str, clip: int, frame: int) -> None:
+def draw_face_at(axis: Axes, world: ToyWorld, split: str, clip: int, frame: int | np.integer) -> None:
     """The face of a clip in one frame of its vision stream."""
     values = world.splits[split].features["vision"][clip, frame]
     draw_face(axis, dict(zip(world.channels["vision"], values.tolist(), strict=True)))
