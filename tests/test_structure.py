@@ -26,7 +26,8 @@ FLOORS = (
     ("course",),  # its single files
     ("course.checks",),
     ("course.figures",),
-    ("course.widgets", "course.edge_audit"),
+    ("course.edge_audit",),
+    ("course.widgets",),
     ("course.playground",),
 )
 SHARED = {
@@ -35,8 +36,6 @@ SHARED = {
     "dmdlite.checking",
     "dmdlite.presets",
     "dmdlite.config",
-    "course.widgets",
-    "course.edge_audit",
 }
 FAST = "dmdlite.components.fast"
 # These components hand out fast layers; every other one, and above all the plain twin, does not know of them.

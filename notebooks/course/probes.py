@@ -33,7 +33,7 @@ def decoupled_parts(model: DMD, split: FeatureSplit) -> Decoupled:
     was_training = model.training
     model.eval()
     batch = split.batch(range(len(split)))
-    streams = model.read(**{m: batch[m] for m in MODALITIES}, mask=None)
+    streams = model.read(*(batch[m] for m in MODALITIES), None)
     temporal, decouple = deepcopy((model.temporal, model.decouple))
     parts = decouple.double()({m: temporal[m].double()(x.double()) for m, x in streams.items()})
     model.train(was_training)

@@ -117,7 +117,7 @@ def draw_readings(
     figure = Figure(figsize=(7, 1.25 + 0.27 * len(rows)), layout="constrained")
     axis = figure.subplots()
     axis.imshow(np.clip(values, 0, 1), cmap="Purples", aspect="auto", vmin=0, vmax=1.15)
-    write_numbers(axis, values, dark=0.6)
+    write_numbers(axis, values, dark=0.6, sign="-")
     for column in blocks:
         axis.axvline(column - 0.5, color="white", linewidth=8)
     for row in lines:

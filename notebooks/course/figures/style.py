@@ -28,11 +28,13 @@ def tidy(axis: Axes, labelsize: int = 8) -> None:
     axis.tick_params(labelsize=labelsize)
 
 
-def write_numbers(axis: Axes, values: Float[np.ndarray, "row column"], dark: float = np.inf, fontsize: int = 8) -> None:
-    """Writes each value of a heat map into its cell, in white where it exceeds `dark`."""
+def write_numbers(
+    axis: Axes, values: Float[np.ndarray, "row column"], dark: float = np.inf, fontsize: int = 8, sign: str = "−"
+) -> None:
+    """Writes each value of a heat map into its cell, in white where it exceeds `dark`. sign: of negative values."""
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > dark else INK
-        text = minus(f"{round(float(value), 2) + 0.0:.2f}")  # + 0.0: no minus before zero
+        text = f"{round(float(value), 2) + 0.0:.2f}".replace("-", sign)  # + 0.0: no minus before zero
         axis.text(column, row, text, ha="center", va="center", fontsize=fontsize, color=colour)
 
 

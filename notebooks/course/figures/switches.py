@@ -71,7 +71,7 @@ def _draw_sentiments(axis: Axes, values: Mapping[str, float]) -> None:
 
 def draw_groups(panels: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
     """Bars in groups: panel (its title) -> group of clips -> one value for each modality."""
-    figure, axes = row_of_panels(len(panels), title, 3)
+    figure, axes = row_of_panels(len(panels), title, 3.0)
     for axis, (what, groups) in zip(axes, panels.items(), strict=True):
         for place, modality in enumerate(MODALITIES):
             values = [group[place] for group in groups.values()]
