@@ -16,6 +16,8 @@ from dmdlite.components.attention import AttentionMask, Linear, MultiHeadAttenti
 from dmdlite.components.dropout import Dropout
 from dmdlite.config import ModelConfig
 
+Target = Float[Tensor, "encoder batch target width"]  # the streams that ask
+Source = Float[Tensor, "encoder batch source width"]  # the streams that answer
 PADDED = 1.25  # streams up to this many times longer than the shortest are padded; longer ones take turns
 
 
@@ -52,19 +54,13 @@ class TransformerLayer(nn.Module):
         self.feed_forward_dropout = self.Dropout(config.feed_forward_dropout)
         self.residual_dropout = self.Dropout(config.residual_dropout)
 
-    def forward(
-        self,
-        target: Float[Tensor, "encoder batch target width"],
-        key: Float[Tensor, "encoder batch source width"],
-        value: Float[Tensor, "encoder batch source width"],
-        mask: AttentionMask | None = None,
-    ) -> Float[Tensor, "encoder batch target width"]:
+    def forward(self, target: Target, key: Source, value: Source, mask: AttentionMask | None = None) -> Target:
         q, k, v = self.attention_norm(target), self.attention_norm(key), self.attention_norm(value)
         return self.feed_forward(target + self.residual_dropout(self.attention(q, k, v, mask)))
 
-    def feed_forward(self, x: Float[Tensor, "encoder batch time width"]) -> Float[Tensor, "encoder batch time width"]:
+    def feed_forward(self, x: Target) -> Target:
         """Step by step: x + W₂ ReLU(W₁ x)."""
-        hidden = F.relu(self.expand(self.feed_forward_norm(x)))
+        hidden = F.relu(self.expand(self.feed_forward_norm(x)), inplace=True)
         return x + self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
 
 
@@ -76,12 +72,7 @@ class Transformer(nn.Module):
     """
 
     def __init__(
-        self,
-        config: ModelConfig,
-        width: int,
-        layers: int,
-        rates: Sequence[float],
-        layer: type[TransformerLayer] = TransformerLayer,
+        self, config: ModelConfig, width: int, layers: int, rates: Sequence[float], layer: type[TransformerLayer]
     ):
         super().__init__()
         self.layers = nn.ModuleList(layer(config, width, rates) for _ in range(layers))
@@ -96,12 +87,7 @@ class Transformer(nn.Module):
 class CrossModalEncoders(Transformer):
     """In every layer the target asks and the source answers: one enriched step for each target step."""
 
-    def forward(
-        self,
-        target: Float[Tensor, "encoder batch target width"],
-        source: Float[Tensor, "encoder batch source width"],
-        mask: AttentionMask,
-    ) -> Float[Tensor, "encoder batch target width"]:
+    def forward(self, target: Target, source: Source, mask: AttentionMask) -> Target:
         x, source = self.embedding_dropout(self.embed(target)), self.embed(source)
         # Without dropout both are one tensor; with it each has its own mask, as published.
         key, value = self.embedding_dropout(source), self.embedding_dropout(source)

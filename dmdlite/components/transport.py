@@ -1,12 +1,12 @@
 """Entropy-regularised optimal transport between clouds of points: plan, cost and debiased Sinkhorn divergence.
 
 Moving mass from point i of the first cloud to point j of the second costs C_ij = |x_i − y_j|² / 2. The plan P says how
-much goes where: its rows add up to the weights a of the first cloud, its columns to the weights b of the second. It is
-the cheapest one when spread is rewarded:
+much goes where. All points of a cloud weigh the same: the rows of P add up to 1/n, its columns to 1/m. It is the
+cheapest one when spread is rewarded:
 
-    OT_ε(x, y) = min_P  Σ_ij P_ij C_ij + ε KL(P | a bᵀ) = max_{f,g} Σ_i a_i f_i + Σ_j b_j g_j, at the optimum
+    OT_ε(x, y) = min_P  Σ_ij P_ij C_ij + ε Σ_ij P_ij log(n m P_ij) = max_{f,g} mean(f) + mean(g), at the optimum
 
-with P_ij = a_i b_j exp((f_i + g_j − C_ij) / ε). Cuturi (NeurIPS 2013) introduced it, Feydy et al. (AISTATS 2019) the
+with P_ij = exp((f_i + g_j − C_ij) / ε) / (n m). Cuturi (NeurIPS 2013) introduced it, Feydy et al. (AISTATS 2019) the
 debiased divergence in this definition, which is also geomloss's, with ε = blur². Everything is computed in logarithms,
 so that no ε overflows, and every leading axis is a batch of independent problems.
 """
@@ -25,8 +25,8 @@ TOLERANCE = 1e-3  # share of the mass that may be in a wrong row; the error of t
 class Transport(NamedTuple):
     """The optimum of one problem, or of a batch of them."""
 
-    cost: Float[Tensor, "*batch"]  # OT_ε = ⟨f, a⟩ + ⟨g, b⟩, the differentiable one
-    plan: Float[Tensor, "*batch n m"]  # P; its columns add up to b exactly, its rows to a within the tolerance
+    cost: Float[Tensor, "*batch"]  # OT_ε, which is differentiable
+    plan: Float[Tensor, "*batch n m"]  # P; its columns add up to 1/m exactly, its rows to 1/n within the tolerance
     potentials: tuple[Float[Tensor, "*batch n"], Float[Tensor, "*batch m"]]  # f, g
 
 
@@ -39,78 +39,55 @@ def sinkhorn(
     x: Float[Tensor, "*batch n d"],
     y: Float[Tensor, "*batch m d"],
     epsilon: float,
-    a: Float[Tensor, "*#batch n"] | None = None,
-    b: Float[Tensor, "*#batch m"] | None = None,
     iterations: int = ITERATIONS,
     tolerance: float = TOLERANCE,
 ) -> Transport:
-    """Entropic optimal transport from x to y; the weights are uniform unless given, and each add up to 1.
+    """Entropic optimal transport from x to y.
 
-    Gradients of the cost are those of the optimum (envelope theorem): P for C, f for a, g for b. So nothing is kept of
-    the iterations, and the gradient is as exact as the potentials are; the plan itself has no gradient.
+    The gradient of the cost is that of the optimum (envelope theorem): P for C. So nothing is kept of the iterations,
+    and the gradient is as exact as the potentials are; the plan itself has no gradient.
     Raises ValueError if epsilon is not positive.
     """
     if not epsilon > 0:
         raise ValueError(f"epsilon must be positive, got {epsilon}")
     exact = torch.promote_types(x.dtype, torch.float32)
     cost = squared_distances(x.to(exact), y.to(exact))
-    a = torch.full_like(cost[..., 0], 1 / cost.shape[-2]) if a is None else a.to(exact)
-    b = torch.full_like(cost[..., 0, :], 1 / cost.shape[-1]) if b is None else b.to(exact)
     with torch.no_grad():
-        f, g = optimal_potentials(cost, a.log(), b.log(), epsilon, iterations, tolerance)
-        plan = exp_plan(cost, a.log(), b.log(), f, g, epsilon)
+        f, g = optimal_potentials(cost, epsilon, iterations, tolerance)
+        plan = ((f + g - cost) / epsilon - math.log(math.prod(cost.shape[-2:]))).exp()
     # The last term is zero; it brings the gradient P to the cost matrix.
-    value = (f * a).sum(-1) + (g * b).sum(-1) + (plan * (cost - cost.detach())).sum((-2, -1))
-    return Transport(value, plan, (f, g))
+    value = f.mean(dim=(-2, -1)) + g.mean(dim=(-2, -1)) + (plan * (cost - cost.detach())).sum(dim=(-2, -1))
+    return Transport(value, plan, (f.squeeze(-1), g.squeeze(-2)))
 
 
 @torch.compiler.disable  # how many iterations are needed depends on the data
 def optimal_potentials(
-    cost: Float[Tensor, "*batch n m"],
-    log_a: Float[Tensor, "*#batch n"],
-    log_b: Float[Tensor, "*#batch m"],
-    epsilon: float,
-    iterations: int,
-    tolerance: float,
-) -> tuple[Float[Tensor, "*batch n"], Float[Tensor, "*batch m"]]:
-    """Sinkhorn's alternation: f makes the rows of the plan add up to a, then g its columns to b, and so on.
+    cost: Float[Tensor, "*batch n m"], epsilon: float, iterations: int, tolerance: float
+) -> tuple[Float[Tensor, "*batch n 1"], Float[Tensor, "*batch 1 m"]]:
+    """Sinkhorn's alternation: f makes the rows of the plan add up to 1/n, then g its columns to 1/m, and so on.
 
     ε starts at the largest cost of each problem and is halved down to its value (ε-scaling): far fewer iterations.
     """
     largest = cost.amax(dim=(-2, -1), keepdim=True)
     halvings = max(0, math.ceil(math.log2(max(float(largest.max()), epsilon) / epsilon)))
-    g = torch.zeros_like(cost[..., :1, :])
-    f = torch.zeros_like(cost[..., :1])
+    log_n, log_m = (math.log(size) for size in cost.shape[-2:])
+    f, g = torch.zeros_like(cost[..., :1]), torch.zeros_like(cost[..., :1, :])
     for step in range(halvings + iterations):
         scale = (largest * 0.5**step).clamp_min(epsilon)
-        better = -scale * ((g - cost) / scale + log_b[..., None, :]).logsumexp(dim=-1, keepdim=True)
-        # The columns of (f, g) add up to b, its rows to a · exp((f − better) / ε).
-        missing = (((f - better) / epsilon).exp() - 1).abs() * log_a[..., None].exp()
-        if step > halvings and float(missing.sum(dim=(-2, -1)).max()) < tolerance:
+        better = -scale * ((g - cost) / scale - log_m).logsumexp(dim=-1, keepdim=True)
+        # The columns of (f, g) add up to 1/m, its rows to exp((f − better) / ε) / n.
+        missing = (((f - better) / epsilon).exp() - 1).abs().mean(dim=(-2, -1))
+        if step > halvings and float(missing.max()) < tolerance:
             break
         f = better
-        g = -scale * ((f - cost) / scale + log_a[..., None]).logsumexp(dim=-2, keepdim=True)
-    return f.squeeze(-1), g.squeeze(-2)
-
-
-def exp_plan(
-    cost: Float[Tensor, "*batch n m"],
-    log_a: Float[Tensor, "*#batch n"],
-    log_b: Float[Tensor, "*#batch m"],
-    f: Float[Tensor, "*batch n"],
-    g: Float[Tensor, "*batch m"],
-    epsilon: float,
-) -> Float[Tensor, "*batch n m"]:
-    """P_ij = a_i b_j exp((f_i + g_j − C_ij) / ε)."""
-    return (log_a[..., None] + log_b[..., None, :] + (f[..., None] + g[..., None, :] - cost) / epsilon).exp()
+        g = -scale * ((f - cost) / scale - log_n).logsumexp(dim=-2, keepdim=True)
+    return f, g
 
 
 def sinkhorn_divergence(
     x: Float[Tensor, "*batch n d"],
     y: Float[Tensor, "*batch m d"],
     epsilon: float,
-    a: Float[Tensor, "*#batch n"] | None = None,
-    b: Float[Tensor, "*#batch m"] | None = None,
     iterations: int = ITERATIONS,
     tolerance: float = TOLERANCE,
 ) -> Float[Tensor, "*batch"]:
@@ -118,11 +95,9 @@ def sinkhorn_divergence(
 
     OT_ε itself is not: entropy spreads the plan of a cloud to itself, and the two corrections take that away.
     """
-    limits = iterations, tolerance
-    if x.shape == y.shape and a is None and b is None:  # then the three problems are one batch
-        first, second = torch.stack([x, x, y]), torch.stack([y, x, y])
-        between, within_x, within_y = sinkhorn(first, second, epsilon, None, None, *limits).cost
+    how = epsilon, iterations, tolerance
+    if x.shape == y.shape:  # then the three problems are one batch
+        between, within_x, within_y = sinkhorn(torch.stack([x, x, y]), torch.stack([y, x, y]), *how).cost
     else:
-        pairs = (x, y, a, b), (x, x, a, a), (y, y, b, b)
-        between, within_x, within_y = (sinkhorn(p, q, epsilon, v, w, *limits).cost for p, q, v, w in pairs)
+        between, within_x, within_y = (sinkhorn(p, q, *how).cost for p, q in ((x, y), (x, x), (y, y)))
     return between - (within_x + within_y) / 2

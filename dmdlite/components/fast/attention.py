@@ -10,6 +10,7 @@ from torch import Tensor
 from dmdlite.components import attention as plain
 from dmdlite.components.attention import AttentionMask
 from dmdlite.components.fast.dropout import Dropout, keep_mask
+from dmdlite.components.transformer import Source, Target
 
 BLOCKS, SMALLEST = 4, 24  # target steps are split into at most so many blocks, each of at least so many steps
 
@@ -39,13 +40,7 @@ class MultiHeadAttention(plain.MultiHeadAttention):
 
     Linear, Dropout = Linear, Dropout
 
-    def forward(
-        self,
-        query: Float[Tensor, "encoder batch target width"],
-        key: Float[Tensor, "encoder batch source width"],
-        value: Float[Tensor, "encoder batch source width"],
-        mask: AttentionMask | None = None,
-    ) -> Float[Tensor, "encoder batch target width"]:
+    def forward(self, query: Target, key: Source, value: Source, mask: AttentionMask | None = None) -> Target:
         q, k, v = self.time_last(*self.project_each(query, key, value))
         if mask is None:
             visible = torch.ones(1, 1, 1, query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
@@ -59,13 +54,12 @@ class MultiHeadAttention(plain.MultiHeadAttention):
 
     def project_each(self, query: Tensor, key: Tensor, value: Tensor) -> Sequence[Tensor]:
         """Q, K and V. Inputs that are one and the same tensor are projected together."""
-        first, second = query.shape[-1], 2 * query.shape[-1]
+        width = query.shape[-1]
         if query is key is value:
             return self.project(query).chunk(3, dim=-1)
         if key is value:
-            return [self.project(query, slice(first)), *self.project(key, slice(first, None)).chunk(2, dim=-1)]
-        parts = slice(first), slice(first, second), slice(second, None)
-        return [self.project(x, part) for x, part in zip((query, key, value), parts)]
+            return [self.project(query, slice(width)), *self.project(key, slice(width, None)).chunk(2, dim=-1)]
+        return [self.project(x, slice(i * width, (i + 1) * width)) for i, x in enumerate((query, key, value))]
 
     def time_last(self, *inputs: Float[Tensor, "encoder batch _ width"]) -> list[Heads]:
         return [x.unflatten(-1, (self.heads, -1)).permute(0, 1, 3, 4, 2).contiguous() for x in inputs]
