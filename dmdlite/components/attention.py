@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from dmdlite.components.dropout import Dropout
 
+Target = Float[Tensor, "*encoder batch target width"]  # the stream that asks
+Source = Float[Tensor, "*encoder batch source width"]  # the stream that answers
+
 
 class AttentionMask(NamedTuple):
     """Which source steps each target step may look at."""
@@ -52,13 +55,7 @@ class MultiHeadAttention(nn.Module):
         self.output = self.Linear(width, width, *leading)
         self.dropout = self.Dropout(rate)
 
-    def forward(
-        self,
-        query: Float[Tensor, "*encoder batch target width"],
-        key: Float[Tensor, "*encoder batch source width"],
-        value: Float[Tensor, "*encoder batch source width"],
-        mask: AttentionMask | None = None,
-    ) -> Float[Tensor, "*encoder batch target width"]:
+    def forward(self, query: Target, key: Source, value: Source, mask: AttentionMask | None = None) -> Target:
         """A target step that sees no source step receives b of the output map."""
         Q, K, V = self.split_heads(query, key, value)
         A = self.dropout(attention_map(Q, K, mask))

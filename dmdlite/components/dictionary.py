@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dmdlite.components.losses import Labels, Loss, margin_contrastive_loss, whole_batch
-from dmdlite.components.streams import time_mean
+from dmdlite.components.streams import Masks, Streams, time_mean
 from dmdlite.config import MODALITIES, DMDConfig
 
 Scores = Float[Tensor, "*batch atom"]
@@ -23,8 +23,6 @@ LEAST_CONTRAST = 0.01  # lower bound on the temperature of the contrastive loss,
 
 
 class Lookup(NamedTuple):
-    """The lookup of one modality."""
-
     scores: Float[Tensor, "batch atom"]  # r
     activations: Float[Tensor, "batch atom"]  # w: none negative, sum 1
     features: Float[Tensor, "batch width"]  # z = Σ_i w_i c_i
@@ -49,11 +47,7 @@ class Dictionary(nn.Module):
         self.pooling, self.activation, self.top_k = pooling, activation, top_k
         self.scale = 1 / (math.sqrt(width) * temperature)
 
-    def forward(
-        self,
-        streams: dict[str, Float[Tensor, "batch _ width"]],
-        masks: dict[str, Bool[Tensor, "batch _"]] | None = None,
-    ) -> Found:
+    def forward(self, streams: Streams, masks: Masks | None = None) -> Found:
         """A vector counts as a stream of one step. masks[m] is True at the real steps of modality m."""
         return {m: self.look_up(self.step_scores(m, x), masks and masks[m]) for m, x in streams.items()}
 
@@ -80,12 +74,10 @@ def pool(
     """One score for each atom: "max", "mean" or "sum" over the real steps, and 0 where no step is real."""
     if pooling == "mean":
         return time_mean(steps, mask)
-    if mask is None:
-        return steps.amax(dim=1) if pooling == "max" else steps.sum(dim=1)
+    real = torch.ones_like(steps[..., :1], dtype=torch.bool) if mask is None else mask[..., None]
     if pooling == "sum":
-        return (steps * mask[..., None]).sum(dim=1)
-    highest = steps.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
-    return highest.where(mask.any(dim=1, keepdim=True), 0.0)
+        return (steps * real).sum(dim=1)
+    return steps.masked_fill(~real, -torch.inf).amax(dim=1).where(real.any(dim=1), 0.0)
 
 
 def activate(scores: Scores, activation: str, top_k: int | None = None) -> Scores:
@@ -158,9 +150,9 @@ class DivergenceMatching(nn.Module):
         self.activation = activation
 
     def forward(self, found: Found, _: Labels) -> Loss:
-        pairs = list(permutations(found.values(), 2))
-        lessons = [divergence(student, teacher.activations, self.activation) for teacher, student in pairs]
-        return sum(lesson.mean() for lesson in lessons) / len(pairs)
+        pairs = permutations(found.values(), 2)
+        lessons = [divergence(student, teacher.activations, self.activation).mean() for teacher, student in pairs]
+        return sum(lessons) / len(lessons)
 
 
 def divergence(student: Lookup, teacher: Float[Tensor, "batch atom"], activation: str) -> Float[Tensor, " batch"]:

@@ -39,20 +39,13 @@ class GraphDistillationUnit(nn.Module):
 
     def build_scorer(self, graph_width: int, node_width: int) -> None:
         """The linear maps of Eq. (8), which score the edges."""
-        config = self.config
-        if config.graph_inputs == "projected":
-            self.project_logit = nn.Linear(config.num_logits, graph_width)
-            self.project_node = nn.Linear(node_width, graph_width)
-        else:
-            self.project_logit, self.project_node = nn.Identity(), nn.Identity()
-            graph_width = (config.num_logits + node_width) / 2
-        self.edge = nn.Linear(int(4 * graph_width), 1)  # g
+        widths, projected = (self.config.num_logits, node_width), self.config.graph_inputs == "projected"
+        maps = (nn.Linear(width, graph_width) if projected else nn.Identity() for width in widths)
+        self.project_logit, self.project_node = maps
+        self.edge = nn.Linear(2 * (2 * graph_width if projected else sum(widths)), 1)  # g
 
     def update_evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> None:
-        """Called after every training batch. Does nothing here, because these edges learn by the gradient of `losses`.
-
-        `EvidenceUnit` gathers evidence instead.
-        """
+        """Called after every training batch, for units like `EvidenceUnit`. These edges learn by a gradient instead."""
 
     def forward(self, nodes: Nodes, logits: NodeLogits) -> Edges:
         """The edges w[b, i, j] without the prior: zero diagonal; the learned ones positive, a softmax of all six."""

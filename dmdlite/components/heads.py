@@ -57,7 +57,7 @@ class AdaptiveFusion(nn.Module):
     def forward(
         self, private: dict[str, Float[Tensor, "batch private"]], common: Float[Tensor, "batch common"]
     ) -> HeadOutput:
-        parts = {name: (private | {"common": common})[name] for name in self.gates}
-        gates = {name: self.gates[name](x).sigmoid() for name, x in parts.items()}
-        weighted = {name: gates[name] * x for name, x in parts.items()} if self.scales else gates
-        return self.head(torch.cat(list(weighted.values()), dim=1))
+        parts = private | {"common": common}
+        gates = {name: gate(parts[name]).sigmoid() for name, gate in self.gates.items()}
+        weighted = [gate * parts[name] if self.scales else gate for name, gate in gates.items()]
+        return self.head(torch.cat(weighted, dim=1))

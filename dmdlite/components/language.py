@@ -35,15 +35,6 @@ class LanguageEncoder(nn.Module):
         self.trainable = trainable
         self.model.requires_grad_(trainable)
 
-    @property
-    def description(self) -> dict[str, Any]:
-        """The config fields that build this architecture again without a download."""
-        return self.model.config.to_diff_dict()
-
-    @property
-    def width(self) -> int:
-        return self.model.config.hidden_size
-
     def train(self, mode: bool = True) -> "LanguageEncoder":
         """A frozen encoder stays in evaluation mode, so that its dropout is off."""
         return super().train(mode and self.trainable)
@@ -65,4 +56,5 @@ def resolve_language_model(config: ModelConfig) -> tuple[ModelConfig, LanguageEn
     if config.language_model is None:
         return config, None
     encoder = LanguageEncoder(config.language_model, config.language_model_trainable)
-    return config.replace(language_model=encoder.description, feature_widths={"language": encoder.width}), encoder
+    built = encoder.model.config
+    return config.replace(language_model=built.to_diff_dict(), feature_widths={"language": built.hidden_size}), encoder

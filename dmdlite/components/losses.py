@@ -86,17 +86,11 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
     over: what one cosine runs over. "per_sample": all entries of a clip. "over_channels": one time step of one clip.
     "over_batch": one entry of all clips, which is what the published call computed on PyTorch 1.9; it fails today.
     """
-    total = 0.0
-    for m in common:
-        pair = common[m], private[m]
-        if over == "per_sample":
-            cosine = F.cosine_similarity(*(x.flatten(1) for x in pair), dim=1)
-        elif over == "over_channels":
-            cosine = F.cosine_similarity(*pair, dim=2)
-        else:
-            cosine = F.cosine_similarity(*(whole_batch(x) for x in pair), dim=0)
-        total = total + (cosine.clamp_min(0) if clamped else cosine).mean()
-    return total
+    views = {"per_sample": lambda x: x.flatten(1), "over_channels": lambda x: x, "over_batch": whole_batch}
+    axes = {"per_sample": 1, "over_channels": 2, "over_batch": 0}
+    pairs = [(views[over](common[m]), views[over](private[m])) for m in common]
+    cosines = [F.cosine_similarity(*pair, dim=axes[over]) for pair in pairs]
+    return sum((cosine.clamp_min(0) if clamped else cosine).mean() for cosine in cosines)
 
 
 def margin_contrastive_loss(
@@ -116,7 +110,9 @@ def margin_contrastive_loss(
     cosine = _cosines(torch.cat(list(features.values())))
     classes = labels if config.margin_classes == "label" else labels.clamp(-3, 3).round()
     positive, negative = _pairs(classes, modality, config.margin_triplets)
-    margin = config.margin_constant + config.margin_per_label_distance * _label_distance(labels, config.task)
+    apart = (labels[:, None] - labels[None, :]).abs()
+    apart = (apart > 0).to(labels.dtype) if config.task == "classification" else apart
+    margin = config.margin_constant + config.margin_per_label_distance * apart.mean(dim=2)
     total = torch.einsum("ik,ik->i", _sums_of_hinges(cosine, positive, margin + cosine), negative.to(cosine.dtype))
     count = positive.sum(dim=1) * negative.sum(dim=1)
     if config.margin_average == "triplets":
@@ -129,11 +125,6 @@ def _cosines(x: Float[Tensor, "sample width"]) -> Float[Tensor, "sample sample"]
     unit = x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt()
     with torch.autocast(x.device.type, enabled=False):
         return unit @ unit.T
-
-
-def _label_distance(labels: Float[Tensor, "sample outputs"], task: str) -> Float[Tensor, "sample sample"]:
-    difference = (labels[:, None] - labels[None, :]).abs()
-    return (difference if task != "classification" else (difference > 0).to(labels.dtype)).mean(dim=2)
 
 
 def _sums_of_hinges(

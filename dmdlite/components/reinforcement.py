@@ -27,9 +27,7 @@ class CrossModalReinforcement(nn.Module):
     ):
         super().__init__()
         rates = [config.attention_rates[source] for source, _ in PAIRS]
-        self.crossmodal = None
-        if crossmodal:
-            self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates, layer)
+        self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates, layer) if crossmodal else None
         memory = [config.memory_attention_dropout] * len(MODALITIES)
         self.memory = SelfAttentionEncoders(config, 2 * config.width, config.memory_layers, memory, layer)
 

@@ -39,10 +39,8 @@ class StreamReader(nn.Module):
         if self.language_encoder is not None:
             streams["language"] = self.language_encoder(language)
         for m, x in streams.items():
-            if tuple(x.shape[1:]) != self.expected[m]:
-                raise ValueError(
-                    f"{m} has (time, width) {tuple(x.shape[1:])}, the model was made for {self.expected[m]}"
-                )
+            if (size := tuple(x.shape[1:])) != self.expected[m]:
+                raise ValueError(f"{m} has (time, width) {size}, the model was made for {self.expected[m]}")
         if mask is not None:
             streams = {m: x * mask[m][..., None] for m, x in streams.items()}
         return {m: self.language_dropout(x) if m == "language" else x for m, x in streams.items()}
@@ -56,8 +54,8 @@ class TemporalConvolution(nn.Conv1d):
 
     @classmethod
     def from_config(cls, config: ModelConfig, modality: str) -> "TemporalConvolution":
-        sizes = config.feature_widths[modality], config.width, config.kernel_sizes[modality]
-        return cls(*sizes, padding=config.convolution_padding)
+        feature_width, kernel_size = config.feature_widths[modality], config.kernel_sizes[modality]
+        return cls(feature_width, config.width, kernel_size, config.convolution_padding)
 
     def forward(self, x: Float[Tensor, "batch time feature"]) -> Float[Tensor, "batch kept width"]:
         return super().forward(x.transpose(1, 2)).transpose(1, 2)

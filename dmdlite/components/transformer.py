@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dmdlite.components.attention import AttentionMask, Linear, MultiHeadAttention
+from dmdlite.components.attention import AttentionMask, Linear, MultiHeadAttention, Source, Target
 from dmdlite.components.dropout import Dropout
 from dmdlite.config import ModelConfig
 
-Target = Float[Tensor, "encoder batch target width"]  # the streams that ask
-Source = Float[Tensor, "encoder batch source width"]  # the streams that answer
+StreamList = Sequence[Float[Tensor, "batch _ width"]]  # one for each encoder
+MaskList = Sequence[Bool[Tensor, "batch _"]]  # one for each encoder, True at real steps
 PADDED = 1.25  # streams up to this many times longer than the shortest are padded; longer ones take turns
 
 
@@ -67,8 +67,7 @@ class TransformerLayer(nn.Module):
 class Transformer(nn.Module):
     """What cross-modal and self-attention encoders share: scaled inputs plus positions, layers, a final layer norm.
 
-    rates: the dropout of the attention map, one for each encoder. layer: the kind of layer, plain or fast.
-    `encode_each` calls it.
+    rates: the dropout of the attention map, one for each encoder. layer: its kind. `encode_each` calls the whole.
     """
 
     def __init__(
@@ -110,15 +109,11 @@ class SelfAttentionEncoders(Transformer):
         return self.norm(self.layers[-1](last, x, x, AttentionMask(visible)))
 
 
-def encode_each(
-    encoders: Transformer,
-    *streams: Sequence[Float[Tensor, "batch _ width"]],
-    masks: Sequence[Bool[Tensor, "batch _"]] | None = None,
-) -> list[Float[Tensor, "batch _ width"]]:
+def encode_each(encoders: Transformer, *streams: StreamList, masks: MaskList | None = None) -> StreamList:
     """One result for each encoder. Each stream that an encoder takes is given as a list, one for each encoder.
 
     masks: the real steps of the last of these streams, the one that is attended to.
-    Streams of about equal lengths are padded, stacked and computed together; others take turns.
+    StreamList of about equal lengths are padded, stacked and computed together; others take turns.
     """
     lengths = [[x.shape[1] for x in same] for same in streams]
     turns = [(slice(None), encoders)]
@@ -144,7 +139,7 @@ def attention_mask(
     targets: Sequence[int],
     sources: Sequence[int],
     causal: bool,
-    masks: Sequence[Bool[Tensor, "batch _"]] | None = None,
+    masks: MaskList | None = None,
     device: torch.device | None = None,
 ) -> AttentionMask:
     """targets, sources: the number of steps, for each encoder; masks: which source steps are real, not padding.
@@ -160,21 +155,19 @@ def attention_mask(
     return AttentionMask(visible, max(reach) if causal else None)
 
 
-def stack(streams: Sequence[Float[Tensor, "batch _ width"]]) -> Float[Tensor, "encoder batch time width"]:
+def stack(streams: StreamList) -> Float[Tensor, "encoder batch time width"]:
     """Shorter streams are padded with zeros."""
     longest = max(x.shape[1] for x in streams)
     return torch.stack([F.pad(x, (0, 0, 0, longest - x.shape[1])) for x in streams])
 
 
 def last_step(
-    x: Float[Tensor, "*batch time width"], mask: Bool[Tensor, "*#batch time"] | None = None
+    x: Float[Tensor, "*batch time width"], mask: Bool[Tensor, "*#batch time"]
 ) -> Float[Tensor, "*batch 1 width"]:
-    """The last time step; with a mask each clip's last real one (the very last where none is real).
+    """Each clip's last real time step (the very last where none is real).
 
     The published code always takes step −1, which is padding for short clips.
     """
-    if mask is None:
-        return x[..., -1:, :]
     last = torch.where(mask, torch.arange(x.shape[-2], device=x.device), -1).amax(dim=-1) % x.shape[-2]
     return x.take_along_dim(last[..., None, None], dim=-2)
 

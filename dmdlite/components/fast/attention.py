@@ -8,9 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dmdlite.components import attention as plain
-from dmdlite.components.attention import AttentionMask
+from dmdlite.components.attention import AttentionMask, Source, Target
 from dmdlite.components.fast.dropout import Dropout, keep_mask
-from dmdlite.components.transformer import Source, Target
 
 BLOCKS, SMALLEST = 4, 24  # target steps are split into at most so many blocks, each of at least so many steps
 
@@ -43,8 +42,7 @@ class MultiHeadAttention(plain.MultiHeadAttention):
     def forward(self, query: Target, key: Source, value: Source, mask: AttentionMask | None = None) -> Target:
         q, k, v = self.time_last(*self.project_each(query, key, value))
         if mask is None:
-            visible = torch.ones(1, 1, 1, query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
-            mask = AttentionMask(visible)
+            mask = AttentionMask(query.new_ones(1, 1, 1, query.shape[2], key.shape[2], dtype=torch.bool))
         rates = None
         if self.training and self.dropout.drops:
             rates = self.dropout.rates[:, None, None, None, None]

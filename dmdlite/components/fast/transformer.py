@@ -1,10 +1,9 @@
 """The transformer layer of `components/transformer.py`, with fast attention and no norm computed twice."""
 
 from dmdlite.components import transformer as plain
-from dmdlite.components.attention import AttentionMask
+from dmdlite.components.attention import AttentionMask, Source, Target
 from dmdlite.components.fast.attention import Linear, MultiHeadAttention
 from dmdlite.components.fast.dropout import Dropout
-from dmdlite.components.transformer import Source, Target
 
 
 class TransformerLayer(plain.TransformerLayer):
