@@ -39,10 +39,13 @@ class GraphDistillationUnit(nn.Module):
 
     def build_scorer(self, graph_width: int, node_width: int) -> None:
         """The linear maps of Eq. (8), which score the edges."""
-        widths, projected = (self.config.num_logits, node_width), self.config.graph_inputs == "projected"
-        maps = (nn.Linear(width, graph_width) if projected else nn.Identity() for width in widths)
-        self.project_logit, self.project_node = maps
-        self.edge = nn.Linear(2 * (2 * graph_width if projected else sum(widths)), 1)  # g
+        widths = self.config.num_logits, node_width
+        if self.config.graph_inputs == "projected":
+            self.project_logit, self.project_node = (nn.Linear(width, graph_width) for width in widths)
+            widths = graph_width, graph_width
+        else:
+            self.project_logit, self.project_node = nn.Identity(), nn.Identity()
+        self.edge = nn.Linear(2 * sum(widths), 1)  # g
 
     def update_evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> None:
         """Called after every training batch, for units like `EvidenceUnit`. These edges learn by a gradient instead."""

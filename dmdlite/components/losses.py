@@ -161,7 +161,7 @@ def _pairs(
     return positive & ~itself, negative
 
 
-def whole_batch(x: Float[Tensor, "clips *rest"]) -> Float[Tensor, "all_clips *rest"]:
+def whole_batch(x: Num[Tensor, "clips *rest"]) -> Num[Tensor, "all_clips *rest"]:
     """The clips of all processes, of which each must bring equally many; x itself in a single process.
 
     Most terms are means over clips, and DistributedDataParallel averages them over processes. A term that compares

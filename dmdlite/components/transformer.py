@@ -67,7 +67,7 @@ class TransformerLayer(nn.Module):
 class Transformer(nn.Module):
     """What cross-modal and self-attention encoders share: scaled inputs plus positions, layers, a final layer norm.
 
-    rates: the dropout of the attention map, one for each encoder. layer: its kind. `encode_each` calls the whole.
+    rates: the dropout of the attention map, one for each encoder. `encode_each` calls the encoders.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Transformer(nn.Module):
         self.embedding_dropout = layer.Dropout(config.embedding_dropout)
         self.causal, self.positions_skip_zeros = config.causal_attention, config.positions_skip_zeros
 
-    def embed(self, x: Float[Tensor, "encoder batch time width"]) -> Float[Tensor, "encoder batch time width"]:
+    def embed(self, x: Target) -> Target:
         return with_positions(x, self.positions_skip_zeros)
 
 
@@ -98,9 +98,7 @@ class CrossModalEncoders(Transformer):
 class SelfAttentionEncoders(Transformer):
     """A stream attends to itself, and its last real step is the result. So the last layer computes only that step."""
 
-    def forward(
-        self, x: Float[Tensor, "encoder batch time width"], mask: AttentionMask
-    ) -> Float[Tensor, "encoder batch 1 width"]:
+    def forward(self, x: Target, mask: AttentionMask) -> Float[Tensor, "encoder batch 1 width"]:
         x = self.embedding_dropout(self.embed(x))
         for layer in self.layers[:-1]:
             x = layer(x, x, x, mask)
@@ -113,7 +111,7 @@ def encode_each(encoders: Transformer, *streams: StreamList, masks: MaskList | N
     """One result for each encoder. Each stream that an encoder takes is given as a list, one for each encoder.
 
     masks: the real steps of the last of these streams, the one that is attended to.
-    StreamList of about equal lengths are padded, stacked and computed together; others take turns.
+    Streams of about equal lengths are padded, stacked and computed together; others take turns.
     """
     lengths = [[x.shape[1] for x in same] for same in streams]
     turns = [(slice(None), encoders)]
