@@ -12,8 +12,6 @@ from dmdlite.components.transformer import SelfAttentionEncoders, encode_each
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
-MODALITY_SCALE = 0.02  # initial scale of the modality vectors, as BERT has for its segments
-
 
 class EarlyFusion(SavedModel):
     """Temporal convolutions, the streams one after the other, one self-attention encoder, its last real step, a head.
@@ -27,7 +25,7 @@ class EarlyFusion(SavedModel):
         super().__init__(config)
         config = self.config
         self.temporal = TemporalConvolutions(config)
-        self.modality = nn.Parameter(MODALITY_SCALE * torch.randn(len(MODALITIES), config.width))
+        self.modality = nn.Parameter(0.02 * torch.randn(len(MODALITIES), config.width))  # as BERT's segments begin
         acausal, rates = config.replace(causal_attention=False), [config.memory_attention_dropout]
         self.encoder = SelfAttentionEncoders(acausal, config.width, config.layers, rates, fast.TransformerLayer)
         self.head = ResidualHead(config.width, config.width, config.output_dropout, config.num_logits)

@@ -125,13 +125,11 @@ def in_groups(names: Sequence[str]) -> list[str]:
 
 def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe] = RECIPES) -> list[str]:
     """The names, and before each the teacher that it needs."""
-    chain: list[str] = []
+    needed: list[str] = []
     for name in names:
-        taught = [name]
-        while (teacher := recipes[taught[0]].teacher) is not None:
-            taught.insert(0, teacher)
-        chain += taught
-    return list(dict.fromkeys(chain))
+        teacher = recipes[name].teacher
+        needed += [name] if teacher is None else [*with_teachers([teacher], recipes), name]
+    return list(dict.fromkeys(needed))
 
 
 def check_settings(recipes: Mapping[str, Recipe], config: ModelConfig, settings: Settings) -> None:
@@ -140,10 +138,10 @@ def check_settings(recipes: Mapping[str, Recipe], config: ModelConfig, settings:
     known = {f.name for own in owns for f in fields(own)}
     terms = {term for own in owns for term in own.loss_weights}
     names = ", ".join(recipes)
-    for name, value in settings.items():
+    for name in settings:
         if name not in known:
             raise ValueError(f"none of the models {names} has a field {name!r}{suggestion(name, known)}")
-        for term in value if name == "loss_weights" and isinstance(value, dict) else ():
-            if term not in terms:
-                hint = suggestion(term, terms)
-                raise ValueError(f"none of the models {names} has a term {term!r} in its loss{hint}")
+    weights = settings.get("loss_weights")
+    for term in weights if isinstance(weights, dict) else ():
+        if term not in terms:
+            raise ValueError(f"none of the models {names} has a term {term!r} in its loss{suggestion(term, terms)}")
