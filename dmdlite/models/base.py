@@ -75,15 +75,7 @@ CARD = """---
 A model of the family of [DMD](https://arxiv.org/abs/2303.13802), made with dmdlite.
 `from_pretrained` of its class reads this folder.
 """
-SIZES = (
-    "feature_widths",
-    "lengths",
-    "width",
-    "attention_heads",
-    "layers",
-    "task",
-    "outputs",
-)  # shown by a model's repr
+SIZES = ("feature_widths", "lengths", "width", "attention_heads", "layers", "outputs")  # what a model's repr shows
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
 

@@ -142,8 +142,7 @@ class DMD(SavedModel):
 
         mask[m] is True at the real time steps of modality m. Without it padding counts as signal, as published.
         """
-        streams = self.read(language, vision, audio, mask)
-        projected, masks = self.temporal(streams, mask)
+        projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         decoupled = self.decouple(projected)  # Eq. (1)
         common = self.read_common(decoupled.common, masks)
         reinforced = self.reinforce(decoupled.private, masks)  # Eq. (10)

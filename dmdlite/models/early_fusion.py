@@ -1,8 +1,7 @@
 """Early fusion: the three streams are joined before anything is read from them, and one transformer reads them all."""
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import nn
 
 from dmdlite.components import fast
 from dmdlite.components.heads import ResidualHead
@@ -34,15 +33,8 @@ class EarlyFusion(SavedModel):
         self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
     ) -> ModelOutput:
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
-        marked = {m: projected[m] + own for m, own in zip(MODALITIES, self.modality)}
-        real = None if masks is None else [in_a_row(masks)]
-        (read,) = encode_each(self.encoder, [in_a_row(marked)], masks=real)
+        row = torch.cat([projected[m] + own for m, own in zip(MODALITIES, self.modality)], dim=1)
+        real = None if masks is None else [torch.cat([masks[m] for m in MODALITIES], dim=1)]
+        (read,) = encode_each(self.encoder, [row], masks=real)
         head = self.head(read.squeeze(1))
         return ModelOutput(head.prediction, fused=head.features).supervised(labels, self.config.task)
-
-
-def in_a_row(
-    streams: dict[str, Float[Tensor, "batch _ width"] | Bool[Tensor, "batch _"]],
-) -> Float[Tensor, "batch all_steps width"] | Bool[Tensor, "batch all_steps"]:
-    """All steps of language, then of vision, then of audio; likewise which of them are real."""
-    return torch.cat([streams[m] for m in MODALITIES], dim=1)

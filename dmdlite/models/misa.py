@@ -160,12 +160,9 @@ def soft_orthogonality(x: Vector, y: Vector) -> Loss:
     It is zero when no channel of one varies together with a channel of the other. The published code takes the mean of
     the squared entries of Xᵀ Y, which is (B / width)² times this: its weight of 0.3 means another thing for each size.
     """
-    x, y = (unit(clips - clips.mean(dim=0)) for clips in (whole_batch(x), whole_batch(y)))
+    x, y = (clips - clips.mean(dim=0) for clips in (whole_batch(x), whole_batch(y)))
+    x, y = (clips / (torch.linalg.vector_norm(clips, dim=1, keepdim=True).detach() + 1e-6) for clips in (x, y))
     return (x.mT @ y / len(x)).square().sum()
-
-
-def unit(x: Vector) -> Vector:
-    return x / (torch.linalg.vector_norm(x, dim=1, keepdim=True).detach() + 1e-6)
 
 
 def reconstruction_loss(vectors: Vectors, reconstruction: Vectors) -> Loss:

@@ -23,12 +23,8 @@ LAYERS = {
     "fusion.gates.{m}": "weight_{i}",
     "fusion.gates.common": "weight_c",
 }
-HEADS = {
-    "homogeneous_heads.{m}": "_{i}_low",
-    "heterogeneous_heads.{m}": "_{i}_high",
-    "common_head": "_c",
-    "fusion.head": "",
-}
+HEADS = {"homogeneous_heads.{m}": "_{i}_low", "heterogeneous_heads.{m}": "_{i}_high"}
+HEADS |= {"common_head": "_c", "fusion.head": ""}
 INSIDE_A_HEAD = {"contract": "proj1", "expand": "proj2", "regress": "out_layer"}
 LAYERS |= {f"{head}.{x}": f"{y}{which}" for head, which in HEADS.items() for x, y in INSIDE_A_HEAD.items()}
 UNIT_LAYERS = {"project_logit": "W_logit", "project_node": "W_repr", "edge": "W_edge"}

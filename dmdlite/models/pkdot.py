@@ -28,7 +28,6 @@ from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel, load_weights
 
 TAUGHT = ("transport", "hallucination")  # the terms of the loss that need the teacher
-Rows = Float[Tensor, "batch anchor"]  # similarities of each clip to its anchors
 
 
 @dataclass(kw_only=True)
@@ -69,7 +68,7 @@ class PKDOTOutput(FusedOutput):
 
     taught: FusedOutput | None = None  # the teacher's output for the same clips
     anchors: Int[Tensor, "batch anchor"] | None = None  # places in the batch
-    similarities: dict[str, Rows] = field(default_factory=dict)  # "teacher" and "student", to these anchors
+    similarities: dict[str, Float[Tensor, "batch anchor"]] = field(default_factory=dict)  # of "teacher", of "student"
 
 
 class GatedFusion(nn.Module):

@@ -64,17 +64,16 @@ def no_graphs(*spaces: str) -> dict[str, float]:
 # Five of the ablations are rows of the paper's Table 3. A graph that is left out has all its terms at weight zero; its
 # heads still learn the task. Without decoupling X^com and X^prt are both X̃, so their losses are left out, too, which is
 # our reading.
-NO_ATTENTION = {"reinforcement": "none"}
+NO_ATTENTION = dict(reinforcement="none")
 NO_DECOUPLING_LOSSES = dict.fromkeys(("reconstruction", "cycle", "margin", "orthogonality"), 0.0)
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "dmd_without_decoupling": {"decoupling": "none", "loss_weights": NO_DECOUPLING_LOSSES},
-    "dmd_without_homogeneous_graph": {"loss_weights": no_graphs("homogeneous")},
+    "dmd_without_decoupling": dict(decoupling="none", loss_weights=NO_DECOUPLING_LOSSES),
+    "dmd_without_homogeneous_graph": dict(loss_weights=no_graphs("homogeneous")),
     "dmd_without_crossmodal_attention": NO_ATTENTION,  # row 3 of Table 3
-    "dmd_without_heterogeneous_graph": {"loss_weights": no_graphs("heterogeneous")},  # row 2
-    "dmd_homogeneous_graph_only": NO_ATTENTION | {"loss_weights": no_graphs("heterogeneous")},  # row 4
-    "dmd_decoupling_only": NO_ATTENTION | {"loss_weights": no_graphs(*SPACES)},  # row 5
-    "dmd_bare": {"decoupling": "none", "loss_weights": NO_DECOUPLING_LOSSES | no_graphs(*SPACES)}
-    | NO_ATTENTION,  # row 6
+    "dmd_without_heterogeneous_graph": dict(loss_weights=no_graphs("heterogeneous")),  # row 2
+    "dmd_homogeneous_graph_only": dict(NO_ATTENTION, loss_weights=no_graphs("heterogeneous")),  # row 4
+    "dmd_decoupling_only": dict(NO_ATTENTION, loss_weights=no_graphs(*SPACES)),  # row 5
+    "dmd_bare": dict(NO_ATTENTION, decoupling="none", loss_weights=NO_DECOUPLING_LOSSES | no_graphs(*SPACES)),  # row 6
 }
 
 RECIPES: dict[str, Recipe] = {
@@ -123,7 +122,7 @@ def in_groups(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(model for name in names for model in GROUPS.get(name, (name,))))
 
 
-def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe] = RECIPES) -> list[str]:
+def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe]) -> list[str]:
     """The names, and before each the teacher that it needs."""
     needed: list[str] = []
     for name in names:
