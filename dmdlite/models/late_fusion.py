@@ -41,6 +41,9 @@ class LinearCombination(nn.Module):
     def forward(self, predictions: Float[Tensor, "batch modality *logits"]) -> Logits:
         return torch.einsum("m,bm...->b...", self.weight, predictions) + self.bias
 
+    def extra_repr(self) -> str:
+        return f"modalities={len(self.weight)}, logits={self.bias.numel()}"
+
 
 class LateFusion(SavedModel):
     """A unimodal model for each modality (see `Unimodal`), trained on its own loss, and a learned weighted sum.
