@@ -75,6 +75,45 @@ def test_without_labels_there_is_no_loss():
     assert out.loss is None and out.losses == {} and out.edges["homogeneous"].shape == (4, 3, 3)
 
 
+def leaves(found: dict) -> list:
+    return [leaf for x in found.values() for leaf in (leaves(x) if isinstance(x, dict) else [x])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_output_is_a_plain_dict_of_tensors(name):
+    model, batch = build(name, small_config()), small_batch()
+    out = model(**batch)
+    found = out.to_dict()
+    assert type(found) is dict and all(type(leaf) is torch.Tensor for leaf in leaves(found))
+    assert found["prediction"] is out.prediction and found["loss"] is out.loss and found["fused"] is out.fused
+    assert found["losses"] == out.losses
+    batch.pop("labels")
+    assert not {"loss", "losses"} & model(**batch).to_dict().keys()
+
+
+def test_the_dict_of_a_dmd_holds_its_edges_its_graphs_and_its_decoupled_streams():
+    out, config = DMD(small_config())(**small_batch()), small_config()
+    found = out.to_dict()
+    for space in ("homogeneous", "heterogeneous"):
+        assert found["edges"][space] is out.edges[space]
+        assert found["graphs"][space].keys() == {"nodes", "logits", "edges"}
+    assert found["decoupled"]["private"]["audio"] is out.decoupled.private["audio"] and "masks" not in found
+    mask = {m: torch.ones(4, config.lengths[m], dtype=torch.bool) for m in MODALITIES}
+    assert DMD(config)(**small_batch(), mask=mask).to_dict()["masks"].keys() == set(MODALITIES)
+    dictionaries = build("dhmd", config)(**small_batch()).to_dict()["dictionaries"]
+    assert dictionaries["homogeneous"]["vision"].keys() == {"scores", "activations", "features"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_module_with_weights_shows_its_sizes(name):
+    model = build(name, small_config(), **({"dictionary_matching": "contrastive"} if name == "dhmd" else {}))
+    first = repr(model).splitlines()[1]
+    assert "width=8" in first and "'vision': 12" in first and "layers=1" in first
+    for module in model.modules():
+        if type(module).__module__.startswith("dmdlite") and list(module.parameters(recurse=False)):
+            assert any(map(str.isdigit, module.extra_repr())), module
+
+
 DIFFERENT = [
     f.name for f in fields(DMDConfig) if getattr(small_config(), f.name) != getattr(small_config("paper"), f.name)
 ]

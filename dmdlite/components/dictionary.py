@@ -60,6 +60,9 @@ class Dictionary(nn.Module):
         activations = activate(scores, self.activation, self.top_k)
         return Lookup(scores, activations, activations @ self.atoms)
 
+    def extra_repr(self) -> str:
+        return "atoms={}, width={}".format(*self.atoms.shape)
+
 
 def query_map(width: int) -> nn.Sequential:
     """q of FDT."""
@@ -113,6 +116,9 @@ class ContrastiveMatching(nn.Module):
         super().__init__()
         start = torch.tensor(-math.log(temperature))
         self.log_scale = nn.Parameter(start) if learned else nn.Buffer(start)
+
+    def extra_repr(self) -> str:
+        return f"temperature={(-self.log_scale).exp():.3g}"
 
     def forward(self, found: Found, _: Labels) -> Loss:
         unit = [F.normalize(whole_batch(lookup.features), dim=-1) for lookup in found.values()]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from huggingface_hub.constants import CONFIG_NAME
+from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS_NAME
 from huggingface_hub.errors import HFValidationError
 from jaxtyping import Float
 from safetensors import SafetensorError
@@ -16,11 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dmdlite.components.language import resolve_language_model
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss
+from dmdlite.components.losses import Labels, Logits, Loss, task_loss, total_loss
 from dmdlite.components.streams import StreamReader, Vector
 from dmdlite.config import MODALITIES, ModelConfig
-
-WEIGHTS_NAME = "model.safetensors"
 
 
 @dataclass(repr=False)
@@ -33,15 +32,18 @@ class ModelOutput:
     edges: dict[str, Float[Tensor, "batch 3 3"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
     fused: Vector | None = None  # the vector of each clip that the prediction is made from
 
+    def with_losses(self, terms: dict[str, Loss], weights: dict[str, float]) -> "ModelOutput":
+        """The same output with these terms and their weighted sum, Eq. (11)."""
+        return replace(self, losses=terms, loss=total_loss(terms, weights))
+
     def supervised(self, labels: Labels | None, task: str) -> "ModelOutput":
         """The same output with the task loss of the prediction as the whole loss; without labels there is none."""
         if labels is None:
             return self
-        loss = task_loss(self.prediction, labels, task)
-        return replace(self, losses={"task_final": loss}, loss=loss)
+        return self.with_losses({"task_final": task_loss(self.prediction, labels, task)}, weights={})
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested dicts of tensors."""
+        """All tensors by name, in plain dicts; what is absent, such as the loss without labels, is left out."""
         return _plain(self)
 
     def __getitem__(self, key: int | slice | str) -> Any:
@@ -52,32 +54,32 @@ class ModelOutput:
         first = ", ".join(f"{x:.3g}" for x in self.prediction.detach().flatten()[:4].tolist())
         more = ", …" if self.prediction.numel() > 4 else ""
         loss = "no loss without labels" if self.loss is None else f"loss {self.loss:.4f}, {len(self.losses)} terms"
-        others = [f.name for f in fields(self) if f.name not in ("prediction", "loss", "losses")]
-        present = [name for name in others if getattr(self, name) is not None and getattr(self, name) != {}]
-        shape = tuple(self.prediction.shape)
-        return f"{type(self).__name__}: prediction {shape}: {first}{more}\n{loss}\nwith {', '.join(present)}"
+        others = ", ".join(name for name in self.to_dict() if name not in ("prediction", "loss", "losses"))
+        return f"{type(self).__name__}: prediction {tuple(self.prediction.shape)}: {first}{more}\n{loss}\nwith {others}"
 
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if hasattr(value, "_asdict"):  # a NamedTuple
+        value = vars(value)
+    elif hasattr(value, "_asdict"):  # a NamedTuple
         value = value._asdict()
-    return {name: _plain(entry) for name, entry in value.items()} if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return {name: _plain(entry) for name, entry in value.items() if entry is not None and entry != {}}
 
 
-MODEL_CARD = """---
+CARD = """---
 {{ card_data }}
 ---
 
 A model of the family of [DMD](https://arxiv.org/abs/2303.13802), made with dmdlite.
 `from_pretrained` of its class reads this folder.
 """
+SIZES = ("feature_widths", "lengths", "width", "attention_heads", "layers", "outputs")  # what a model's repr shows
+HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
 
-class SavedModel(
-    nn.Module, PyTorchModelHubMixin, library_name="dmdlite", license="mit", model_card_template=MODEL_CARD
-):
+class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", license="mit", model_card_template=CARD):
     """A model that keeps its config as `config`, with `save_pretrained`, `from_pretrained` and `push_to_hub`.
 
     The annotation of the constructor's `config` says of which kind it is. `read` checks the streams, and encodes tokens
@@ -93,6 +95,9 @@ class SavedModel(
             config = config.replace(language_model=None)
         self.config, encoder = resolve_language_model(config)
         self.read = StreamReader(self.config, encoder, modalities)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={getattr(self.config, name)!r}" for name in SIZES)
 
     def update_evidence(self, out: ModelOutput, labels: Labels) -> None:
         """Called by the training loop after each batch, for what a model learns without a gradient: here nothing."""
@@ -112,63 +117,47 @@ class SavedModel(
         saved, own = read_config(Path(folder) / CONFIG_NAME), json.loads(json.dumps(self.saved_fields()))
         if other := sorted(name for name in saved.keys() | own.keys() if saved.get(name) != own.get(name)):
             raise ValueError(f"{folder} holds another model: {other[0]!r} is not as in this one")
-        file = Path(folder) / WEIGHTS_NAME
-        load_weights(self, read_safetensors(file), str(file))
+        load_saved_weights(self, Path(folder) / WEIGHTS_NAME)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options):
-        """The saved model in evaluation mode, from a folder or from the Hub.
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *, map_location: str = "cpu", **options):
+        """The saved model in evaluation mode, from a folder or from the Hub; the mixin's own accepts missing weights.
 
+        options: `HUB_OPTIONS`, and arguments of the constructor in place of the saved ones.
         Raises ValueError in one sentence for a config that cannot be read, or weights that do not fit it.
         """
-        folder = Path(pretrained_model_name_or_path)
-        if folder.is_dir():
-            for name in (CONFIG_NAME, WEIGHTS_NAME):
-                if not (folder / name).is_file():
-                    raise ValueError(f"{folder} holds no saved model: {name} is missing")
-            check_saved_config(folder / CONFIG_NAME, cls)
-        try:
-            return super().from_pretrained(pretrained_model_name_or_path, **options)
-        except HFValidationError as error:
-            raise ValueError(f"{folder} is neither a folder nor the name of a model on the Hub") from error
-
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, **options):
-        # The mixin's own prints, and silently leaves missing weights at random (strict=False).
-        hub_options = ("revision", "cache_dir", "force_download", "local_files_only", "token")
-        hub = {name: options.pop(name) for name in hub_options if name in options}
-        device = options.pop("map_location", "cpu")
-        if Path(model_id).is_dir():
-            file = Path(model_id) / WEIGHTS_NAME
-        else:
-            from huggingface_hub import hf_hub_download
-
-            file = hf_hub_download(model_id, WEIGHTS_NAME, **hub)
-        model = cls(**options)
-        load_weights(model, read_safetensors(file, device), str(file))
-        return model.to(device).eval()
+        folder, hub = Path(pretrained_model_name_or_path), {x: options.pop(x) for x in HUB_OPTIONS if x in options}
+        if not folder.is_dir():
+            try:
+                folder = Path(snapshot_download(str(folder), allow_patterns=[CONFIG_NAME, WEIGHTS_NAME], **hub))
+            except HFValidationError as error:
+                raise ValueError(f"{folder} is neither a folder nor the name of a model on the Hub") from error
+        for name in (CONFIG_NAME, WEIGHTS_NAME):
+            if not (folder / name).is_file():
+                raise ValueError(f"{folder} holds no saved model: {name} is missing")
+        model = cls(**saved_arguments(folder / CONFIG_NAME, cls) | options)
+        load_saved_weights(model, folder / WEIGHTS_NAME)
+        return model.to(map_location).eval()
 
 
-def config_kind(kind: type[SavedModel]) -> type[ModelConfig]:
-    """The config that a model is made from: ModelConfig, or one that adds the numbers of the model."""
-    return inspect.signature(kind).parameters["config"].annotation
+def saved_arguments(file: Path, kind: type[SavedModel]) -> dict[str, Any]:
+    """What the constructor was called with: a config, and further arguments of some kinds of models.
 
-
-def check_saved_config(file: Path, kind: type[SavedModel]) -> None:
-    """Raises ValueError unless the file describes a model of this kind with every field of its config and no other."""
+    Raises ValueError unless the file describes a model of this kind, with every field of its config and no other.
+    """
     saved = read_config(file)
-    if own := saved.get("own_parts"):
-        raise ValueError(
-            f"{file} describes a model with its own {', '.join(own)}: make it with them, then `load_saved`"
-        )
-    if saved.get("model") != kind.__name__:
-        raise ValueError(f"{file} describes the model {saved.get('model')!r}, not {kind.__name__}")
-    arguments = inspect.signature(kind).parameters.values()
-    needed = {f.name for f in fields(config_kind(kind))} | {"model"}
-    needed |= {x.name for x in arguments if x.kind is x.POSITIONAL_OR_KEYWORD and x.name != "config"}
-    if odd := sorted(needed ^ set(saved)):
-        what = "lacks" if odd[0] in needed else "has the unknown"
-        raise ValueError(f"{file} {what} field {odd[0]!r}")
+    if own := ", ".join(saved.get("own_parts", ())):
+        raise ValueError(f"{file} describes a model with its own {own}: make it with them, then `load_saved`")
+    if (name := saved.pop("model", None)) != kind.__name__:
+        raise ValueError(f"{file} describes the model {name!r}, not {kind.__name__}")
+    parameters = inspect.signature(kind).parameters
+    config = parameters["config"].annotation
+    further = {name for name, x in parameters.items() if x.kind is x.POSITIONAL_OR_KEYWORD} - {"config"}
+    needed = {f.name for f in fields(config)} | further
+    if odd := sorted(needed ^ saved.keys()):
+        raise ValueError(f"{file} {'lacks' if odd[0] in needed else 'has the unknown'} field {odd[0]!r}")
+    arguments = {name: saved.pop(name) for name in further}
+    return arguments | {"config": config(**saved)}
 
 
 def read_config(file: Path) -> dict:
@@ -187,11 +176,12 @@ def name_of(part: object) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def read_safetensors(file: str | Path, device: str = "cpu") -> dict[str, Tensor]:
+def load_saved_weights(model: nn.Module, file: Path) -> None:
     try:
-        return load_file(file, device=device)
+        weights = load_file(file)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file} is not a readable safetensors file: {error}") from error
+    load_weights(model, weights, str(file))
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str) -> None:

@@ -10,8 +10,7 @@ from dmdlite.components.graph_distillation import logit_difference
 from dmdlite.components.losses import Labels, Loss
 from dmdlite.config import MODALITIES
 from dmdlite.models.late_fusion import TASKS, LateFusion, LateFusionConfig, LateFusionOutput
-
-ORDERED = [f"{teacher}->{student}" for teacher in MODALITIES for student in MODALITIES if teacher != student]
+from dmdlite.presets import EDGES
 
 
 @dataclass(kw_only=True)
@@ -19,7 +18,7 @@ class ConventionalDistillationConfig(LateFusionConfig):
     """Which modality teaches which, and how strongly: 0 is no lesson. The weight of all lessons is DMD's λ2."""
 
     lessons: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(ORDERED, 0.0) | {"language->vision": 1.0, "language->audio": 1.0}
+        default_factory=lambda: dict.fromkeys(EDGES, 0.0) | {"language->vision": 1.0, "language->audio": 1.0}
     )
     loss_weights: dict[str, float] = field(default_factory=lambda: TASKS | {"distillation": 0.05})
 
@@ -27,11 +26,6 @@ class ConventionalDistillationConfig(LateFusionConfig):
         super().__post_init__()
         if negative := [name for name, strength in self.lessons.items() if strength < 0]:
             raise ValueError(f"lessons[{negative[0]!r}] must not be negative, got {self.lessons[negative[0]]}")
-
-    @property
-    def lesson_matrix(self) -> Float[Tensor, "teacher student"]:
-        rows = [[self.lessons.get(f"{teacher}->{student}", 0.0) for student in MODALITIES] for teacher in MODALITIES]
-        return torch.tensor(rows)
 
 
 class ConventionalDistillation(LateFusion):
@@ -41,9 +35,12 @@ class ConventionalDistillation(LateFusion):
     teaches both others.
     """
 
+    lessons: Float[Tensor, "teacher student"]
+
     def __init__(self, config: ConventionalDistillationConfig):
         super().__init__(config)
-        self.register_buffer("lessons", self.config.lesson_matrix, persistent=False)
+        rows = [[config.lessons.get(f"{teacher}->{student}", 0.0) for student in MODALITIES] for teacher in MODALITIES]
+        self.register_buffer("lessons", torch.tensor(rows), persistent=False)
 
     def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         logits = torch.stack(list(out.predictions.values()), dim=1)

@@ -5,22 +5,16 @@ and finely by *cross-modal dictionary matching*, in a shared dictionary space. N
 matched and how, the weights. They are fields of DHMDConfig; notebook 13 shows how our defaults were chosen.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import nn
 
 from dmdlite.components.dictionary import ContrastiveMatching, Dictionary, DivergenceMatching, Found, MarginMatching
-from dmdlite.components.losses import Labels, Loss, total_loss
+from dmdlite.components.losses import Labels, Loss
 from dmdlite.components.streams import Language, Masks, Stream
-from dmdlite.config import SPACES, DMDConfig, loss_weights
+from dmdlite.config import SPACES, DMDConfig
 from dmdlite.models.dmd import DMD, DMDOutput
-
-
-def with_dictionaries(weight: float = 0.1) -> dict[str, float]:
-    """DMD's weights, and one for the matching of each space; 0.1 is that of the nearest public code, svliy/mmsa."""
-    dictionaries = {f"dictionary_{space}": weight for space in SPACES}
-    return loss_weights(every_head=True, only_logits=False) | dictionaries
 
 
 @dataclass(kw_only=True)
@@ -35,7 +29,9 @@ class DHMDConfig(DMDConfig):
     dictionary_matching: Literal["contrastive", "margin", "divergence"] = "margin"  # last: of activations
     contrast_temperature: float = 1.0  # of the contrastive matching, at the start
     contrast_learned: bool = True
-    loss_weights: dict[str, float] = field(default_factory=with_dictionaries)
+    loss_weights: dict[str, float] = field(  # DMD's, and for the matchings that of the nearest public code, svliy/mmsa
+        default_factory=lambda: DMDConfig().loss_weights | {f"dictionary_{space}": 0.1 for space in SPACES}
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,32 +59,25 @@ class DHMD(DMD):
         super().__init__(config)
         config = self.config
         widths = {"homogeneous": config.width, "heterogeneous": 2 * config.width}
-        self.dictionaries = nn.ModuleDict({space: make_dictionary(config, widths[space]) for space in SPACES})
+        how = config.dictionary_size, config.dictionary_pooling, config.dictionary_activation
+        how += config.dictionary_temperature, config.dictionary_top_k
+        self.dictionaries = nn.ModuleDict({space: Dictionary(width, *how) for space, width in widths.items()})
         self.matching = nn.ModuleDict({space: make_matching(config) for space in SPACES})
 
     def forward(
         self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
     ) -> DHMDOutput:
-        decoupled = super().forward(language, vision, audio, mask=mask)
-        vectors = {m: x[:, None] for m, x in decoupled.reinforced.items()}
-        found = {
-            "homogeneous": self.dictionaries["homogeneous"](decoupled.decoupled.common, decoupled.masks),
+        out = DHMDOutput(**vars(super().forward(language, vision, audio, mask=mask)))
+        vectors = {m: x[:, None] for m, x in out.reinforced.items()}
+        out.dictionaries = {
+            "homogeneous": self.dictionaries["homogeneous"](out.decoupled.common, out.masks),
             "heterogeneous": self.dictionaries["heterogeneous"](vectors),
         }
-        out = DHMDOutput(**vars(decoupled), dictionaries=found)
-        if labels is None:
-            return out
-        terms = self.loss_terms(out, labels)
-        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
     def loss_terms(self, out: DHMDOutput, labels: Labels) -> dict[str, Loss]:
         matching = {f"dictionary_{space}": self.matching[space](x, labels) for space, x in out.dictionaries.items()}
         return super().loss_terms(out, labels) | matching
-
-
-def make_dictionary(config: DHMDConfig, width: int) -> Dictionary:
-    how = config.dictionary_pooling, config.dictionary_activation
-    return Dictionary(width, config.dictionary_size, *how, config.dictionary_temperature, config.dictionary_top_k)
 
 
 def make_matching(config: DHMDConfig) -> nn.Module:

@@ -1,8 +1,7 @@
 """DMD: Decoupled Multimodal Distilling for emotion recognition (Li, Wang, Cui; CVPR 2023), Fig. 2 left to right."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -21,7 +20,6 @@ from dmdlite.components.losses import (
     orthogonality_loss,
     reconstruction_loss,
     task_loss,
-    total_loss,
 )
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
 from dmdlite.components.streams import (
@@ -91,9 +89,9 @@ class DMD(SavedModel):
     ):
         super().__init__(config)
         self.add_default_parts(self.config, layer)
-        boxes = dict(decouple=decouple, read_margin=read_margin, read_common=read_common)
-        boxes |= dict(reinforce=reinforce, fusion=fusion)
-        self.replace_parts(boxes, {"homogeneous": homogeneous, "heterogeneous": heterogeneous}, losses or {})
+        parts = dict(decouple=decouple, read_margin=read_margin, read_common=read_common, reinforce=reinforce)
+        parts |= dict(fusion=fusion, homogeneous=homogeneous, heterogeneous=heterogeneous)
+        self.replace_parts({name: part for name, part in parts.items() if part is not None}, losses or {})
         if layer not in (fast.TransformerLayer, TransformerLayer):
             self.own_parts["layer"] = name_of(layer)
 
@@ -115,17 +113,13 @@ class DMD(SavedModel):
         unit = GraphDistillationUnit if config.edge_learning == "published" else EvidenceUnit
         self.units = nn.ModuleDict({space: unit(config, space, node_widths[space]) for space in SPACES})
 
-    def replace_parts(
-        self, boxes: Mapping[str, Any], units: Mapping[str, Any], losses: Mapping[str, LossFunction]
-    ) -> None:
-        """Replaces default modules with user-supplied ones, where there are any."""
-        boxes, units = ({name: part for name, part in parts.items() if part is not None} for parts in (boxes, units))
-        for name, part in boxes.items():
-            setattr(self, name, part)
-        self.units.update(units)
+    def replace_parts(self, parts: Mapping[str, nn.Module], losses: Mapping[str, LossFunction]) -> None:
+        """Replaces default modules and losses with user-supplied ones."""
+        for name, part in parts.items():
+            (self.units if name in SPACES else self).register_module(name, part)
         self.own_losses = dict(losses)
         self.learned_losses = nn.ModuleDict({name: x for name, x in losses.items() if isinstance(x, nn.Module)})
-        self.own_parts = {name: name_of(part) for name, part in {**boxes, **units, **losses}.items()}
+        self.own_parts = {name: name_of(part) for name, part in {**parts, **losses}.items()}
 
     def saved_fields(self) -> dict:
         return super().saved_fields() | ({"own_parts": self.own_parts} if self.own_parts else {})
@@ -148,8 +142,7 @@ class DMD(SavedModel):
 
         mask[m] is True at the real time steps of modality m. Without it padding counts as signal, as published.
         """
-        streams = self.read(language, vision, audio, mask)
-        projected, masks = self.temporal(streams, mask)
+        projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         decoupled = self.decouple(projected)  # Eq. (1)
         common = self.read_common(decoupled.common, masks)
         reinforced = self.reinforce(decoupled.private, masks)  # Eq. (10)
@@ -173,10 +166,7 @@ class DMD(SavedModel):
             reinforced=reinforced,
             graphs=graphs,
         )
-        if labels is None:
-            return out
-        terms = self.loss_terms(out, labels)
-        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
     def run_graph(self, space: str, inputs: Vectors, features: Vectors) -> tuple[Graph, dict[str, Logits]]:
         """The heads and the graph of one space, Eq. (8). Published nodes are layers of the heads (`graph_nodes`)."""
@@ -193,13 +183,13 @@ class DMD(SavedModel):
     def loss_terms(self, out: DMDOutput, labels: Labels) -> dict[str, Loss]:
         """Every term of Eq. (11) by name."""
         config, parts = self.config, out.decoupled
-        terms = {f"task_{head}": task_loss(x, labels, config.task) for head, x in out.predictions.items()}
-        norm = config.reconstruction_norm
-        terms["reconstruction"] = reconstruction_loss(parts.projected, parts.reconstruction, norm)
-        terms["cycle"] = reconstruction_loss(parts.private, parts.private_again, norm)
-        over, clamped = config.orthogonality_over, config.orthogonality_clamped
-        terms["orthogonality"] = orthogonality_loss(parts.common, parts.private, over, clamped)
-        terms["margin"] = margin_contrastive_loss(out.margin_features, labels.to(out.prediction.dtype), config)
+        norm, over, clamped = config.reconstruction_norm, config.orthogonality_over, config.orthogonality_clamped
+        terms = {f"task_{head}": task_loss(x, labels, config.task) for head, x in out.predictions.items()} | {
+            "reconstruction": reconstruction_loss(parts.projected, parts.reconstruction, norm),  # Eq. (2)
+            "cycle": reconstruction_loss(parts.private, parts.private_again, norm),  # Eq. (3)
+            "orthogonality": orthogonality_loss(parts.common, parts.private, over, clamped),  # Eq. (5)
+            "margin": margin_contrastive_loss(out.margin_features, labels.to(out.prediction.dtype), config),  # Eq. (4)
+        }
         for space, graph in out.graphs.items():
             distilled = self.units[space].losses(graph.edges, graph.nodes, graph.logits)
             terms |= {f"gd_{space}_{name}": term for name, term in distilled.items()}

@@ -1,8 +1,7 @@
 """Early fusion: the three streams are joined before anything is read from them, and one transformer reads them all."""
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import nn
 
 from dmdlite.components import fast
 from dmdlite.components.heads import ResidualHead
@@ -11,8 +10,6 @@ from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolut
 from dmdlite.components.transformer import SelfAttentionEncoders, encode_each
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
-
-MODALITY_SCALE = 0.02  # initial scale of the modality vectors, as BERT has for its segments
 
 
 class EarlyFusion(SavedModel):
@@ -27,7 +24,7 @@ class EarlyFusion(SavedModel):
         super().__init__(config)
         config = self.config
         self.temporal = TemporalConvolutions(config)
-        self.modality = nn.Parameter(MODALITY_SCALE * torch.randn(len(MODALITIES), config.width))
+        self.modality = nn.Parameter(0.02 * torch.randn(len(MODALITIES), config.width))  # as BERT's segments begin
         acausal, rates = config.replace(causal_attention=False), [config.memory_attention_dropout]
         self.encoder = SelfAttentionEncoders(acausal, config.width, config.layers, rates, fast.TransformerLayer)
         self.head = ResidualHead(config.width, config.width, config.output_dropout, config.num_logits)
@@ -36,15 +33,8 @@ class EarlyFusion(SavedModel):
         self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
     ) -> ModelOutput:
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
-        marked = {m: projected[m] + own for m, own in zip(MODALITIES, self.modality)}
-        real = None if masks is None else [in_a_row(masks)]
-        (read,) = encode_each(self.encoder, [in_a_row(marked)], masks=real)
+        row = torch.cat([projected[m] + own for m, own in zip(MODALITIES, self.modality)], dim=1)
+        real = None if masks is None else [torch.cat([masks[m] for m in MODALITIES], dim=1)]
+        (read,) = encode_each(self.encoder, [row], masks=real)
         head = self.head(read.squeeze(1))
         return ModelOutput(head.prediction, fused=head.features).supervised(labels, self.config.task)
-
-
-def in_a_row(
-    streams: dict[str, Float[Tensor, "batch _ width"] | Bool[Tensor, "batch _"]],
-) -> Float[Tensor, "batch all_steps width"] | Bool[Tensor, "batch all_steps"]:
-    """All steps of language, then of vision, then of audio; likewise which of them are real."""
-    return torch.cat([streams[m] for m in MODALITIES], dim=1)

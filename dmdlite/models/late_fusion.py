@@ -1,13 +1,13 @@
 """Late fusion: three independent models, one for each modality, and a weighted sum of their predictions."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dmdlite.components.heads import ResidualHead
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss, total_loss
+from dmdlite.components.losses import Labels, Logits, Loss, task_loss
 from dmdlite.components.reinforcement import SelfAttentionReaders
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions
 from dmdlite.config import MODALITIES, ModelConfig
@@ -41,6 +41,9 @@ class LinearCombination(nn.Module):
     def forward(self, predictions: Float[Tensor, "batch modality *logits"]) -> Logits:
         return torch.einsum("m,bm...->b...", self.weight, predictions) + self.bias
 
+    def extra_repr(self) -> str:
+        return f"modalities={len(self.weight)}, logits={self.bias.numel()}"
+
 
 class LateFusion(SavedModel):
     """A unimodal model for each modality (see `Unimodal`), trained on its own loss, and a learned weighted sum.
@@ -68,10 +71,7 @@ class LateFusion(SavedModel):
         final = self.combine(torch.stack([x.detach() for x in predictions.values()], dim=1))
         fused = torch.cat([head.features for head in heads.values()], dim=1)
         out = LateFusionOutput(final, fused=fused, predictions=predictions)
-        if labels is None:
-            return out
-        terms = self.loss_terms(out, labels)
-        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
     def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         """The task losses by name."""

@@ -1,6 +1,6 @@
 """MISA: modality-invariant and -specific representations (Hazarika, Zimmermann, Poria; ACM Multimedia 2020)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from dmdlite.components.fast import Dropout
 from dmdlite.components.heads import as_prediction
-from dmdlite.components.losses import Labels, Loss, task_loss, total_loss, whole_batch
+from dmdlite.components.losses import Labels, Loss, task_loss, whole_batch
 from dmdlite.components.streams import Language, Masks, Stream, Streams, Vector, Vectors, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
@@ -59,8 +59,9 @@ class MISA(SavedModel):
     def __init__(self, config: MISAConfig):
         super().__init__(config.replace(language_dropout=0.0))
         config = self.config
-        width, sources = config.width, utterance_widths(config.feature_widths)
-        self.recurrent = nn.ModuleDict({m: StackedLSTM(config.feature_widths[m]) for m in ("vision", "audio")})
+        width, own = config.width, config.feature_widths
+        sources = {"language": own["language"], "vision": 4 * own["vision"], "audio": 4 * own["audio"]}
+        self.recurrent = nn.ModuleDict({m: StackedLSTM(own[m]) for m in ("vision", "audio")})
         self.project = nn.ModuleDict(
             {m: nn.Sequential(nn.Linear(sources[m], width), nn.ReLU(), nn.LayerNorm(width)) for m in MODALITIES}
         )
@@ -84,12 +85,9 @@ class MISA(SavedModel):
         fused = self.fuse(six).flatten(1)
         prediction = as_prediction(self.head(fused))
         reconstruction = {m: self.reconstruct[m](private[m] + shared[m]) for m in MODALITIES}
-        out = MISAOutput(prediction, fused=fused, projected=projected, private=private, shared=shared)
-        out = replace(out, reconstruction=reconstruction)
-        if labels is None:
-            return out
-        terms = self.loss_terms(out, labels)
-        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))
+        vectors = dict(projected=projected, private=private, shared=shared, reconstruction=reconstruction)
+        out = MISAOutput(prediction, fused=fused, **vectors)
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
     def utterances(self, streams: Streams, mask: Masks | None) -> Vectors:
         """One vector for each stream: the mean of the word vectors, the final states of two recurrent layers."""
@@ -103,10 +101,6 @@ class MISA(SavedModel):
             "similarity": similarity_loss(out.shared, self.config.moments),
             "reconstruction": reconstruction_loss(out.projected, out.reconstruction),
         }
-
-
-def utterance_widths(feature_widths: dict[str, int]) -> dict[str, int]:
-    return {m: width if m == "language" else 4 * width for m, width in feature_widths.items()}
 
 
 class StackedLSTM(nn.Module):
@@ -166,12 +160,9 @@ def soft_orthogonality(x: Vector, y: Vector) -> Loss:
     It is zero when no channel of one varies together with a channel of the other. The published code takes the mean of
     the squared entries of Xᵀ Y, which is (B / width)² times this: its weight of 0.3 means another thing for each size.
     """
-    x, y = (unit(clips - clips.mean(dim=0)) for clips in (whole_batch(x), whole_batch(y)))
+    x, y = (clips - clips.mean(dim=0) for clips in (whole_batch(x), whole_batch(y)))
+    x, y = (clips / (torch.linalg.vector_norm(clips, dim=1, keepdim=True).detach() + 1e-6) for clips in (x, y))
     return (x.mT @ y / len(x)).square().sum()
-
-
-def unit(x: Vector) -> Vector:
-    return x / (torch.linalg.vector_norm(x, dim=1, keepdim=True).detach() + 1e-6)
 
 
 def reconstruction_loss(vectors: Vectors, reconstruction: Vectors) -> Loss:

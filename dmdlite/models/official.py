@@ -1,8 +1,8 @@
 """Reads checkpoints of the published code: its names and layouts (its model/dmd.py), and how they map to ours."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,13 +13,29 @@ from dmdlite.models.base import load_weights
 
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}
 
+# Our layers and the published ones; {m} is each modality, {i} its initial.
+LAYERS = {
+    "temporal.{m}": "proj_{i}",
+    "decouple.common_encoder": "encoder_c",
+    "decouple.private_encoders.{m}": "encoder_s_{i}",
+    "decouple.decoders.{m}": "decoder_{i}",
+    "read_margin.linear.{m}": "align_c_{i}",
+    "fusion.gates.{m}": "weight_{i}",
+    "fusion.gates.common": "weight_c",
+}
+HEADS = {"homogeneous_heads.{m}": "_{i}_low", "heterogeneous_heads.{m}": "_{i}_high"}
+HEADS |= {"common_head": "_c", "fusion.head": ""}
+INSIDE_A_HEAD = {"contract": "proj1", "expand": "proj2", "regress": "out_layer"}
+LAYERS |= {f"{head}.{x}": f"{y}{which}" for head, which in HEADS.items() for x, y in INSIDE_A_HEAD.items()}
+UNIT_LAYERS = {"project_logit": "W_logit", "project_node": "W_repr", "edge": "W_edge"}
+
 # Our encoders of one shape are one module; each published encoder has its own name.
 TRANSFORMERS = {
     "read_common.encoders.": [f"self_attentions_c_{i}." for i in INITIALS.values()],
     "reinforce.memory.": [f"trans_{i}_mem." for i in INITIALS.values()],
     "reinforce.crossmodal.": [f"trans_{INITIALS[target]}_with_{INITIALS[source]}." for source, target in PAIRS],
 }
-INSIDE_A_LAYER = {
+INSIDE_A_TRANSFORMER = {
     "attention_norm.": "layer_norms.0.",
     "feed_forward_norm.": "layer_norms.1.",
     "attention.project.": "self_attn.in_proj_",
@@ -32,24 +48,11 @@ INSIDE_A_LAYER = {
 UNUSED = ("proj_cosine_", ".version", "._float_tensor", "position_ids")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where one weight of ours comes from: a published name, and the conversion of its tensor.
-
-    A weight of several encoders has one name for each; their tensors are stacked.
-    """
+class Source(NamedTuple):
+    """The published name of one weight of ours; several encoders have one each, whose tensors are stacked."""
 
     names: tuple[str, ...]
-    convert: Callable[[Tensor], Tensor] = lambda weight: weight
-    needed: bool = True
     stacked: bool = False
-
-    def weight(self, published: Mapping[str, Tensor]) -> Tensor:
-        for name in self.names:
-            if name not in published:
-                raise ValueError(f"the published checkpoint has no weight {name!r}")
-        weights = [self.convert(torch.as_tensor(published[name])) for name in self.names]
-        return torch.stack(weights) if self.stacked else weights[0]
 
 
 def load_official(model, weights, homogeneous=None, heterogeneous=None):
@@ -58,32 +61,18 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
     weights, homogeneous, heterogeneous: a state dict each, or the path of a .pth file, which is read but not executed.
     """
     found = model.state_dict()
-    found |= convert_weights(weights, dmd_sources(found))
+    found |= convert_weights(read_state(weights), dmd_sources(found))
     for space, unit in zip(SPACES, (homogeneous, heterogeneous)):
         if unit is not None:
-            found |= convert_weights(unit, unit_sources(space))
-            check_prior(found[f"units.{space}.prior"], model.units[space].prior, space)
+            published = read_state(unit)
+            prior, ours = published.pop("prior", None), model.units[space].prior
+            if prior is not None and not torch.allclose(edge_matrix(prior), ours, atol=1e-5):
+                raise ValueError(
+                    f"the published prior of the {space} graph is not that of config.graph_priors[{space!r}]"
+                )
+            found |= convert_weights(published, unit_sources(space))
     load_weights(model, found, "the published checkpoint")
     return model
-
-
-def convert_weights(given: Mapping[str, Tensor] | str | Path, sources: Mapping[str, Source]) -> dict[str, Tensor]:
-    """Our weights from published ones, which must all be used."""
-    published = read_state(given)
-    used = {name for source in sources.values() for name in source.names}
-    for name in published:
-        if name not in used and not any(mark in name for mark in UNUSED):
-            raise ValueError(f"the published checkpoint has the weight {name!r}, which this config has no place for")
-    return {
-        name: source.weight(published)
-        for name, source in sources.items()
-        if source.needed or published.keys() >= set(source.names)
-    }
-
-
-def check_prior(published: Tensor, ours: Tensor, space: str) -> None:
-    if not torch.allclose(published, ours, atol=1e-5):
-        raise ValueError(f"the published prior of the {space} graph is not that of config.graph_priors[{space!r}]")
 
 
 def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
@@ -97,76 +86,63 @@ def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
 
 def dmd_sources(own: Iterable[str]) -> dict[str, Source]:
     """Our name -> its published source, for every weight of ours outside the GD-Units."""
-    known = dict(_layers())
-    # Only our own names tell how many layers a language model or a transformer has.
-    for name in own:
+    layers = {x.format(m=m): y.format(i=i) for x, y in LAYERS.items() for m, i in INITIALS.items()}
+    sources = {}
+    for name in own:  # only our own names tell how many layers a language model or a transformer has
+        layer, _, kind = name.rpartition(".")
+        if layer in layers:
+            sources[name] = Source((f"{layers[layer]}.{kind}",))
         if name.startswith("read.language_encoder."):
-            known[name] = Source((name.replace("read.language_encoder.", "text_model.", 1),))
+            sources[name] = Source((name.replace("read.language_encoder.", "text_model.", 1),))
         for prefix, theirs in TRANSFORMERS.items():
             if name.startswith(prefix):
-                inside = _inside_a_transformer(name.removeprefix(prefix))
-                known[name] = Source(tuple(their + inside for their in theirs), stacked=True)
-    return {name: known[name] for name in own if name in known}
+                inside = inside_a_transformer(name.removeprefix(prefix))
+                sources[name] = Source(tuple(their + inside for their in theirs), stacked=True)
+    return sources
 
 
 def unit_sources(space: str) -> dict[str, Source]:
-    linears = {"project_logit": "W_logit", "project_node": "W_repr", "edge": "W_edge"}
-    sources = dict(pair for ours, theirs in linears.items() for pair in _linear(f"units.{space}.{ours}", theirs))
-    # Ours reads [source, target], as Eq. (8) does; the published one [target, source].
-    sources[f"units.{space}.edge.weight"] = Source(("W_edge.weight",), _swap_halves)
-    return sources | {f"units.{space}.prior": Source(("prior",), _edge_matrix, needed=False)}
+    """The same for the GD-Unit of this space."""
+    layers = {f"units.{space}.{ours}": theirs for ours, theirs in UNIT_LAYERS.items()}
+    return {f"{x}.{kind}": Source((f"{y}.{kind}",)) for x, y in layers.items() for kind in ("weight", "bias")}
 
 
-def _layers() -> Iterator[tuple[str, Source]]:
-    yield "decouple.common_encoder.weight", Source(("encoder_c.weight",), _drop_kernel)
-    for m, i in INITIALS.items():
-        yield f"temporal.{m}.weight", Source((f"proj_{i}.weight",))
-        yield f"decouple.private_encoders.{m}.weight", Source((f"encoder_s_{i}.weight",), _drop_kernel)
-        # Ours joins [common, private], as Eq. (2) does; the published one [private, common].
-        yield f"decouple.decoders.{m}.weight", Source((f"decoder_{i}.weight",), lambda w: _swap_halves(_drop_kernel(w)))
-        yield f"read_margin.linear.{m}.bias", Source((f"align_c_{i}.bias",))
-        yield f"read_margin.linear.{m}.weight", Source((f"align_c_{i}.weight",), _time_major)
-        yield from _linear(f"fusion.gates.{m}", f"weight_{i}")
-        yield from _head(f"homogeneous_heads.{m}", f"_{i}_low")
-        yield from _head(f"heterogeneous_heads.{m}", f"_{i}_high")
-    yield from _linear("fusion.gates.common", "weight_c")
-    yield from _head("common_head", "_c")
-    yield from _head("fusion.head", "")
-
-
-def _head(ours: str, theirs: str) -> Iterator[tuple[str, Source]]:
-    for name, published in (("contract", "proj1"), ("expand", "proj2"), ("regress", "out_layer")):
-        yield from _linear(f"{ours}.{name}", published + theirs)
-
-
-def _linear(ours: str, theirs: str) -> Iterator[tuple[str, Source]]:
-    for kind in ("weight", "bias"):
-        yield f"{ours}.{kind}", Source((f"{theirs}.{kind}",))
-
-
-def _inside_a_transformer(name: str) -> str:
+def inside_a_transformer(name: str) -> str:
     """Our name of a weight inside a transformer, e.g. "layers.0.expand.weight" -> the published one."""
-    for ours, theirs in INSIDE_A_LAYER.items():
+    for ours, theirs in INSIDE_A_TRANSFORMER.items():
         if ours in name:
             return name.replace(ours, theirs)
     return f"layer_{name}"  # the final norm
 
 
-def _drop_kernel(weight: Tensor) -> Tensor:
-    """A convolution with kernel 1 is a linear map."""
-    return weight.squeeze(-1)
+def convert_weights(published: Mapping[str, Tensor], sources: Mapping[str, Source]) -> dict[str, Tensor]:
+    """Our weights from published ones, which must all be used."""
+    needed = [name for source in sources.values() for name in source.names]
+    if unknown := [x for x in published if x not in needed and not any(mark in x for mark in UNUSED)]:
+        raise ValueError(f"the published checkpoint has the weight {unknown[0]!r}, which this config has no place for")
+    if missing := [name for name in needed if name not in published]:
+        raise ValueError(f"the published checkpoint has no weight {missing[0]!r}")
+    found = {}
+    for ours, (names, stacked) in sources.items():
+        weights = [convert(ours, torch.as_tensor(published[name])) for name in names]
+        found[ours] = torch.stack(weights) if stacked else weights[0]
+    return found
 
 
-def _swap_halves(weight: Tensor) -> Tensor:
-    return torch.cat(weight.chunk(2, dim=1)[::-1], dim=1)
+def convert(name: str, weight: Tensor) -> Tensor:
+    """A published weight in the layout of ours, which has this name."""
+    if name.startswith("decouple."):
+        weight = weight.squeeze(-1)  # a convolution with kernel 1 is a linear map
+    if name.startswith("decouple.decoders.") or name.endswith(".edge.weight"):
+        # Ours reads [common, private], Eq. (2), and [source, target], Eq. (8); the published code the other way round.
+        return torch.cat(weight.chunk(2, dim=1)[::-1], dim=1)
+    if name.startswith("read_margin.linear.") and name.endswith(".weight"):
+        # Columns from (channel, time), the published order of flattening here, to (time, channel).
+        return weight.unflatten(1, (len(weight), -1)).transpose(1, 2).flatten(1)
+    return weight
 
 
-def _time_major(weight: Tensor) -> Tensor:
-    """Columns from (channel, time), the published order of flattening here, to (time, channel)."""
-    return weight.unflatten(1, (len(weight), -1)).transpose(1, 2).flatten(1)
-
-
-def _edge_matrix(six: Tensor) -> Tensor:
+def edge_matrix(six: Tensor) -> Tensor:
     """The published order is v→l, a→l, l→v, a→v, l→a, v→a: target by target, sources inside."""
     matrix = six.new_zeros(3, 3)
     matrix.T[~torch.eye(3, dtype=torch.bool)] = six

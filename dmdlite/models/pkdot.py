@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dmdlite.components.heads import ResidualHead
-from dmdlite.components.losses import Labels, Loss, task_loss_where_known, total_loss
+from dmdlite.components.losses import Labels, Loss, task_loss_where_known
 from dmdlite.components.reinforcement import SelfAttentionReaders
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Vector
 from dmdlite.components.transport import sinkhorn_divergence
@@ -28,7 +28,6 @@ from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel, load_weights
 
 TAUGHT = ("transport", "hallucination")  # the terms of the loss that need the teacher
-Rows = Float[Tensor, "batch anchor"]  # similarities of each clip to its anchors
 
 
 @dataclass(kw_only=True)
@@ -40,8 +39,9 @@ class PKDOTConfig(ModelConfig):
     anchor_choice: Literal["highest", "lowest"] = "lowest"  # paper: the top k; its code takes the lowest similarities
     epsilon: float = 0.01  # of the transport; published as geomloss's blur, its root, of 0.1
     transport_iterations: int = 10  # at most, after ε-scaling; published: none after it
+    # The last weight is ours.
     loss_weights: dict[str, float] = field(
-        default_factory=lambda: dict(task_final=1.0, transport=0.6, hallucination=1.0)  # the last one is ours
+        default_factory=lambda: dict(task_final=1.0, transport=0.6, hallucination=1.0)
     )
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class PKDOTOutput(FusedOutput):
 
     taught: FusedOutput | None = None  # the teacher's output for the same clips
     anchors: Int[Tensor, "batch anchor"] | None = None  # places in the batch
-    similarities: dict[str, Rows] = field(default_factory=dict)  # "teacher" and "student", to these anchors
+    similarities: dict[str, Float[Tensor, "batch anchor"]] = field(default_factory=dict)  # of "teacher", of "student"
 
 
 class GatedFusion(nn.Module):
@@ -107,8 +107,9 @@ class PKDOTTeacher(SavedModel):
         out = self.fuse(prevalent, vectors[self.config.privileged])
         if labels is None:
             return out
-        loss = task_loss_where_known(out.prediction, labels, self.config.task)
-        return replace(out, losses={"task_final": loss}, loss=loss)
+        return out.with_losses(
+            {"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}, weights={}
+        )
 
 
 class PKDOT(SavedModel):
@@ -131,10 +132,8 @@ class PKDOT(SavedModel):
     def learn_from(self, teacher: PKDOTTeacher) -> "PKDOT":
         """Takes over the weights of a trained teacher. Raises ValueError if it does not fit."""
         if teacher.config.privileged != self.config.privileged:
-            known, wanted = teacher.config.privileged, self.config.privileged
-            raise ValueError(
-                f"the teacher was trained with {known} as the privileged modality, the student with {wanted}"
-            )
+            known, own = teacher.config.privileged, self.config.privileged
+            raise ValueError(f"the teacher was trained with {known} as the privileged modality, the student with {own}")
         load_weights(self.teacher, teacher.state_dict(), "the teacher")
         return self
 
@@ -160,30 +159,30 @@ class PKDOT(SavedModel):
         """A missing label is NaN: such a clip teaches everything but the task."""
         vectors = self.encode(*self.temporal(self.read(language, vision, audio, mask), mask))
         prevalent = torch.cat([vectors[m] for m in self.config.prevalent], dim=1)
-        student = self.fuse(prevalent, self.hallucinate(prevalent))
-        out = PKDOTOutput(student.prediction, fused=student.fused, privileged=student.privileged)
+        out = PKDOTOutput(**vars(self.fuse(prevalent, self.hallucinate(prevalent))))
         if labels is None:
             return out
         terms = {"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}
         if any(self.config.loss_weights[term] for term in TAUGHT):
-            streams = {"language": language, "vision": vision, "audio": audio}
-            if streams[privileged := self.config.privileged] is None:
+            streams, privileged = dict(language=language, vision=vision, audio=audio), self.config.privileged
+            if streams[privileged] is None:
                 raise ValueError(f"the losses need {privileged}, which is privileged; a prediction does not")
             with torch.no_grad():
                 taught = self.teacher(**streams, mask=mask)
             out, lessons = self.compare(out, taught)
             terms |= lessons
-        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))
+        return out.with_losses(terms, self.config.loss_weights)
 
     def compare(self, out: PKDOTOutput, taught: FusedOutput) -> tuple[PKDOTOutput, dict[str, Loss]]:
         """The distance of student and teacher: L_OT as published, and the error of T-Net."""
-        config = self.config
-        teacher, student = shifted_similarities(taught.fused), shifted_similarities(out.fused)
+        config, teacher, student = self.config, shifted_similarities(taught.fused), shifted_similarities(out.fused)
         anchors = pick_anchors(teacher, config.anchors, config.anchor_choice)
-        rows = {"teacher": teacher.gather(1, anchors), "student": student.gather(1, anchors)}
-        iterations, epsilon = config.transport_iterations, config.epsilon
-        transport = sinkhorn_divergence(rows["student"], rows["teacher"], epsilon, iterations=iterations)
-        lessons = {"transport": transport, "hallucination": F.mse_loss(out.privileged, taught.privileged)}
+        teacher, student = teacher.gather(1, anchors), student.gather(1, anchors)
+        lessons = {
+            "transport": sinkhorn_divergence(student, teacher, config.epsilon, iterations=config.transport_iterations),
+            "hallucination": F.mse_loss(out.privileged, taught.privileged),
+        }
+        rows = {"teacher": teacher, "student": student}
         return replace(out, taught=taught, anchors=anchors, similarities=rows), lessons
 
 

@@ -26,7 +26,9 @@ from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
 Three = Float[Tensor, "modality batch time width"]  # the streams, the shorter ones padded
+Sources = Float[Tensor, "modality batch source width"]
 Hub = Float[Tensor, "batch hub width"]
+Shares = Float[Tensor, "batch hub modality"]
 
 
 @dataclass(repr=False)
@@ -92,14 +94,11 @@ class HubLayer(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        modalities = len(MODALITIES)
-        self.reinforce_modalities = ReinforcementUnits(config, [config.memory_attention_dropout] * modalities)
+        self.reinforce_modalities = ReinforcementUnits(config, [config.memory_attention_dropout] * len(MODALITIES))
         self.reinforce_hub = ReinforcementUnits(config, list(config.attention_rates.values()))
         self.merge = Merge(config.width)
 
-    def forward(
-        self, modalities: Three, hub: Hub, masks: HubMasks
-    ) -> tuple[Three, Hub, Float[Tensor, "batch hub modality"]]:
+    def forward(self, modalities: Three, hub: Hub, masks: HubMasks) -> tuple[Three, Hub, Shares]:
         hubs = hub.expand(len(modalities), -1, -1, -1)
         reinforced = self.reinforce_modalities(modalities, hubs, masks.own, masks.hub_by_modality)
         hub, merge = self.merge(self.reinforce_hub(hubs, modalities, masks.hub, masks.modality_by_hub))
@@ -117,13 +116,7 @@ class ReinforcementUnits(fast.TransformerLayer):
         self.self_attention = self.Attention(config.width, config.attention_heads, attention_rates)
         self.gate = self.Linear(2 * config.width, config.width, len(attention_rates))
 
-    def forward(
-        self,
-        target: Float[Tensor, "encoder batch target width"],
-        source: Float[Tensor, "encoder batch source width"],
-        own: AttentionMask,
-        other: AttentionMask,
-    ) -> Float[Tensor, "encoder batch target width"]:
+    def forward(self, target: Three, source: Sources, own: AttentionMask, other: AttentionMask) -> Three:
         z, asked = self.attention_norm(target), self.attention_norm(source)
         itself, heard = self.self_attention(z, z, z, own), self.attention(z, asked, asked, other)
         gate = self.gate(torch.cat([itself, heard], dim=-1)).sigmoid()
@@ -137,8 +130,6 @@ class Merge(nn.Module):
         super().__init__()
         self.look, self.score = nn.Linear(width, width), nn.Linear(width, 1, bias=False)
 
-    def forward(
-        self, hubs: Float[Tensor, "modality batch hub width"]
-    ) -> tuple[Hub, Float[Tensor, "batch hub modality"]]:
+    def forward(self, hubs: Float[Tensor, "modality batch hub width"]) -> tuple[Hub, Shares]:
         weights = F.softmax(self.score(self.look(hubs).tanh()).squeeze(-1), dim=0)
         return torch.einsum("mbt,mbtd->btd", weights, hubs), weights.permute(1, 2, 0)

@@ -64,17 +64,16 @@ def no_graphs(*spaces: str) -> dict[str, float]:
 # Five of the ablations are rows of the paper's Table 3. A graph that is left out has all its terms at weight zero; its
 # heads still learn the task. Without decoupling X^com and X^prt are both X̃, so their losses are left out, too, which is
 # our reading.
-NO_ATTENTION = {"reinforcement": "none"}
+NO_ATTENTION = dict(reinforcement="none")
 NO_DECOUPLING_LOSSES = dict.fromkeys(("reconstruction", "cycle", "margin", "orthogonality"), 0.0)
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "dmd_without_decoupling": {"decoupling": "none", "loss_weights": NO_DECOUPLING_LOSSES},
-    "dmd_without_homogeneous_graph": {"loss_weights": no_graphs("homogeneous")},
+    "dmd_without_decoupling": dict(decoupling="none", loss_weights=NO_DECOUPLING_LOSSES),
+    "dmd_without_homogeneous_graph": dict(loss_weights=no_graphs("homogeneous")),
     "dmd_without_crossmodal_attention": NO_ATTENTION,  # row 3 of Table 3
-    "dmd_without_heterogeneous_graph": {"loss_weights": no_graphs("heterogeneous")},  # row 2
-    "dmd_homogeneous_graph_only": NO_ATTENTION | {"loss_weights": no_graphs("heterogeneous")},  # row 4
-    "dmd_decoupling_only": NO_ATTENTION | {"loss_weights": no_graphs(*SPACES)},  # row 5
-    "dmd_bare": {"decoupling": "none", "loss_weights": NO_DECOUPLING_LOSSES | no_graphs(*SPACES)}
-    | NO_ATTENTION,  # row 6
+    "dmd_without_heterogeneous_graph": dict(loss_weights=no_graphs("heterogeneous")),  # row 2
+    "dmd_homogeneous_graph_only": dict(NO_ATTENTION, loss_weights=no_graphs("heterogeneous")),  # row 4
+    "dmd_decoupling_only": dict(NO_ATTENTION, loss_weights=no_graphs(*SPACES)),  # row 5
+    "dmd_bare": dict(NO_ATTENTION, decoupling="none", loss_weights=NO_DECOUPLING_LOSSES | no_graphs(*SPACES)),  # row 6
 }
 
 RECIPES: dict[str, Recipe] = {
@@ -123,15 +122,13 @@ def in_groups(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(model for name in names for model in GROUPS.get(name, (name,))))
 
 
-def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe] = RECIPES) -> list[str]:
+def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe]) -> list[str]:
     """The names, and before each the teacher that it needs."""
-    chain: list[str] = []
+    needed: list[str] = []
     for name in names:
-        taught = [name]
-        while (teacher := recipes[taught[0]].teacher) is not None:
-            taught.insert(0, teacher)
-        chain += taught
-    return list(dict.fromkeys(chain))
+        teacher = recipes[name].teacher
+        needed += [name] if teacher is None else [*with_teachers([teacher], recipes), name]
+    return list(dict.fromkeys(needed))
 
 
 def check_settings(recipes: Mapping[str, Recipe], config: ModelConfig, settings: Settings) -> None:
@@ -140,10 +137,10 @@ def check_settings(recipes: Mapping[str, Recipe], config: ModelConfig, settings:
     known = {f.name for own in owns for f in fields(own)}
     terms = {term for own in owns for term in own.loss_weights}
     names = ", ".join(recipes)
-    for name, value in settings.items():
+    for name in settings:
         if name not in known:
             raise ValueError(f"none of the models {names} has a field {name!r}{suggestion(name, known)}")
-        for term in value if name == "loss_weights" and isinstance(value, dict) else ():
-            if term not in terms:
-                hint = suggestion(term, terms)
-                raise ValueError(f"none of the models {names} has a term {term!r} in its loss{hint}")
+    weights = settings.get("loss_weights")
+    for term in weights if isinstance(weights, dict) else ():
+        if term not in terms:
+            raise ValueError(f"none of the models {names} has a term {term!r} in its loss{suggestion(term, terms)}")

@@ -17,7 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits
-from dmdlite.models.base import load_weights, read_safetensors
+from dmdlite.models.base import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, StopEarly, is_first_process
@@ -92,10 +92,6 @@ def _opening(state: str, checkpoint: Path | None, restart: bool) -> str:
     if state == "unfinished" and not restart:
         return "the run here has no whole checkpoint; starting afresh"
     return "starting" if state == "new" else "starting afresh"
-
-
-def load_saved_weights(model: nn.Module, file: Path) -> None:
-    load_weights(model, read_safetensors(file), str(file))
 
 
 class SentimentTrainer(Trainer):
