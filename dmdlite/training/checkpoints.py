@@ -5,8 +5,6 @@ between, the folder looks like a checkpoint but is none; so only one whose seal 
 The weights are safetensors. Trainer reads the rest with `torch.load(weights_only=True)`, which runs no code.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
