@@ -1,7 +1,5 @@
 """A whole training run in one loop that can be read from top to bottom."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from copy import deepcopy
@@ -9,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -93,8 +92,7 @@ def make_schedule(optimizer: torch.optim.Optimizer, training: TrainingConfig) ->
 def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:
     """The keyword arguments of one forward pass, on the device of the model."""
     device = next(model.parameters()).device
-    batch = split.batch(indices, **batch_options(model, padding_mask))
-    return {name: _to(value, device) for name, value in batch.items()}
+    return send_to_device(split.batch(indices, **batch_options(model, padding_mask)), device)
 
 
 def batch_options(model: nn.Module, padding_mask: bool) -> dict[str, Any]:
@@ -102,12 +100,6 @@ def batch_options(model: nn.Module, padding_mask: bool) -> dict[str, Any]:
     config = model.config
     options = {"tokens": config.language_model is not None, "mask": padding_mask}
     return options | {"modalities": model.reads, "task": config.task}
-
-
-def _to(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tensor | dict[str, Tensor] | None:
-    if isinstance(value, dict):
-        return {name: tensor.to(device) for name, tensor in value.items()}
-    return None if value is None else value.to(device)
 
 
 def predict_logits(

@@ -12,8 +12,6 @@ checkpoints/                      only while a run is unfinished
 Every file is whole or absent (`dmdlite/files.py`).
 """
 
-from __future__ import annotations
-
 import io
 import json
 import shutil
@@ -42,8 +40,8 @@ from dmdlite.training.metrics import error_name
 from dmdlite.training.predictions import Splits, all_scores, predict_all, prediction_table, predictions_csv, score
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
-RESULTS = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
-PICTURES = ("losses.png", "predictions.png", "edges.png")
+FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
+FILES += ("losses.png", "predictions.png", "edges.png")
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def start(folder: Path, description: dict[str, Any]) -> None:
 
 def clear(folder: Path) -> None:
     """Deletes all files of a run except training.json, the scores first."""
-    for name in RESULTS + PICTURES:
+    for name in FILES:
         (folder / name).unlink(missing_ok=True)
     for name in ("checkpoints", checkpoints.LAST):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -119,7 +117,9 @@ def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str
     """Writes everything that a finished run holds, metrics.json last, and keeps only the last checkpoint."""
     save_model(model, folder)
     task, predictions = model.config.task, predict_all(model, splits, padding_mask)
-    metrics = all_scores(predictions, splits, model.config) | best_and_last(epochs)
+    best = min(epochs, key=lambda record: record["valid_error"])
+    metrics = all_scores(predictions, splits, model.config)
+    metrics |= {"best_epoch": best["epoch"], "epochs": epochs[-1]["epoch"]}
     write_text(folder / "predictions.csv", predictions_csv(predictions, splits, task))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
     write_picture(folder / "losses.png", draw_losses(epochs, metrics["constant"]["valid"][error_name(task)]))
@@ -131,11 +131,6 @@ def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str
     checkpoints.put_aside(folder)
 
 
-def best_and_last(epochs: list[dict[str, Any]]) -> dict[str, int]:
-    best = min(epochs, key=lambda record: record["valid_error"])
-    return {"best_epoch": best["epoch"], "epochs": epochs[-1]["epoch"]}
-
-
 def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None) -> dict[str, dict[str, float]]:
     """Scores a finished run again: {split: scores}, the same numbers as in its metrics.json on the same machine.
 
@@ -143,11 +138,9 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     Raises ValueError in one sentence if the run is missing or incomplete, or does not fit the data.
     """
     folder = Path(folder)
-    description = read_description(folder)
-    model = load_trained(folder, model)
+    mask, model = read_description(folder)["training"]["padding_mask"], load_trained(folder, model)
     check_fits(splits, model.config, model.reads)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-    mask = description["training"]["padding_mask"]
     return score(predict_all(model, splits, mask), splits, model.config)
 
 

@@ -1,7 +1,5 @@
 """A run by the name of its system: how the model is made, and the teacher that is trained before it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,16 +25,14 @@ def train_system(
     training: TrainingConfig,
     folder_of: Folders,
     settings: Settings | None = None,
-    with_teacher: bool = True,
     **options: Any,
 ) -> tuple[SavedModel, Result]:
     """Trains a system, after its teacher, if it has one, with the same seed and budget. A finished run is reused.
 
     config, settings: what all systems share, and further fields, of which each system takes those it has.
-    with_teacher: False if the teacher's run is finished.
     options: `progress`, `restart` and `source`, as of `train`; they hold for the teacher, too.
     """
-    if with_teacher and (teacher := recipes[name].teacher) is not None:
+    if (teacher := recipes[name].teacher) is not None:
         train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
     model = fresh(name, recipes, config, settings, training.seed, folder_of)
     return model, train(model, splits, folder_of(name), training, **options)

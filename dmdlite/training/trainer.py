@@ -176,7 +176,7 @@ class SentimentTrainer(Trainer):
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
-        self.lr_scheduler = loop.make_schedule(self.optimizer if optimizer is None else optimizer, self.training)
+        self.lr_scheduler = loop.make_schedule(self.optimizer, self.training)
         return self.lr_scheduler
 
     def _save(self, output_dir: str, state_dict: dict[str, Tensor] | None = None) -> None:
