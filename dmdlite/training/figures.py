@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from dmdlite.components.losses import decide
 from dmdlite.config import MODALITIES
@@ -109,14 +110,11 @@ def _scatter(axis: Axes, predictions: np.ndarray, truth: np.ndarray, span: list[
 def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.ndarray, "clips"], task: str) -> Figure:
     """How many test clips of each true class (rows) got which answer (columns); right answers are on the diagonal."""
     answers = decide(torch.from_numpy(predictions), task).numpy()
-    counts = np.zeros((1 + max(truth.max(), answers.max()),) * 2, int)
-    np.add.at(counts, (truth, answers), 1)
-    figure = Figure(figsize=(1.6 + 0.55 * len(counts), 2.0 + 0.55 * len(counts)), layout="constrained")
-    axis = figure.subplots()
-    axis.imshow(counts, cmap="Purples", vmin=0)
-    for (row, column), count in np.ndenumerate(counts):
-        axis.text(column, row, count, ha="center", va="center", color="white" if count > counts.max() / 2 else INK)
-    axis.set(xticks=range(len(counts)), yticks=range(len(counts)), xlabel="answer", ylabel="true class")
+    classes = range(1 + max(truth.max(), answers.max()))
+    figure = Figure(figsize=(1.6 + 0.55 * len(classes), 2.0 + 0.55 * len(classes)), layout="constrained")
+    options = {"labels": classes, "cmap": "Purples", "colorbar": False, "ax": figure.subplots()}
+    ConfusionMatrixDisplay.from_predictions(truth, answers, **options)
+    figure.axes[0].set(xlabel="answer", ylabel="true class")
     figure.suptitle(f"{(truth == answers).mean():.0%} of the test clips\nget their class", fontsize=11)
     return figure
 

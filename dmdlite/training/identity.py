@@ -117,7 +117,7 @@ def is_own(module: str | None) -> bool:
     root = str(module).partition(".")[0]
     if root in ("__main__", "__mp_main__"):
         return True
-    if root in ("dmdlite", "builtins", "None") or root in sys.stdlib_module_names:
+    if root in ("dmdlite", "None") or root in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules.get(root), "__file__", None) or ""
     return not {"site-packages", "dist-packages"} & set(Path(file).parts)

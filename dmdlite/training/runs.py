@@ -16,6 +16,7 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -91,7 +92,7 @@ def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -
     if restart or not (folder / "metrics.json").is_file():
         return "unfinished"
     more, before = (x["training"].get("epochs", 0) for x in (description, there))
-    return "unfinished" if _read_json(folder / "metrics.json")["epochs"] == before < more else "finished"
+    return "unfinished" if _read(folder / "metrics.json")["epochs"] == before < more else "finished"
 
 
 def _is_something(file: Path) -> bool:
@@ -147,10 +148,11 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
 def own_data(run: Path) -> Splits:
     """The splits that a run was trained on. Raises ValueError if they are not where they were, or not the same."""
     data = read_description(run)["data"]
-    in_memory = str(data.get("source")).startswith("toy_world(")
-    if not in_memory and not Path(str(data.get("source"))).exists():
-        raise ValueError(f"{run} was trained on {data.get('source')}, which is not here; give --data PATH")
-    splits, path = open_data(None if in_memory else Path(data["source"]))
+    source = str(data.get("source"))
+    path = None if source.startswith("toy_world(") else Path(source)
+    if path and not path.exists():
+        raise ValueError(f"{run} was trained on {source}, which is not here; give --data PATH")
+    splits, path = open_data(path)
     if fingerprint(splits) != data.get("fingerprint"):
         raise ValueError(f"{run} was trained on other data than {path or 'the toy world'}; give --data PATH")
     return splits
@@ -171,13 +173,13 @@ def predict(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) 
 def load_result(folder: str | Path) -> Result:
     """The stored result of a finished run."""
     folder = Path(folder)
-    epochs = [json.loads(line) for line in _read_text(folder / "log.jsonl").splitlines()]
-    return Result(folder, _read_json(folder / "metrics.json"), epochs)
+    epochs = _read(folder / "log.jsonl", lambda text: [json.loads(line) for line in text.splitlines()])
+    return Result(folder, _read(folder / "metrics.json"), epochs)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
     """training.json of a run folder."""
-    found = _read_json(folder / "training.json")
+    found = _read(folder / "training.json")
     if not isinstance(found, dict) or not all(isinstance(found.get(key), kind) for key, kind in DESCRIBED.items()):
         raise ValueError(f"{folder / 'training.json'} does not describe a run; it needs {', '.join(DESCRIBED)}")
     return found
@@ -185,7 +187,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def load_trained(folder: Path, model: nn.Module | None = None) -> nn.Module:
     """The model of a finished run; its weights are loaded into `model`, if one is given."""
-    _read_json(folder / "metrics.json")
+    _read(folder / "metrics.json")
     if model is None:
         return load_model(folder)
     model.load_saved(folder)
@@ -209,19 +211,12 @@ def save_model(model: nn.Module, folder: Path) -> None:
             write_bytes(folder / file.name, file.read_bytes())
 
 
-def _read_json(path: Path) -> Any:
+def _read(path: Path, parse: Callable[[str], Any] = json.loads) -> Any:
     try:
-        return json.loads(_read_text(path))
-    except json.JSONDecodeError as problem:
-        raise ValueError(f"{path} cannot be read: {problem}") from None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path.parent} holds no finished run: {path.name} is missing") from None
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, ValueError) as problem:
         raise ValueError(f"{path} cannot be read: {problem}") from None
 
 

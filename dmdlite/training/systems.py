@@ -5,22 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
-from dmdlite.data.features import FeatureSplit
 from dmdlite.models.base import SavedModel
-from dmdlite.models.registry import Recipe
+from dmdlite.models.registry import Recipe, Settings
 from dmdlite.training.loop import seed_everything
+from dmdlite.training.predictions import Splits
 from dmdlite.training.runs import Result, load_trained
 from dmdlite.training.trainer import train
 
 Recipes = Mapping[str, Recipe]  # by the name of the system
-Settings = Mapping[str, Any]  # fields of configs; each system takes those it has
 Folders = Callable[[str], Path]  # the run folder of a system
 
 
 def train_system(
     name: str,
     recipes: Recipes,
-    splits: Mapping[str, FeatureSplit],
+    splits: Splits,
     config: ModelConfig,
     training: TrainingConfig,
     folder_of: Folders,
@@ -32,7 +31,7 @@ def train_system(
     config, settings: what all systems share, and further fields, of which each system takes those it has.
     options: `progress`, `restart` and `source`, as of `train`; they hold for the teacher, too.
     """
-    if (teacher := recipes[name].teacher) is not None:
+    if teacher := recipes[name].teacher:
         train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
     model = fresh(name, recipes, config, settings, training.seed, folder_of)
     return model, train(model, splits, folder_of(name), training, **options)
@@ -45,11 +44,8 @@ def fresh(
 
     Raises ValueError if the teacher's run is not finished.
     """
-    taught = None
-    if (teacher := recipes[name].teacher) is not None:
-        taught = load_trained(folder_of(teacher), recipes[teacher].build(config, settings or {}))
     seed_everything(seed)
-    model = recipes[name].build(config, settings or {})
-    if taught is not None:
-        model.learn_from(taught)
+    model = recipes[name].build(config, settings)
+    if teacher := recipes[name].teacher:
+        model.learn_from(load_trained(folder_of(teacher), recipes[teacher].build(config, settings)))
     return model
