@@ -115,12 +115,10 @@ def own_code(*objects: Any) -> dict[str, str]:
 def is_own(module: str | None) -> bool:
     """Whether a module is neither dmdlite, nor installed, nor of the standard library. A notebook is one's own."""
     root = str(module).partition(".")[0]
-    if root in ("__main__", "__mp_main__"):
-        return True
     if root in ("dmdlite", "None") or root in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules.get(root), "__file__", None) or ""
-    return not {"site-packages", "dist-packages"} & set(Path(file).parts)
+    return root in ("__main__", "__mp_main__") or not {"site-packages", "dist-packages"} & set(Path(file).parts)
 
 
 def _parts(x: Any, own: bool) -> Iterable[Any]:

@@ -36,7 +36,7 @@ from dmdlite.models.base import name_of
 from dmdlite.training import checkpoints
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
-from dmdlite.training.loop import predict_logits
+from dmdlite.training.loop import epochs_without_progress, predict_logits
 from dmdlite.training.metrics import error_name
 from dmdlite.training.predictions import Splits, all_scores, predict_all, prediction_table, predictions_csv, score
 
@@ -54,9 +54,7 @@ class Result:
     epochs: list[dict[str, Any]]
 
 
-def describe(
-    model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None
-) -> dict[str, Any]:
+def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
     """What training.json holds: all that a run depends on. Call it while the model has its initial weights.
 
     source: the file or folder of the data, if there is one.
@@ -106,21 +104,25 @@ def start(folder: Path, description: dict[str, Any]) -> None:
     write_json(folder / "training.json", description)
 
 
-def clear(folder: Path) -> None:
-    """Deletes all files of a run except training.json, the scores first."""
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)
-    for name in ("checkpoints", checkpoints.LAST):
-        shutil.rmtree(folder / name, ignore_errors=True)
+def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
+    """Makes the folder this run's, with nothing in it that is newer than the checkpoint to resume from."""
+    if restart:
+        for name in FILES:  # the scores first
+            (folder / name).unlink(missing_ok=True)
+        for name in ("checkpoints", checkpoints.LAST):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    checkpoints.take_up(folder)
+    (folder / "metrics.json").unlink(missing_ok=True)
+    start(folder, description)
+    checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
 
 
 def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
     """Writes everything that a finished run holds, metrics.json last, and keeps only the last checkpoint."""
     save_model(model, folder)
     task, predictions = model.config.task, predict_all(model, splits, padding_mask)
-    best = min(epochs, key=lambda record: record["valid_error"])
     metrics = all_scores(predictions, splits, model.config)
-    metrics |= {"best_epoch": best["epoch"], "epochs": epochs[-1]["epoch"]}
+    metrics |= {"best_epoch": len(epochs) - epochs_without_progress(epochs), "epochs": len(epochs)}
     write_text(folder / "predictions.csv", predictions_csv(predictions, splits, task))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
     write_picture(folder / "losses.png", draw_losses(epochs, metrics["constant"]["valid"][error_name(task)]))

@@ -55,13 +55,12 @@ def train(
     keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
-    trainer.in_first_process(_begin, folder, description, restart)
+    trainer.in_first_process(runs.begin, folder, description, restart)
     checkpoint = checkpoints.newest(folder / "checkpoints")
     say(f"{folder}: {_opening(state, checkpoint, restart)}")
     last = trainer.run(checkpoint)
     load_saved_weights(model, checkpoints.best_weights(last))
-    epochs = checkpoints.epoch_records(last)
-    trainer.in_first_process(runs.finish, folder, model, splits, epochs, training.padding_mask)
+    trainer.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), training.padding_mask)
     model.to(home).eval()
     return runs.load_result(folder)
 
@@ -72,16 +71,6 @@ def _stored(folder: Path, model: nn.Module, say: Callable[[str], None]) -> runs.
     say(f"{folder} holds this run already, finished{early}: nothing to train")
     model.load_saved(folder)
     return result
-
-
-def _begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
-    """Makes the folder this run's, with nothing in it that is newer than the checkpoint to resume from."""
-    if restart:
-        runs.clear(folder)
-    checkpoints.take_up(folder)
-    (folder / "metrics.json").unlink(missing_ok=True)
-    runs.start(folder, description)
-    checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
 
 
 def _opening(state: str, checkpoint: Path | None, restart: bool) -> str:
