@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,7 +16,6 @@ from two_processes import BATCH_SIZES, CONFIGS, Trainee, batch, gradients, model
 from dmdlite.__main__ import main
 from dmdlite.data.features import write_mmsa
 from dmdlite.data.toy import toy_world
-from dmdlite.training.predictions import read_predictions
 from dmdlite.training.runs import load_result
 
 TINY = [f"--set={field}" for field in ("width=8", "attention_heads=2", "layers=1", "minimum_memory_layers=1")]
@@ -94,5 +94,5 @@ def test_two_processes_make_one_run(tmp_path):
     assert shown.count("everything is in run") == 1 and shown.count("epoch   2/2") == 1
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["epochs"] == 2 and len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
-    assert set(read_predictions(tmp_path / "run")) == {"train", "valid", "test"}
+    assert set(pd.read_csv(tmp_path / "run" / "predictions.csv")["split"]) == {"train", "valid", "test"}
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -1,19 +1,16 @@
-"""Callbacks of Trainer: clipping, early stopping, sealing of checkpoints, progress."""
-
-from __future__ import annotations
+"""Callbacks of Trainer: clipping, sealing of checkpoints, progress."""
 
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
+from accelerate import PartialState
 from torch import nn
 from tqdm.auto import tqdm
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
 from dmdlite.training import checkpoints
-from dmdlite.training.checkpoints import records_in
 from dmdlite.training.loop import epochs_without_progress
 
 
@@ -28,30 +25,15 @@ class ClipByValue(TrainerCallback):
             nn.utils.clip_grad_value_(model.parameters(), self.limit)
 
 
-class StopEarly(TrainerCallback):
-    """Stops after some epochs without a lower validation error. It counts in the log, which survives a resume."""
-
-    def __init__(self, patience: int):
-        self.patience = patience
-
-    def on_evaluate(self, args, state, control, **_):
-        if epochs_without_progress(records_in(state.log_history)) >= self.patience:
-            control.should_training_stop = True
-
-
 class SealCheckpoints(TrainerCallback):
     """Seals a checkpoint when every process has written its part, and then deletes the older ones."""
 
-    def __init__(self, trainer: Trainer):
-        self.trainer = trainer
-
     def on_save(self, args, state, control, **_):
-        self.trainer.accelerator.wait_for_everyone()
+        PartialState().wait_for_everyone()
         if state.is_world_process_zero:
-            folder = Path(args.output_dir)
-            checkpoint = folder / f"checkpoint-{state.global_step}"
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             checkpoints.seal(checkpoint)
-            checkpoints.keep_only(checkpoint, folder)
+            checkpoints.keep_only(checkpoint, checkpoint.parent)
 
 
 class ShowProgress(TrainerCallback):
@@ -67,9 +49,12 @@ class ShowProgress(TrainerCallback):
 
     def on_evaluate(self, args, state, control, **_):
         if state.is_world_process_zero:
-            records = records_in(state.log_history)
+            records = checkpoints.records_in(state.log_history)
             seconds, self.started = time.perf_counter() - self.started, time.perf_counter()
-            self.bar.write(epoch_line(records, state.num_train_epochs, seconds))
+            last, best = records[-1], "best so far" if epochs_without_progress(records) == 0 else ""
+            numbers = f"loss {last['losses']['total']:8.4f}   validation error {last['valid_error']:.4f}"
+            line = f"epoch {last['epoch']:3d}/{state.num_train_epochs}   {numbers}   {seconds:5.1f} s   {best}"
+            self.bar.write(line.rstrip())
 
     def on_train_end(self, args, state, control, **_):
         self.bar.close()
@@ -83,11 +68,3 @@ def is_first_process() -> bool:
 def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-
-
-def epoch_line(records: list[dict[str, Any]], epochs: int, seconds: float) -> str:
-    """One line about the last of these epochs."""
-    last = records[-1]
-    best = "best so far" if epochs_without_progress(records) == 0 else ""
-    numbers = f"loss {last['losses']['total']:8.4f}   validation error {last['valid_error']:.4f}"
-    return f"epoch {last['epoch']:3d}/{epochs}   {numbers}   {seconds:5.1f} s   {best}".rstrip()

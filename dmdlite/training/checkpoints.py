@@ -5,15 +5,12 @@ between, the folder looks like a checkpoint but is none; so only one whose seal 
 The weights are safetensors. Trainer reads the rest with `torch.load(weights_only=True)`, which runs no code.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from dmdlite.config import SPACES
 from dmdlite.files import write_json
 
 SEAL = "complete.json"
@@ -108,8 +105,8 @@ def records_in(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "epoch": round(entry["epoch"]),
             "learning_rate": entry["learning_rate"],
-            "losses": dict(sorted(entry["losses"].items(), key=lambda term: (term[0] != "total", term[0]))),
-            "edges": dict(sorted(entry["edges"].items(), key=lambda graph: (graph[0] not in SPACES[:1], graph[0]))),
+            "losses": {"total": 0.0} | dict(sorted(entry["losses"].items())),
+            "edges": dict(sorted(entry["edges"].items(), reverse=True)),
             "valid_error": entry["valid_error"],
         }
         for entry in log_history

@@ -1,7 +1,6 @@
 """The three pictures of a run folder. Each returns a figure that belongs to no window; its title says what it shows."""
 
-from __future__ import annotations
-
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Float, Int, Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from dmdlite.components.losses import decide
 from dmdlite.config import MODALITIES
@@ -20,54 +20,37 @@ TARGET_STYLES = {"language": "solid", "vision": "dashed", "audio": "dotted"}
 MODEL, INK, QUIET = "#AA3377", "#222222", "#888888"  # all modalities together; a loss term; for comparison only
 
 Records = list[dict[str, Any]]
+PAIRS = list(permutations(enumerate(MODALITIES), 2))  # the six edges: ((i, source), (j, target))
 
 
 def draw_losses(epochs: Records, constant_error: float) -> Figure:
     """Validation error, beside a constant predictor's, and every loss term on its own scale, over the epochs."""
-    terms = list(epochs[0]["losses"])
-    columns = 4
-    rows = -(-(len(terms) + 1) // columns)
+    curves = {f"validation error (dashed: a constant, {constant_error:.2f})": [x["valid_error"] for x in epochs]}
+    for term in epochs[0]["losses"]:
+        title = "training loss, total" if term == "total" else term.replace("_", " ")
+        curves[title] = [record["losses"][term] for record in epochs]
+    rows = -(-len(curves) // 4)
     figure = Figure(figsize=(11, 1.0 + 1.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
-    numbers = [record["epoch"] for record in epochs]
-    best = min(epochs, key=lambda record: record["valid_error"])
-    _validation_panel(axes[0], numbers, epochs, best, constant_error)
-    for axis, term in zip(axes[1:], terms, strict=False):
-        axis.plot(numbers, [record["losses"][term] for record in epochs], color=INK, marker=_marker(epochs))
-        axis.set_title("training loss, total" if term == "total" else term.replace("_", " "), fontsize=8)
-    for axis in axes[len(terms) + 1 :]:
+    axes = figure.subplots(rows, 4, sharex=True, squeeze=False).ravel()
+    for axis in axes[len(curves) :]:
         axis.remove()
-    for axis in axes[: len(terms) + 1]:
-        _tidy(axis)
+    for axis, (title, values) in zip(axes, curves.items(), strict=False):
+        _plot(axis, epochs, values, color=MODEL if axis is axes[0] else INK)
+        axis.set_title(title, fontsize=8)
+    best = min(epochs, key=lambda record: record["valid_error"])
+    axes[0].plot(best["epoch"], best["valid_error"], "o", color=MODEL)
+    axes[0].axhline(constant_error, color=QUIET, linestyle="dashed", linewidth=1)
     figure.supxlabel("epoch", fontsize=10)
-    figure.suptitle(f"Validation error is lowest after epoch {best['epoch']} of {numbers[-1]}", fontsize=13)
+    figure.suptitle(f"Validation error is lowest after epoch {best['epoch']} of {epochs[-1]['epoch']}", fontsize=13)
     return figure
 
 
-def _validation_panel(axis: Axes, numbers: list[int], epochs: Records, best: dict[str, Any], constant: float) -> None:
-    axis.plot(numbers, [record["valid_error"] for record in epochs], color=MODEL, marker=_marker(epochs))
-    axis.plot(best["epoch"], best["valid_error"], "o", color=MODEL)
-    axis.axhline(constant, color=QUIET, linestyle="dashed", linewidth=1)
-    axis.set_title(f"validation error (dashed: a constant, {constant:.2f})", fontsize=8)
-
-
-def draw_predictions(
-    predictions: Float[np.ndarray, "clips"], labels: Float[np.ndarray, "clips"], metrics: dict[str, Any]
-) -> Figure:
-    """Predicted against true sentiment of the test clips; on the diagonal they agree."""
-    figure = Figure(figsize=(5.6, 5.6), layout="constrained")
-    axis = figure.subplots()
-    edge = 1.05 * max(3.0, float(np.abs(predictions).max()))
-    axis.axhline(0, color="#DDDDDD", linewidth=1)
-    axis.axvline(0, color="#DDDDDD", linewidth=1)
-    axis.plot([-edge, edge], [-edge, edge], color=QUIET, linestyle="dashed", linewidth=1)
-    axis.scatter(labels, predictions, s=16, color=MODEL, alpha=0.6, linewidths=0)
-    axis.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal", xticks=range(-3, 4), yticks=range(-3, 4))
-    axis.set(xlabel="true sentiment", ylabel="predicted sentiment")
-    error, constant = metrics["test"]["mae"], metrics["constant"]["test"]["mae"]
-    axis.set_title(f"Test clips are missed by {error:.2f} on average\n(by a constant: {constant:.2f})", fontsize=12)
+def _plot(axis: Axes, epochs: Records, values: list[float], **style: Any) -> None:
+    """A curve over the epochs: a dot where there is only one."""
+    axis.plot([record["epoch"] for record in epochs], values, marker="o" if len(epochs) == 1 else "", **style)
     axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axis.tick_params(labelsize=8)
 
 
 def draw_answers(
@@ -77,42 +60,61 @@ def draw_answers(
     task: str,
 ) -> Figure:
     """The answers to the test clips against the truth, as the task asks for."""
-    if task == "regression" and truth.ndim == 1:
-        return draw_predictions(predictions, truth, metrics)
-    return draw_numbers(predictions, truth, metrics) if task == "regression" else draw_classes(predictions, truth, task)
+    if task != "regression":
+        return draw_classes(predictions, truth, task)
+    error, constant = (scores["test"]["mae"] for scores in (metrics, metrics["constant"]))
+    missed, beside = f"Test clips are missed by {error:.2f} on average", f"(by a constant: {constant:.2f})"
+    if truth.ndim == 1:
+        figure = draw_sentiment(predictions, truth)
+        figure.axes[0].set_title(f"{missed}\n{beside}", fontsize=12)
+    else:
+        figure = draw_numbers(predictions, truth, metrics["test"])
+        figure.suptitle(f"{missed} {beside}", fontsize=12)
+    return figure
+
+
+def draw_sentiment(predictions: Float[np.ndarray, "clips"], truth: Float[np.ndarray, "clips"]) -> Figure:
+    """Predicted against true sentiment; on the diagonal they agree."""
+    figure = Figure(figsize=(5.6, 5.6), layout="constrained")
+    axis = figure.subplots()
+    edge = 1.05 * max(3.0, float(np.abs(predictions).max()))
+    axis.axhline(0, color="#DDDDDD", linewidth=1)
+    axis.axvline(0, color="#DDDDDD", linewidth=1)
+    _scatter(axis, predictions, truth, [-edge, edge])
+    axis.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal", xticks=range(-3, 4), yticks=range(-3, 4))
+    axis.set(xlabel="true sentiment", ylabel="predicted sentiment")
+    return figure
 
 
 def draw_numbers(
-    predictions: Float[np.ndarray, "clips outputs"], truth: Float[np.ndarray, "clips outputs"], metrics: dict[str, Any]
+    predictions: Float[np.ndarray, "clips outputs"], truth: Float[np.ndarray, "clips outputs"], scores: dict[str, float]
 ) -> Figure:
     """One panel for each number; on the diagonal prediction and truth agree."""
     count = truth.shape[1]
     figure = Figure(figsize=(3.6 * count, 4.2), layout="constrained")
-    for i, axis in enumerate(figure.subplots(1, count, squeeze=False)[0]):
-        span = [min(truth[:, i].min(), predictions[:, i].min()), max(truth[:, i].max(), predictions[:, i].max())]
-        axis.plot(span, span, color=QUIET, linestyle="dashed", linewidth=1)
-        axis.scatter(truth[:, i], predictions[:, i], s=16, color=MODEL, alpha=0.6, linewidths=0)
-        axis.set(xlabel=f"true number {i + 1}", ylabel=f"predicted number {i + 1}")
-        axis.set_title(
-            f"CCC {metrics['test'][f'ccc_{i + 1}']:.2f}, MAE {metrics['test'][f'mae_{i + 1}']:.2f}", fontsize=10
-        )
-        axis.spines[["top", "right"]].set_visible(False)
-    error, constant = metrics["test"]["mae"], metrics["constant"]["test"]["mae"]
-    figure.suptitle(f"Test clips are missed by {error:.2f} on average (by a constant: {constant:.2f})", fontsize=12)
+    panels = zip(figure.subplots(1, count, squeeze=False)[0], predictions.T, truth.T, strict=True)
+    for number, (axis, answers, wanted) in enumerate(panels, start=1):
+        both = np.concatenate([answers, wanted])
+        _scatter(axis, answers, wanted, [float(both.min()), float(both.max())])
+        axis.set(xlabel=f"true number {number}", ylabel=f"predicted number {number}")
+        axis.set_title(f"CCC {scores[f'ccc_{number}']:.2f}, MAE {scores[f'mae_{number}']:.2f}", fontsize=10)
     return figure
+
+
+def _scatter(axis: Axes, predictions: np.ndarray, truth: np.ndarray, span: list[float]) -> None:
+    axis.plot(span, span, color=QUIET, linestyle="dashed", linewidth=1)
+    axis.scatter(truth, predictions, s=16, color=MODEL, alpha=0.6, linewidths=0)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.ndarray, "clips"], task: str) -> Figure:
     """How many test clips of each true class (rows) got which answer (columns); right answers are on the diagonal."""
     answers = decide(torch.from_numpy(predictions), task).numpy()
-    counts = np.zeros((1 + max(truth.max(), answers.max()),) * 2, int)
-    np.add.at(counts, (truth, answers), 1)
-    figure = Figure(figsize=(1.6 + 0.55 * len(counts), 2.0 + 0.55 * len(counts)), layout="constrained")
-    axis = figure.subplots()
-    axis.imshow(counts, cmap="Purples", vmin=0)
-    for (row, column), count in np.ndenumerate(counts):
-        axis.text(column, row, count, ha="center", va="center", color="white" if count > counts.max() / 2 else INK)
-    axis.set(xticks=range(len(counts)), yticks=range(len(counts)), xlabel="answer", ylabel="true class")
+    classes = range(1 + max(truth.max(), answers.max()))
+    figure = Figure(figsize=(1.6 + 0.55 * len(classes), 2.0 + 0.55 * len(classes)), layout="constrained")
+    options = {"labels": classes, "cmap": "Purples", "colorbar": False, "ax": figure.subplots()}
+    ConfusionMatrixDisplay.from_predictions(truth, answers, **options)
+    figure.axes[0].set(xlabel="answer", ylabel="true class")
     figure.suptitle(f"{(truth == answers).mean():.0%} of the test clips\nget their class", fontsize=11)
     return figure
 
@@ -125,18 +127,16 @@ def draw_edges(epochs: Records, priors: dict[str, list[list[float]]] | None = No
     spaces = list(epochs[0]["edges"])
     figure = Figure(figsize=(5.0 * len(spaces) + 1.8, 4.2), layout="constrained")
     axes = figure.subplots(1, len(spaces), sharey=True, squeeze=False).ravel()
-    numbers = [record["epoch"] for record in epochs]
     for axis, space in zip(axes, spaces, strict=True):
-        for (source, i), (target, j) in _pairs():
-            weights = [record["edges"][space][i][j] for record in epochs]
-            style = {"color": COLOURS[source], "linestyle": TARGET_STYLES[target], "marker": _marker(epochs)}
-            axis.plot(numbers, weights, label=f"{source} → {target}", linewidth=2, **style)
-        for i, j in ((i, j) for (_, i), (_, j) in _pairs() if priors):
+        for (i, source), (j, target) in PAIRS:
+            style = {"color": COLOURS[source], "linestyle": TARGET_STYLES[target], "label": f"{source} → {target}"}
+            _plot(axis, epochs, [record["edges"][space][i][j] for record in epochs], linewidth=2, **style)
+        for (i, _), (j, _) in PAIRS if priors else ():
             axis.axhline(priors[space][i][j], label="prior", color=QUIET, linewidth=1, zorder=0)
         axis.set_title(f"{space} graph", fontsize=11)
         axis.set_xlabel("epoch")
-        _tidy(axis)
-    axes[0].set_ylabel("mean edge weight (all six sum to 1)" if _sums_to_one(epochs[-1]) else "mean edge weight")
+    sums_to_one = all(abs(np.sum(edges) - 1) < 1e-3 for edges in epochs[-1]["edges"].values())
+    axes[0].set_ylabel("mean edge weight (all six sum to 1)" if sums_to_one else "mean edge weight")
     lines = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
     figure.legend(lines.values(), lines, loc="outside right center", frameon=False)
     strongest = [_strongest(epochs[-1]["edges"][space]) for space in spaces]
@@ -146,26 +146,6 @@ def draw_edges(epochs: Records, priors: dict[str, list[list[float]]] | None = No
     return figure
 
 
-def _pairs() -> list[tuple[tuple[str, int], tuple[str, int]]]:
-    nodes = [(modality, place) for place, modality in enumerate(MODALITIES)]
-    return [(source, target) for source in nodes for target in nodes if source != target]
-
-
 def _strongest(edges: list[list[float]]) -> str:
-    (source, _), (target, _) = max(_pairs(), key=lambda pair: edges[pair[0][1]][pair[1][1]])
+    (_, source), (_, target) = max(PAIRS, key=lambda pair: edges[pair[0][0]][pair[1][0]])
     return f"{source} → {target}"
-
-
-def _sums_to_one(record: dict[str, Any]) -> bool:
-    return all(abs(np.sum(edges) - 1) < 1e-3 for edges in record["edges"].values())
-
-
-def _marker(epochs: Records) -> str:
-    """Dots where a line is too short to be seen."""
-    return "o" if len(epochs) == 1 else ""
-
-
-def _tidy(axis: Axes) -> None:
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    axis.tick_params(labelsize=8)

@@ -1,13 +1,11 @@
 """What makes a run this run, beside its numbers: the code, the first weights, the optimizer and its schedule."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import math
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +60,7 @@ def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) and value else {prefix + name: value}
     return flat
 
 
@@ -80,8 +75,7 @@ def weights_digest(model: nn.Module) -> str:
     """Digest of the name, type, shape and bytes of every weight and buffer."""
     digest = hashlib.sha256()
     for name, x in model.state_dict().items():
-        digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
-        digest.update(_bytes(x))
+        digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode() + _bytes(x))
     return digest.hexdigest()[:16]
 
 
@@ -96,48 +90,52 @@ def own_code(*objects: Any) -> dict[str, str]:
     defaults, closures, globals, attributes of classes and instances, and so on from there. Objects of a library's class
     count by the name of the class alone, unless they are modules, dataclasses, arrays or containers.
     """
-    reader = _Reader()
+    notes: dict[str, list[Any]] = {}
+    seen: dict[int, Any] = {}  # holds the objects, so that no other gets the id of one
+
+    def read(x: Any, owner: str | None) -> None:
+        """Notes x, which `owner` refers to, and all that x consists of."""
+        if owner is not None:
+            notes.setdefault(owner, []).append(x if isinstance(x, PLAIN) else name_of(x))
+        if isinstance(x, PLAIN) or id(x) in seen:
+            return
+        seen[id(x)] = x
+        kind = x if isinstance(x, type) else type(x)
+        own = is_own(x.__globals__.get("__name__") if isinstance(x, types.FunctionType) else kind.__module__)
+        for part in _parts(x, own):
+            read(part, name_of(x) if own else owner)
+        read(getattr(x, "__dict__", {}).get("__wrapped__"), None)  # what a decorator hides
+
     for x in objects:
-        reader.read(x, None)
-    return {name: hashlib.sha256(repr(notes).encode()).hexdigest()[:16] for name, notes in reader.notes.items()}
+        read(x, None)
+    return {name: hashlib.sha256(repr(noted).encode()).hexdigest()[:16] for name, noted in notes.items()}
 
 
 @functools.cache
 def is_own(module: str | None) -> bool:
     """Whether a module is neither dmdlite, nor installed, nor of the standard library. A notebook is one's own."""
     root = str(module).partition(".")[0]
-    if root in ("__main__", "__mp_main__"):
-        return True
-    if root in ("dmdlite", "builtins", "None") or root in sys.stdlib_module_names:
+    if root in ("dmdlite", "None") or root in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules.get(root), "__file__", None) or ""
-    return not {"site-packages", "dist-packages"} & set(Path(file).parts)
+    return root in ("__main__", "__mp_main__") or not {"site-packages", "dist-packages"} & set(Path(file).parts)
 
 
-class _Reader:
-    """Notes what each function and class of one's own consists of."""
-
-    def __init__(self):
-        self.notes: dict[str, list[Any]] = {}
-        self.seen: dict[int, Any] = {}  # holds the objects, so that no other gets the id of one
-
-    def read(self, x: Any, owner: str | None) -> None:
-        """Notes x, which `owner` refers to, and all that x consists of."""
-        if owner is not None:
-            self.notes.setdefault(owner, []).append(x if isinstance(x, PLAIN) else name_of(x))
-        if isinstance(x, PLAIN) or id(x) in self.seen:
-            return
-        self.seen[id(x)] = x
-        is_function = isinstance(x, types.FunctionType)
-        kind = x if isinstance(x, type) else type(x)
-        own = is_own(x.__globals__.get("__name__") if is_function else kind.__module__)
-        if is_function or isinstance(x, type):
-            parts = [] if not own else _function_parts(x) if is_function else _class_parts(x)
-        else:
-            parts = _object_parts(x, own)
-        for part in parts:
-            self.read(part, name_of(x) if own else owner)
-        self.read(getattr(x, "__dict__", {}).get("__wrapped__"), None)  # what a decorator hides
+def _parts(x: Any, own: bool) -> Iterable[Any]:
+    """What can change how x works; not the mode of a module, and not its weights, which have a digest."""
+    if isinstance(x, (types.FunctionType, type)):
+        return () if not own else _class_parts(x) if isinstance(x, type) else _function_parts(x)
+    if isinstance(x, (Tensor, np.ndarray)):
+        return [str(x.dtype), str(tuple(x.shape)), hashlib.sha256(_bytes(x)).hexdigest()]
+    if isinstance(x, WRAPPERS):
+        return [getattr(x, name, None) for name in WRAPPED]
+    if isinstance(x, Mapping):
+        return [*(key for key in x if isinstance(key, str)), *x.values()]
+    if isinstance(x, (list, tuple, set, frozenset)):
+        return sorted(x, key=repr) if isinstance(x, (set, frozenset)) else list(x)
+    if own or is_dataclass(x) or isinstance(x, OPENED):
+        return [type(x), {name: part for name, part in vars(x).items() if name not in ("training", "_parameters")}]
+    return ()
 
 
 def _function_parts(x: types.FunctionType) -> Iterator[Any]:
@@ -168,18 +166,3 @@ def _class_parts(x: type) -> Iterator[Any]:
     for name, value in sorted(vars(x).items()):
         if isinstance(value, METHODS) or not name.startswith("__"):
             yield from (name, value)
-
-
-def _object_parts(x: Any, own: bool) -> list[Any]:
-    """What can change how the object works; not the mode of a module, and not its weights, which have a digest."""
-    if isinstance(x, (Tensor, np.ndarray)):
-        return [str(x.dtype), str(tuple(x.shape)), hashlib.sha256(_bytes(x)).hexdigest()]
-    if isinstance(x, WRAPPERS):
-        return [getattr(x, name, None) for name in WRAPPED]
-    if isinstance(x, Mapping):
-        return [*(key for key in x if isinstance(key, str)), *x.values()]
-    if isinstance(x, (list, tuple, set, frozenset)):
-        return sorted(x, key=repr) if isinstance(x, (set, frozenset)) else list(x)
-    if own or is_dataclass(x) or isinstance(x, OPENED):
-        return [type(x), {name: part for name, part in vars(x).items() if name not in ("training", "_parameters")}]
-    return []

@@ -1,14 +1,13 @@
 """A whole training run in one loop that can be read from top to bottom."""
 
-from __future__ import annotations
-
-import random
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
+from accelerate.utils import set_seed as seed_everything
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -72,13 +71,6 @@ def train_epoch(
     return means.result()
 
 
-def seed_everything(seed: int) -> None:
-    """Seeds the global generators of Python, NumPy and PyTorch, on every device."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
     """Adam for every trainable parameter; the weight decay, if any, is the same for all of them."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -93,21 +85,13 @@ def make_schedule(optimizer: torch.optim.Optimizer, training: TrainingConfig) ->
 def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:
     """The keyword arguments of one forward pass, on the device of the model."""
     device = next(model.parameters()).device
-    batch = split.batch(indices, **batch_options(model, padding_mask))
-    return {name: _to(value, device) for name, value in batch.items()}
+    return send_to_device(split.batch(indices, **batch_options(model, padding_mask)), device)
 
 
 def batch_options(model: nn.Module, padding_mask: bool) -> dict[str, Any]:
     """The options of `FeatureSplit.batch` that this model needs."""
-    config = model.config
-    options = {"tokens": config.language_model is not None, "mask": padding_mask}
-    return options | {"modalities": model.reads, "task": config.task}
-
-
-def _to(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tensor | dict[str, Tensor] | None:
-    if isinstance(value, dict):
-        return {name: tensor.to(device) for name, tensor in value.items()}
-    return None if value is None else value.to(device)
+    tokens = model.config.language_model is not None
+    return {"tokens": tokens, "mask": padding_mask, "modalities": model.reads, "task": model.config.task}
 
 
 def predict_logits(

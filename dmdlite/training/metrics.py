@@ -1,7 +1,5 @@
 """The scores that papers report: on CMU-MOSI and CMU-MOSEI, of valence and arousal, of classes."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from jaxtyping import Float, Num
@@ -103,9 +101,8 @@ def table_scores(task: str, outputs: int) -> tuple[str, ...]:
 
 def title(score: str) -> str:
     """The name of a score in a table."""
-    return {"corr": "Corr", "accuracy": "accuracy", "macro_f1": "macro F1", "cross_entropy": "cross-entropy"}.get(
-        score, score.upper()
-    )
+    names = {"corr": "Corr", "accuracy": "accuracy", "macro_f1": "macro F1", "cross_entropy": "cross-entropy"}
+    return names.get(score, score.upper())
 
 
 def constant_prediction(truth: Num[ndarray, "clips *outputs"], task: str, outputs: int) -> Float[ndarray, "*logits"]:

@@ -1,9 +1,6 @@
 """What a model predicts for each clip: a table, its scores, a constant's beside them, and the file predictions.csv."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,19 +57,3 @@ def predictions_csv(predictions: Predictions, splits: Splits, task: str) -> str:
     tables = {name: prediction_table(prediction, splits[name], task) for name, prediction in predictions.items()}
     whole = pd.concat(tables, names=["split"]).reset_index(level="split").drop(columns="text")
     return whole.to_csv(index=False, lineterminator="\n")
-
-
-def read_predictions(folder: str | Path) -> dict[str, dict[str, np.ndarray]]:
-    """predictions.csv as {split: {"id": strings, "label": numbers, "prediction": numbers}}, in the order of the data.
-
-    Several numbers are one array of several columns; of a task with classes there is "logit", too.
-    """
-    whole = pd.read_csv(Path(folder) / "predictions.csv", dtype={"id": str}, keep_default_na=False)
-    tables = {}
-    for split, rows in whole.groupby("split", sort=False):
-        tables[split] = {"id": rows["id"].to_numpy(str)}
-        for stem in ("label", "prediction", "logit"):
-            columns = [name for name in rows if name.partition("_")[0] == stem]
-            if columns:
-                tables[split][stem] = rows[columns[0] if columns == [stem] else columns].to_numpy(float)
-    return tables

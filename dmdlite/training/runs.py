@@ -12,12 +12,11 @@ checkpoints/                      only while a run is unfinished
 Every file is whole or absent (`dmdlite/files.py`).
 """
 
-from __future__ import annotations
-
 import io
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -37,13 +36,13 @@ from dmdlite.models.base import name_of
 from dmdlite.training import checkpoints
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
-from dmdlite.training.loop import predict_logits
+from dmdlite.training.loop import epochs_without_progress, predict_logits
 from dmdlite.training.metrics import error_name
 from dmdlite.training.predictions import Splits, all_scores, predict_all, prediction_table, predictions_csv, score
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
-RESULTS = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
-PICTURES = ("losses.png", "predictions.png", "edges.png")
+FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
+FILES += ("losses.png", "predictions.png", "edges.png")
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ class Result:
     epochs: list[dict[str, Any]]
 
 
-def describe(
-    model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None
-) -> dict[str, Any]:
+def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
     """What training.json holds: all that a run depends on. Call it while the model has its initial weights.
 
     source: the file or folder of the data, if there is one.
@@ -93,7 +90,7 @@ def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -
     if restart or not (folder / "metrics.json").is_file():
         return "unfinished"
     more, before = (x["training"].get("epochs", 0) for x in (description, there))
-    return "unfinished" if _read_json(folder / "metrics.json")["epochs"] == before < more else "finished"
+    return "unfinished" if _read(folder / "metrics.json")["epochs"] == before < more else "finished"
 
 
 def _is_something(file: Path) -> bool:
@@ -107,19 +104,25 @@ def start(folder: Path, description: dict[str, Any]) -> None:
     write_json(folder / "training.json", description)
 
 
-def clear(folder: Path) -> None:
-    """Deletes all files of a run except training.json, the scores first."""
-    for name in RESULTS + PICTURES:
-        (folder / name).unlink(missing_ok=True)
-    for name in ("checkpoints", checkpoints.LAST):
-        shutil.rmtree(folder / name, ignore_errors=True)
+def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
+    """Makes the folder this run's, with nothing in it that is newer than the checkpoint to resume from."""
+    if restart:
+        for name in FILES:  # the scores first
+            (folder / name).unlink(missing_ok=True)
+        for name in ("checkpoints", checkpoints.LAST):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    checkpoints.take_up(folder)
+    (folder / "metrics.json").unlink(missing_ok=True)
+    start(folder, description)
+    checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
 
 
 def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
     """Writes everything that a finished run holds, metrics.json last, and keeps only the last checkpoint."""
     save_model(model, folder)
     task, predictions = model.config.task, predict_all(model, splits, padding_mask)
-    metrics = all_scores(predictions, splits, model.config) | best_and_last(epochs)
+    metrics = all_scores(predictions, splits, model.config)
+    metrics |= {"best_epoch": len(epochs) - epochs_without_progress(epochs), "epochs": len(epochs)}
     write_text(folder / "predictions.csv", predictions_csv(predictions, splits, task))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
     write_picture(folder / "losses.png", draw_losses(epochs, metrics["constant"]["valid"][error_name(task)]))
@@ -131,11 +134,6 @@ def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str
     checkpoints.put_aside(folder)
 
 
-def best_and_last(epochs: list[dict[str, Any]]) -> dict[str, int]:
-    best = min(epochs, key=lambda record: record["valid_error"])
-    return {"best_epoch": best["epoch"], "epochs": epochs[-1]["epoch"]}
-
-
 def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None) -> dict[str, dict[str, float]]:
     """Scores a finished run again: {split: scores}, the same numbers as in its metrics.json on the same machine.
 
@@ -143,21 +141,20 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     Raises ValueError in one sentence if the run is missing or incomplete, or does not fit the data.
     """
     folder = Path(folder)
-    description = read_description(folder)
-    model = load_trained(folder, model)
+    mask, model = read_description(folder)["training"]["padding_mask"], load_trained(folder, model)
     check_fits(splits, model.config, model.reads)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-    mask = description["training"]["padding_mask"]
     return score(predict_all(model, splits, mask), splits, model.config)
 
 
 def own_data(run: Path) -> Splits:
     """The splits that a run was trained on. Raises ValueError if they are not where they were, or not the same."""
     data = read_description(run)["data"]
-    in_memory = str(data.get("source")).startswith("toy_world(")
-    if not in_memory and not Path(str(data.get("source"))).exists():
-        raise ValueError(f"{run} was trained on {data.get('source')}, which is not here; give --data PATH")
-    splits, path = open_data(None if in_memory else Path(data["source"]))
+    source = str(data.get("source"))
+    path = None if source.startswith("toy_world(") else Path(source)
+    if path and not path.exists():
+        raise ValueError(f"{run} was trained on {source}, which is not here; give --data PATH")
+    splits, path = open_data(path)
     if fingerprint(splits) != data.get("fingerprint"):
         raise ValueError(f"{run} was trained on other data than {path or 'the toy world'}; give --data PATH")
     return splits
@@ -178,13 +175,13 @@ def predict(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) 
 def load_result(folder: str | Path) -> Result:
     """The stored result of a finished run."""
     folder = Path(folder)
-    epochs = [json.loads(line) for line in _read_text(folder / "log.jsonl").splitlines()]
-    return Result(folder, _read_json(folder / "metrics.json"), epochs)
+    epochs = _read(folder / "log.jsonl", lambda text: [json.loads(line) for line in text.splitlines()])
+    return Result(folder, _read(folder / "metrics.json"), epochs)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
     """training.json of a run folder."""
-    found = _read_json(folder / "training.json")
+    found = _read(folder / "training.json")
     if not isinstance(found, dict) or not all(isinstance(found.get(key), kind) for key, kind in DESCRIBED.items()):
         raise ValueError(f"{folder / 'training.json'} does not describe a run; it needs {', '.join(DESCRIBED)}")
     return found
@@ -192,7 +189,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def load_trained(folder: Path, model: nn.Module | None = None) -> nn.Module:
     """The model of a finished run; its weights are loaded into `model`, if one is given."""
-    _read_json(folder / "metrics.json")
+    _read(folder / "metrics.json")
     if model is None:
         return load_model(folder)
     model.load_saved(folder)
@@ -216,19 +213,12 @@ def save_model(model: nn.Module, folder: Path) -> None:
             write_bytes(folder / file.name, file.read_bytes())
 
 
-def _read_json(path: Path) -> Any:
+def _read(path: Path, parse: Callable[[str], Any] = json.loads) -> Any:
     try:
-        return json.loads(_read_text(path))
-    except json.JSONDecodeError as problem:
-        raise ValueError(f"{path} cannot be read: {problem}") from None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path.parent} holds no finished run: {path.name} is missing") from None
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, ValueError) as problem:
         raise ValueError(f"{path} cannot be read: {problem}") from None
 
 

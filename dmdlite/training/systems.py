@@ -1,42 +1,37 @@
 """A run by the name of its system: how the model is made, and the teacher that is trained before it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
-from dmdlite.data.features import FeatureSplit
 from dmdlite.models.base import SavedModel
-from dmdlite.models.registry import Recipe
+from dmdlite.models.registry import Recipe, Settings
 from dmdlite.training.loop import seed_everything
+from dmdlite.training.predictions import Splits
 from dmdlite.training.runs import Result, load_trained
 from dmdlite.training.trainer import train
 
 Recipes = Mapping[str, Recipe]  # by the name of the system
-Settings = Mapping[str, Any]  # fields of configs; each system takes those it has
 Folders = Callable[[str], Path]  # the run folder of a system
 
 
 def train_system(
     name: str,
     recipes: Recipes,
-    splits: Mapping[str, FeatureSplit],
+    splits: Splits,
     config: ModelConfig,
     training: TrainingConfig,
     folder_of: Folders,
     settings: Settings | None = None,
-    with_teacher: bool = True,
     **options: Any,
 ) -> tuple[SavedModel, Result]:
     """Trains a system, after its teacher, if it has one, with the same seed and budget. A finished run is reused.
 
     config, settings: what all systems share, and further fields, of which each system takes those it has.
-    with_teacher: False if the teacher's run is finished.
     options: `progress`, `restart` and `source`, as of `train`; they hold for the teacher, too.
     """
-    if with_teacher and (teacher := recipes[name].teacher) is not None:
+    if teacher := recipes[name].teacher:
         train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
     model = fresh(name, recipes, config, settings, training.seed, folder_of)
     return model, train(model, splits, folder_of(name), training, **options)
@@ -49,11 +44,8 @@ def fresh(
 
     Raises ValueError if the teacher's run is not finished.
     """
-    taught = None
-    if (teacher := recipes[name].teacher) is not None:
-        taught = load_trained(folder_of(teacher), recipes[teacher].build(config, settings or {}))
     seed_everything(seed)
-    model = recipes[name].build(config, settings or {})
-    if taught is not None:
-        model.learn_from(taught)
+    model = recipes[name].build(config, settings)
+    if teacher := recipes[name].teacher:
+        model.learn_from(load_trained(folder_of(teacher), recipes[teacher].build(config, settings)))
     return model

@@ -1,8 +1,6 @@
 """`plain_loop` on `transformers.Trainer`: with progress, resuming after a kill, bf16, and any number of devices."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,19 +14,19 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from dmdlite.config import TrainingConfig
-from dmdlite.data.features import FeatureSplit, check_fits
+from dmdlite.data.features import check_fits
 from dmdlite.models.base import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.allocator import keep_freed_memory
-from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, StopEarly, is_first_process
+from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, is_first_process
 from dmdlite.training.loop import EpochMeans, batch_options, epochs_without_progress, make_batch, predict_logits
 from dmdlite.training.metrics import task_error
-from dmdlite.training.trainee import Batches, Trainee, has_unused_parameters
+from dmdlite.training.predictions import Splits
 
 
 def train(
     model: nn.Module,
-    splits: Mapping[str, FeatureSplit],
+    splits: Splits,
     output_dir: str | Path,
     training: TrainingConfig | None = None,
     *,
@@ -57,13 +55,12 @@ def train(
     keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
-    trainer.in_first_process(_begin, folder, description, restart)
+    trainer.in_first_process(runs.begin, folder, description, restart)
     checkpoint = checkpoints.newest(folder / "checkpoints")
     say(f"{folder}: {_opening(state, checkpoint, restart)}")
     last = trainer.run(checkpoint)
     load_saved_weights(model, checkpoints.best_weights(last))
-    epochs = checkpoints.epoch_records(last)
-    trainer.in_first_process(runs.finish, folder, model, splits, epochs, training.padding_mask)
+    trainer.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), training.padding_mask)
     model.to(home).eval()
     return runs.load_result(folder)
 
@@ -76,16 +73,6 @@ def _stored(folder: Path, model: nn.Module, say: Callable[[str], None]) -> runs.
     return result
 
 
-def _begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
-    """Makes the folder this run's, with nothing in it that is newer than the checkpoint to resume from."""
-    if restart:
-        runs.clear(folder)
-    checkpoints.take_up(folder)
-    (folder / "metrics.json").unlink(missing_ok=True)
-    runs.start(folder, description)
-    checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
-
-
 def _opening(state: str, checkpoint: Path | None, restart: bool) -> str:
     if checkpoint is not None:
         return f"resuming after epoch {len(checkpoints.epoch_records(checkpoint))}"
@@ -94,26 +81,49 @@ def _opening(state: str, checkpoint: Path | None, restart: bool) -> str:
     return "starting" if state == "new" else "starting afresh"
 
 
+class Trainee(nn.Module):
+    """The shell of a model that is being trained: it returns a dict and updates the model's evidence.
+
+    accelerate casts the forward pass of this shell to bf16, while the model itself keeps scoring in float32. Only the
+    loss keeps its graph: DistributedDataParallel would count every weight behind an output as used.
+    """
+
+    accepts_loss_kwargs = False
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, **batch: Any) -> dict[str, Any]:
+        out = self.model(**batch)
+        if self.training:
+            self.model.update_evidence(out, batch["labels"])
+        terms, edges = ({name: x.detach() for name, x in found.items()} for found in (out.losses, out.edges))
+        return {"loss": out.loss, "losses": terms, "edges": edges}
+
+
+def has_unused_parameters(model: nn.Module, batch: dict[str, Any]) -> bool:
+    """Whether the loss does not depend on some weights, such as those of a term of weight zero, or BERT's pooler.
+
+    DistributedDataParallel waits for the gradient of every weight unless it is told to look for unused ones.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    mode, loss = model.training, model.eval()(**batch).loss  # without dropout, which would use up random numbers
+    model.train(mode)
+    return any(x is None for x in torch.autograd.grad(loss, trained, allow_unused=True))
+
+
 class SentimentTrainer(Trainer):
     """Trainer with the optimizer, the order of the data, the log and the validation of `plain_loop`."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        splits: Mapping[str, FeatureSplit],
-        training: TrainingConfig,
-        folder: Path,
-        progress: bool,
-    ):
-        self.training, self.valid, self.means = training, splits["valid"], EpochMeans()
-        options = batch_options(model, training.padding_mask)
-        train, valid = (Batches(splits[name], **options) for name in ("train", "valid"))
-        callbacks = [ClipByValue(training.gradient_clip), StopEarly(training.early_stopping_patience)]
-        callbacks += [SealCheckpoints(self), *([ShowProgress()] if progress else [])]
+    def __init__(self, model: nn.Module, splits: Splits, training: TrainingConfig, folder: Path, progress: bool):
+        self.training, self.means = training, EpochMeans()
+        callbacks = [ClipByValue(training.gradient_clip), SealCheckpoints(), *([ShowProgress()] if progress else [])]
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
             trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
-        super().__init__(trainee, arguments, train_dataset=train, eval_dataset=valid, callbacks=callbacks)
+        data = {"train_dataset": splits["train"], "eval_dataset": splits["valid"]}
+        super().__init__(trainee, arguments, callbacks=callbacks, **data)
         self.remove_callback(PrinterCallback)
         if self.args.world_size > 1:
             batch = make_batch(model, splits["train"], [0], training.padding_mask)
@@ -141,22 +151,17 @@ class SentimentTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """Shuffles by seed + epoch alone: with a generator of its own it uses up no random numbers of the dropout."""
-        loader = DataLoader(
-            self.train_dataset,
-            batch_size=self.training.batch_size,
-            shuffle=True,
-            collate_fn=lambda batch: batch,
-            generator=torch.Generator(),
-            pin_memory=self.args.device.type == "cuda",
-        )
-        return self.accelerator.prepare(loader)
+        split, options = self.train_dataset, {"shuffle": True, "generator": torch.Generator()}
+        options["collate_fn"] = partial(split.batch, **batch_options(self.model.model, self.training.padding_mask))
+        options["pin_memory"] = self.args.device.type == "cuda"
+        return self.accelerator.prepare(DataLoader(range(len(split)), self.training.batch_size, **options))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         self.optimizer = loop.make_optimizer(self.model, self.training)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
-        self.lr_scheduler = loop.make_schedule(self.optimizer if optimizer is None else optimizer, self.training)
+        self.lr_scheduler = loop.make_schedule(self.optimizer, self.training)
         return self.lr_scheduler
 
     def _save(self, output_dir: str, state_dict: dict[str, Tensor] | None = None) -> None:
@@ -176,7 +181,8 @@ class SentimentTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Logs the record of the epoch. All processes use the validation error of the first one."""
         model, task = self.model.model, self.model.model.config.task
-        error = task_error(predict_logits(model, self.valid, self.training.padding_mask), self.valid.truth(task), task)
+        logits = predict_logits(model, self.eval_dataset, self.training.padding_mask)
+        error = task_error(logits, self.eval_dataset.truth(task), task)
         if not np.isfinite(error):
             raise ValueError(f"training diverged in epoch {round(self.state.epoch)}; try a lower learning rate")
         (error,) = broadcast_object_list([error])
@@ -186,32 +192,23 @@ class SentimentTrainer(Trainer):
         self.log(record)
         metrics = {"eval_error": error}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control.should_training_stop |= self.is_over(checkpoints.records_in(self.state.log_history))
         return metrics
 
 
 def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
     """Trainer's arguments. Its own logs, norm clipping, reports and clean-up of checkpoints are off."""
+    seeds = dict(seed=training.seed, data_seed=training.seed)
+    steps = dict(num_train_epochs=training.epochs, gradient_accumulation_steps=training.gradient_accumulation)
+    best = dict(eval_strategy="epoch", save_strategy="epoch", metric_for_best_model="error", greater_is_better=False)
+    off = dict(max_grad_norm=0.0, logging_strategy="no", report_to=[], disable_tqdm=True)
+    off |= dict(log_level="error", log_level_replica="error")
     arguments = TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=training.epochs,
         per_device_train_batch_size=training.batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation,
-        learning_rate=training.learning_rate,
-        max_grad_norm=0.0,
-        seed=training.seed,
-        data_seed=training.seed,
         bf16=training.bf16,
         use_cpu=torch.accelerator.current_accelerator(check_available=True) is None,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        metric_for_best_model="error",
-        greater_is_better=False,
-        label_names=["labels"],
-        logging_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        log_level="error",
-        log_level_replica="error",
+        **(seeds | steps | best | off),
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # one process, one GPU: Trainer would split each batch by nn.DataParallel
