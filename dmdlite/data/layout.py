@@ -3,8 +3,6 @@
 Every reader hands its arrays over under MMSA's keys, so all files pass the same checks here.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

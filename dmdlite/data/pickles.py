@@ -4,8 +4,6 @@ A pickle is a program: it may name any importable function and call it. This rea
 them for numpy arrays, numbers, strings and plain containers, and maps each to a strict rebuilder of our own.
 """
 
-from __future__ import annotations
-
 import math
 import pickle
 from pathlib import Path

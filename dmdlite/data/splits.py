@@ -1,7 +1,5 @@
 """One split of a data set: the arrays of all its clips, in memory or mapped from disk."""
 
-from __future__ import annotations
-
 import hashlib
 import operator
 from collections.abc import Mapping, Sequence
@@ -112,7 +110,7 @@ class FeatureSplit:
             batch["mask"] = {m: torch.from_numpy(steps) for m, steps in real.items()}
         return batch
 
-    def subset(self, indices: Indices) -> FeatureSplit:
+    def subset(self, indices: Indices) -> "FeatureSplit":
         """Some of the clips as a split of their own: a view for a slice, a copy in memory for other indices."""
         rows = indices if isinstance(indices, slice) else _rows(indices, len(self))
 

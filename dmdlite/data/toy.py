@@ -7,8 +7,6 @@ the voice moves. Sarcastic words say the opposite of what is meant; the voice gi
 `make samples` writes the copy in data_samples/.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -4,8 +4,6 @@ One word of each sentence, the *telling word*, carries all its feeling. Words ar
 the tokenizer only splits at blanks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache

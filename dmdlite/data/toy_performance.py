@@ -3,8 +3,6 @@
 `truth` is the dict of hidden factors from `dmdlite.data.toy`; data_samples/README.md explains its names.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float, Int
 
