@@ -128,7 +128,7 @@ def _add_convert(commands: Any) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    from dmdlite.data.samples import open_data
+    from dmdlite.data.features import open_data
 
     splits, source = open_data(options.data)
     settings = compare_command.own_settings(options, split_settings)
@@ -154,7 +154,7 @@ def train(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    from dmdlite.data.samples import open_data
+    from dmdlite.data.features import open_data
 
     settings = compare_command.own_settings(options, split_settings)
     splits, source = open_data(options.data)

@@ -1,7 +1,5 @@
 """Checks of configs and names, so that a mistake is answered by one clear sentence."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
@@ -10,23 +8,17 @@ from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 KINDS = {str: "a name", dict: "a dict", list: "a matrix", NoneType: "null"}
-SYNONYMS = {  # what other libraries call our fields
-    "lr": "learning_rate",
-    "heads": "attention_heads",
-    "num_heads": "attention_heads",
-    "hidden_size": "width",
-    "num_layers": "layers",
-    "num_epochs": "epochs",
-    "patience": "early_stopping_patience",
-}
+# What other libraries call our fields.
+SYNONYMS = dict(heads="attention_heads", num_heads="attention_heads", hidden_size="width", num_layers="layers")
+SYNONYMS |= dict(lr="learning_rate", num_epochs="epochs", patience="early_stopping_patience")
 
 
 def suggestion(name: object, choices: Iterable[str]) -> str:
     """ "; did you mean 'width'?", or nothing if no choice comes close."""
     choices = [choice for choice in choices if isinstance(choice, str)]
     close = [SYNONYMS.get(str(name), ""), *get_close_matches(str(name), choices, n=1)]
-    best = next((choice for choice in close if choice in choices), None)
-    return "" if best is None else f"; did you mean {best!r}?"
+    best = [choice for choice in close if choice in choices]
+    return f"; did you mean {best[0]!r}?" if best else ""
 
 
 def known(what: str, value: Any, choices: Iterable[Any]) -> Any:
@@ -52,21 +44,18 @@ def check_fields(config: Any) -> None:
     """
     hints = get_type_hints(type(config))
     for f in fields(config):
-        value = getattr(config, f.name)
+        name, value = f.name, getattr(config, f.name)
         if f.default_factory is MISSING:
-            _check_value(f.name, value, hints[f.name])
+            _check_value(name, value, hints[name])
             continue
-        _check_dict(f.name, value, set(f.default_factory()))
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} must be a dict, got {value!r}")
+        keys = set(f.default_factory())
+        if odd := sorted(set(value) ^ keys):
+            closest = suggestion(odd[0], keys - set(value))
+            raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{closest}")
         for key, entry in value.items():
-            _check_value(f"{f.name}[{key!r}]", entry, get_args(hints[f.name])[1])
-
-
-def _check_dict(name: str, value: Any, keys: set[str]) -> None:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be a dict, got {value!r}")
-    if odd := sorted(set(value) ^ keys):
-        hint = suggestion(odd[0], keys - set(value))
-        raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{hint}")
+            _check_value(f"{name}[{key!r}]", entry, get_args(hints[name])[1])
 
 
 def _check_value(name: str, value: Any, hint: Any) -> None:
@@ -93,6 +82,6 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
 
 
 def _is_matrix(rows: list) -> bool:
-    is_row = [isinstance(row, list) and len(row) == 3 for row in rows]
-    numbers = [entry for row in rows for entry in row] if all(is_row) else [None]
-    return len(rows) == 3 and all(type(entry) in (int, float) and math.isfinite(entry) for entry in numbers)
+    if len(rows) != 3 or not all(isinstance(row, list) and len(row) == 3 for row in rows):
+        return False
+    return all(type(entry) in (int, float) and math.isfinite(entry) for row in rows for entry in row)

@@ -4,8 +4,6 @@ Where the paper (CVPR 2023) and the published code disagree, the difference is o
 so that `official` and `paper` are two sets of values and never two branches of code.
 """
 
-from __future__ import annotations
-
 from copy import deepcopy
 from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
@@ -103,7 +101,7 @@ class ModelConfig(Config):
             raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}")
 
     @classmethod
-    def of(cls, config: ModelConfig, **changes: Any) -> Self:
+    def of(cls, config: "ModelConfig", **changes: Any) -> Self:
         """A config of this kind with the fields that both kinds share, and changes on top.
 
         Each system has its own loss terms: the weights of `config` are taken only if it has all of them.

@@ -1,7 +1,5 @@
 """Files and folders that are whole or absent: each is written under a draft name and then renamed."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The library's own code as it was when dmdlite was imported, so that a later edit of a file is not taken for it."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 from functools import cache

@@ -12,8 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dmdlite.__main__ import main
-from dmdlite.data.features import fingerprint, load_features, write_folder, write_mmsa
-from dmdlite.data.samples import open_data
+from dmdlite.data.features import fingerprint, load_features, open_data, write_folder, write_mmsa
 from dmdlite.data.toy import toy_world
 from dmdlite.training import runs
 
@@ -132,7 +131,7 @@ def test_without_any_file_the_toy_world_is_drawn(tmp_path, monkeypatch):
     assert path.name == "toy"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "dmdlite.data.samples.__file__", str(tmp_path / "site-packages" / "dmdlite" / "data" / "samples.py")
+        "dmdlite.data.features.__file__", str(tmp_path / "site-packages" / "dmdlite" / "data" / "features.py")
     )
     drawn, path = open_data(None)
     assert path is None and fingerprint(drawn) == fingerprint(stored)

@@ -1,11 +1,8 @@
 """Reading, converting and writing feature files. Other packages import from here what they need of them."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,10 +11,11 @@ from dmdlite.data.folder import INDEX, check_free, read_folder, write_folder
 from dmdlite.data.layout import make_splits, to_layout
 from dmdlite.data.pickles import DataError, UnsafePickle, read_pickle
 from dmdlite.data.splits import SPLITS, Clip, FeatureSplit, Splits, fingerprint
+from dmdlite.data.toy import toy_world
 from dmdlite.files import write_bytes
 
 __all__ = ["SPLITS", "Clip", "DataError", "FeatureSplit", "Splits", "UnsafePickle", "check_fits", "convert_features"]
-__all__ += ["feature_shapes", "fingerprint", "label_shape", "load_features", "write_folder", "write_mmsa"]
+__all__ += ["feature_shapes", "fingerprint", "label_shape", "load_features", "open_data", "write_folder", "write_mmsa"]
 ANNOTATIONS = np.array(["Negative", "Neutral", "Positive"])
 
 
@@ -55,11 +53,18 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
     for name, layout in content.items():
         if splits[name].labels.ndim == 1:
             layout["annotations"] = ANNOTATIONS[1 + np.sign(splits[name].labels).astype(int)]
-    plain = {name: {key: _plain(value) for key, value in layout.items()} for name, layout in content.items()}
-    write_bytes(Path(path), pickle.dumps(plain, protocol=4))
+        for key, value in layout.items():
+            array = np.ascontiguousarray(value)
+            # A fresh view with a fresh dtype: otherwise objects that share memory leave traces in the pickle.
+            layout[key] = array.view(np.dtype(array.dtype.str), np.ndarray)
+    write_bytes(Path(path), pickle.dumps(content, protocol=4))
 
 
-def _plain(value: Any) -> np.ndarray:
-    """A fresh view with a fresh dtype: otherwise objects that share memory leave traces in the pickle."""
-    array = np.ascontiguousarray(value)
-    return array.view(np.dtype(array.dtype.str), np.ndarray)
+def open_data(path: Path | None) -> tuple[Mapping[str, FeatureSplit], Path | None]:
+    """The data of a command, and the file or folder that they come from.
+
+    Without a path this is data_samples/toy, here or beside this package; elsewhere the same splits, made in memory.
+    """
+    samples = [Path("data_samples/toy"), Path(__file__).parents[2] / "data_samples" / "toy"]
+    path = path or next((place for place in samples if place.exists()), None)
+    return (toy_world().splits, None) if path is None else (load_features(path), path)

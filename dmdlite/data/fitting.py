@@ -1,7 +1,5 @@
 """What must hold between a data set and a model: sizes, labels and tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

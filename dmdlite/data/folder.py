@@ -4,8 +4,6 @@ Features are mapped from disk and read clip by clip, so a folder of any size ope
 when the folder is written, labels and lengths whenever it is opened.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -3,10 +3,8 @@
 Every reader hands its arrays over under MMSA's keys, so all files pass the same checks here.
 """
 
-from __future__ import annotations
-
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -32,8 +30,8 @@ def make_splits(content: Any, source: str, *, scan: bool = True) -> Splits:
             raise DataError(f"{source} has no split {name!r} (a dict of arrays); it has {listed(content)}.")
     layouts = {name: Layout(content[name], source, name) for name in SPLITS}
     splits = Splits({name: layout.split(scan) for name, layout in layouts.items()})
-    for name, split in splits.items():
-        layouts[name].check_agreement(split, splits["train"])
+    for name, layout in layouts.items():
+        layout.check_agreement(splits[name], splits["train"])
     return splits
 
 
@@ -62,22 +60,19 @@ class Layout:
         modalities = [m for m in MODALITIES if m != "language" or "text" in self.data or tokens is None]
         found = {m: self.features(KEYS[m], count, scan) for m in modalities}
         features = {m: array for m, (array, _) in found.items()}
+        lengths = self.lengths(features, tokens)
+        ids = self.strings("id", [f"{self.name}_{i}" for i in range(count)])
+        raw_text = self.strings("raw_text", [""] * count)
+        classes = self.integers("classification_labels", (count,)) if "classification_labels" in self.data else None
         before = int(self.integers("replaced", ())) if "replaced" in self.data else 0
-        return FeatureSplit(
-            features=features,
-            lengths=self.lengths(features, tokens),
-            labels=labels,
-            ids=self.strings("id", [f"{self.name}_{i}" for i in range(count)]),
-            raw_text=self.strings("raw_text", [""] * count),
-            classes=self.integers("classification_labels", (count,)) if "classification_labels" in self.data else None,
-            tokens=tokens,
-            source=self.source,
-            name=self.name,
-            replaced=before + found["audio"][1],
-        )
+        replaced = before + found["audio"][1]
+        return FeatureSplit(features, lengths, labels, ids, raw_text, classes, tokens, self.source, self.name, replaced)
+
+    def place(self, key: str) -> str:
+        return f"{self.source}, split {self.name!r}, key {key!r}"
 
     def fail(self, key: str, problem: str) -> NoReturn:
-        raise DataError(f"{self.source}, split {self.name!r}, key {key!r}: {problem}.")
+        raise DataError(f"{self.place(key)}: {problem}.")
 
     def numbers(self, key: str) -> Num[np.ndarray, "..."]:
         if key not in self.data:
@@ -142,16 +137,13 @@ class Layout:
             self.fail(key, f"{len(array)} clips, but 'regression_labels' has {count}")
         if 0 in array.shape:
             self.fail(key, f"shape {array.shape} has no time steps or no width")
-        if scan and key == "audio":
-            replaced = int(_per_clip(lambda x: (x == -np.inf).sum(axis=(1, 2)), array).sum())
-        if replaced:
-            place = f"{self.source}, split {self.name!r}, key {key!r}"
-            warnings.warn(f"{place}: {replaced} × -inf was set to 0, as MMSA does.", stacklevel=2)
+        if scan and key == "audio" and (replaced := _count(lambda x: x == -np.inf, array)):
+            warnings.warn(f"{self.place(key)}: {replaced} × -inf was set to 0, as MMSA does.", stacklevel=2)
             array = np.where(array == -np.inf, np.zeros((), array.dtype), array)
         if array.dtype not in (np.float16, np.float32):
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)
-        if scan and (bad := _per_clip(lambda x: (~np.isfinite(x)).sum(axis=(1, 2)), array).sum()):
+        if scan and (bad := _count(lambda x: ~np.isfinite(x), array)):
             self.fail(key, f"{bad} values are NaN or infinite")
         return array, replaced
 
@@ -164,7 +156,7 @@ class Layout:
         steps = {m: x.shape[1] for m, x in features.items()}
         if tokens is not None and steps.setdefault("language", tokens.shape[2]) != tokens.shape[2]:
             self.fail("text_bert", f"{tokens.shape[2]} time steps, but 'text' has {steps['language']}")
-        lengths: dict[str, np.ndarray] = {}
+        lengths = {}
         for modality in MODALITIES:
             key = f"{KEYS[modality]}_lengths"
             if key in self.data:
@@ -174,7 +166,7 @@ class Layout:
             elif modality != "language" and len(set(steps.values())) == 1:
                 found = lengths["language"]
             else:
-                found = _per_clip(_last_nonzero, features[modality])
+                found = np.concatenate([_last_nonzero(block) for block in _blocks(features[modality])])
             if found.min() < 0:
                 self.fail(key, f"a length of {found.min()}")
             if (most := found.max()) > (time := steps[modality]):
@@ -183,14 +175,14 @@ class Layout:
         return lengths
 
     def check_agreement(self, split: FeatureSplit, train: FeatureSplit) -> None:
+        if split.features.keys() != train.features.keys():
+            self.fail("text", "present in one of this split and 'train', missing in the other")
         for modality, steps in split.steps.items():
-            key, here, there = KEYS[modality], split.features.get(modality), train.features.get(modality)
-            if (here is None) != (there is None):
-                self.fail(key, "present in one of this split and 'train', missing in the other")
             if steps != train.steps[modality]:
-                self.fail(key, f"{steps} time steps, but split 'train' has {train.steps[modality]}")
-            if here is not None and there is not None and here.shape[2] != there.shape[2]:
-                self.fail(key, f"width {here.shape[2]}, but split 'train' has {there.shape[2]}")
+                self.fail(KEYS[modality], f"{steps} time steps, but split 'train' has {train.steps[modality]}")
+        for modality, x in split.features.items():
+            if x.shape[2] != (width := train.features[modality].shape[2]):
+                self.fail(KEYS[modality], f"width {x.shape[2]}, but split 'train' has {width}")
         if split.labels.shape[1:] != train.labels.shape[1:]:
             self.fail("regression_labels", f"shape {split.labels.shape}, but split 'train' has {train.labels.shape}")
 
@@ -200,9 +192,13 @@ def listed(names: Iterable[Any]) -> str:
     return ", ".join(map(str, names)) or "nothing"
 
 
-def _per_clip(measure: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> Int[np.ndarray, "clip"]:
-    """A number for each clip, measured block by block: a large array needs no second one of its size."""
-    return np.concatenate([measure(array[start : start + BLOCK_CLIPS]) for start in range(0, len(array), BLOCK_CLIPS)])
+def _blocks(array: Num[np.ndarray, "clip time width"]) -> Iterator[Num[np.ndarray, "block time width"]]:
+    """Some clips at a time, so that looking at a large array needs no second one of its size."""
+    return (array[start : start + BLOCK_CLIPS] for start in range(0, len(array), BLOCK_CLIPS))
+
+
+def _count(test: Callable[[np.ndarray], np.ndarray], array: Num[np.ndarray, "clip time width"]) -> int:
+    return sum(int(test(block).sum()) for block in _blocks(array))
 
 
 def _last_nonzero(block: Num[np.ndarray, "clip time width"]) -> Int[np.ndarray, "clip"]:

@@ -4,13 +4,10 @@ A pickle is a program: it may name any importable function and call it. This rea
 them for numpy arrays, numbers, strings and plain containers, and maps each to a strict rebuilder of our own.
 """
 
-from __future__ import annotations
-
 import math
 import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,7 +34,7 @@ def read_pickle(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return _Reader(file).load()
+            return _Reader(file, encoding="latin1").load()  # Python 2 wrote the bytes of an array as a string
     except UnsafePickle as refused:
         raise UnsafePickle(f"{path.name} asks for {refused}, which is not plain data, so it was not run.") from None
     except OSError as problem:
@@ -56,6 +53,13 @@ def _load_bytearray(reader: Any) -> None:
     reader.append(reader.read(size))  # as bytes: a bytearray would be allocated as large as the file claims
 
 
+def _load_build(reader: Any) -> None:
+    """Fills the array or the dtype that lies below its content on the stack, and nothing else."""
+    if not isinstance(reader.stack[-2], _Array | _DType):
+        raise UnsafePickle("a change of the functions that rebuild it")
+    pickle._Unpickler.load_build(reader)
+
+
 class _Reader(pickle._Unpickler):
     """The standard library's unpickler in Python.
 
@@ -63,31 +67,13 @@ class _Reader(pickle._Unpickler):
     """
 
     dispatch: ClassVar[Any] = pickle._Unpickler.dispatch | {opcode[0]: _refuse_opcode for opcode in UNNEEDED_OPCODES}
-    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
+    dispatch |= {pickle.BYTEARRAY8[0]: _load_bytearray, pickle.BUILD[0]: _load_build}
 
-    def __init__(self, file: BinaryIO):
-        super().__init__(file, encoding="latin1")  # Python 2 wrote the bytes of an array as a string
-
-    def find_class(self, module: str, name: str) -> _Rebuilder:
+    def find_class(self, module: str, name: str) -> Any:
         try:
             return ALLOWED[module, name]
         except KeyError:
             raise UnsafePickle(f"{module}.{name}") from None
-
-
-class _Rebuilder:
-    """A function that a pickle may ask for by name. The pickle can call it and do nothing else with it."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., Any]):
-        self._function = function
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._function(*arguments)
-
-    def __setstate__(self, state: Any) -> None:
-        raise UnsafePickle("a change of the functions that rebuild it")
 
 
 class _DType:
@@ -141,8 +127,13 @@ def _raw_bytes(content: str | bytes) -> bytes:
     return content
 
 
+def _ndarray(*_: Any) -> None:
+    """Stands for numpy.ndarray, which a pickle names as the class to rebuild and never calls."""
+    raise UnsafePickle("numpy.ndarray as a function")
+
+
 def _empty_array(cls: Any, shape: tuple, code: Any) -> _Array:
-    if cls is not _NDARRAY or shape != (0,):
+    if cls is not _ndarray or shape != (0,):
         raise UnsafePickle("a numpy array of another class")
     return np.ndarray.__new__(_Array, (0,), "b")
 
@@ -163,22 +154,11 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _not_called(*_: Any) -> None:
-    raise UnsafePickle("numpy.ndarray as a function")
-
-
-_NDARRAY = _Rebuilder(_not_called)
-ALLOWED = {
-    ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Rebuilder(_DType),
-    ("_codecs", "encode"): _Rebuilder(_encode),
-    ("collections", "OrderedDict"): _Rebuilder(dict),
-}
+ALLOWED = {("numpy", "ndarray"): _ndarray, ("numpy", "dtype"): _DType}
+ALLOWED |= {("_codecs", "encode"): _encode, ("collections", "OrderedDict"): dict}
 for _core in ("numpy.core", "numpy._core"):
-    ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _Rebuilder(_empty_array)
-    ALLOWED[f"{_core}.multiarray", "scalar"] = _Rebuilder(_scalar)
-    ALLOWED[f"{_core}.numeric", "_frombuffer"] = _Rebuilder(_array_from_buffer)
+    ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _empty_array
+    ALLOWED[f"{_core}.multiarray", "scalar"] = _scalar
+    ALLOWED[f"{_core}.numeric", "_frombuffer"] = _array_from_buffer
 for _builtins in ("builtins", "__builtin__"):
-    ALLOWED[_builtins, "set"] = _Rebuilder(set)
-    ALLOWED[_builtins, "frozenset"] = _Rebuilder(frozenset)
-    ALLOWED[_builtins, "bytes"] = _Rebuilder(lambda: b"")
+    ALLOWED |= {(_builtins, "set"): set, (_builtins, "frozenset"): frozenset, (_builtins, "bytes"): lambda: b""}

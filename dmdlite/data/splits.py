@@ -1,7 +1,5 @@
 """One split of a data set: the arrays of all its clips, in memory or mapped from disk."""
 
-from __future__ import annotations
-
 import hashlib
 import operator
 from collections.abc import Mapping, Sequence
@@ -81,9 +79,9 @@ class FeatureSplit:
 
     def truth(self, task: str = "regression") -> Num[np.ndarray, "clip *outputs"]:
         """The targets of a task: the numbers for "regression", the classes for "classification" and "ordinal"."""
-        return (
-            self.labels if task == "regression" else self._need("classes (key 'classification_labels')", self.classes)
-        )
+        if task == "regression":
+            return self.labels
+        return self._need("classes (key 'classification_labels')", self.classes)
 
     def batch(
         self,
@@ -102,17 +100,17 @@ class FeatureSplit:
         Reads only what is asked for from a mapped file. Raises DataError if the split lacks some of it.
         """
         rows = _rows(indices, len(self))
+        arrays = {m: self.stream(m, tokens) for m in modalities} | {"labels": self.truth(task)}
         batch: dict[str, Any] = {}
-        for m in modalities:
-            array = self.stream(m, tokens)
-            batch[m] = _tensor(array, rows, np.int64 if array is self.tokens else np.float32)
-        batch["labels"] = _tensor(self.truth(task), rows, np.float32 if task == "regression" else np.int64)
+        for name, x in arrays.items():
+            whole = x is self.tokens or x is self.classes
+            batch[name] = torch.from_numpy(x[rows].astype(np.int64 if whole else np.float32, copy=False))
         if mask:
             real = {m: np.arange(self.steps[m]) < self.lengths[m][rows, None] for m in modalities}
             batch["mask"] = {m: torch.from_numpy(steps) for m, steps in real.items()}
         return batch
 
-    def subset(self, indices: Indices) -> FeatureSplit:
+    def subset(self, indices: Indices) -> "FeatureSplit":
         """Some of the clips as a split of their own: a view for a slice, a copy in memory for other indices."""
         rows = indices if isinstance(indices, slice) else _rows(indices, len(self))
 
@@ -147,12 +145,10 @@ class Splits(dict[str, FeatureSplit]):
 
 def _rows(indices: Indices, count: int) -> Int[np.ndarray, "batch"]:
     """Any indices, counted from 0. Raises IndexError if one is out of range."""
-    rows = np.arange(count)[indices] if isinstance(indices, slice) else np.asarray(indices).reshape(-1)
+    if isinstance(indices, slice):
+        return np.arange(count)[indices]
+    rows = np.asarray(indices).reshape(-1)
     return np.arange(count)[rows if rows.dtype == bool else rows.astype(np.int64)]
-
-
-def _tensor(array: Num[np.ndarray, "clip *rest"], rows: Int[np.ndarray, "batch"], dtype: type) -> Num[Tensor, "..."]:
-    return torch.from_numpy(array[rows].astype(dtype, copy=False))
 
 
 def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
@@ -163,12 +159,10 @@ def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
     digest = hashlib.sha256()
     for name in sorted(splits):
         split = splits[name]
-        clips = np.unique(np.linspace(0, len(split) - 1, 16).astype(np.int64))
+        few = split.subset(np.unique(np.linspace(0, len(split) - 1, 16).astype(np.int64)))
         digest.update(repr((name, split.ids, [(m, x.shape) for m, x in sorted(split.features.items())])).encode())
         parts = [split.labels, *(x for _, x in sorted(split.lengths.items()))]
-        parts += [x[clips] for _, x in sorted(split.features.items())]
-        parts += [] if split.tokens is None else [split.tokens[clips]]
-        parts += [] if split.classes is None else [split.classes]
-        for part in parts:
+        parts += [*(x for _, x in sorted(few.features.items())), few.tokens, split.classes]
+        for part in (x for x in parts if x is not None):
             digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
     return digest.hexdigest()[:16]

@@ -7,8 +7,6 @@ the voice moves. Sarcastic words say the opposite of what is meant; the voice gi
 `make samples` writes the copy in data_samples/.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +15,7 @@ from jaxtyping import Float
 from dmdlite.config import MODALITIES
 from dmdlite.data import toy_language, toy_performance
 from dmdlite.data.splits import SPLITS, FeatureSplit, Splits
-from dmdlite.data.toy_performance import FRAME_RATES, Truth, random_stream
+from dmdlite.data.toy_performance import FRAME_RATES, Truth, frames, random_stream
 
 RELIABILITY = {  # strongest modality -> correlation of each modality's view with the sentiment
     "language": {"language": 0.93, "vision": 0.7, "audio": 0.5},
@@ -36,59 +34,38 @@ class ToyWorld:
     splits: dict[str, FeatureSplit]
     truth: dict[str, Truth]  # split -> name -> (N,) or (N, T_language); data_samples/README.md explains the names
     reliability: dict[str, float]  # modality -> correlation of its view with the sentiment
-    vocabulary: tuple[str, ...]  # by token id
-    topics: tuple[str, ...]  # by truth[split]["topic"]
-    channels: dict[str, tuple[str, ...]]  # modality -> what each channel is
-    frame_rates: dict[str, float]  # frames per second of vision and audio
+    # The same in every world:
+    vocabulary = toy_language.vocabulary()  # the words by token id
+    topics = tuple(toy_language.TOPICS)  # by truth[split]["topic"]
+    channels = toy_performance.CHANNELS  # modality -> what each channel is
+    frame_rates = FRAME_RATES  # frames per second of vision and audio
 
 
-def toy_world(
-    n: int = 1000,
-    seed: int = 0,
-    *,
-    strongest: str = "language",
-    sarcasm: float = 0.1,
-    reliability: dict[str, float] | None = None,
-) -> ToyWorld:
+def toy_world(n: int = 1000, seed: int = 0, *, strongest: str = "language", sarcasm: float = 0.1) -> ToyWorld:
     """n clips: 60 % for training, 15 % for validation, 25 % for testing.
 
-    strongest: the modality that sees the sentiment best (see RELIABILITY); `reliability` overrides some of its values.
+    strongest: the modality that sees the sentiment best, see RELIABILITY.
     sarcasm: share of clips whose words say the opposite of what is meant.
     Another seed draws other clips from the same world: words, vectors and laws stay. A larger n adds clips to the same
     first ones. Features lie on float16's grid and are the same on every machine.
+    Raises ValueError if the arguments describe no world.
     """
-    reliability = checked_reliability(strongest, reliability, n, sarcasm)
-    truth = hidden_factors(n, seed, reliability, sarcasm)
+    if strongest not in RELIABILITY:
+        raise ValueError(f"strongest must be one of {', '.join(RELIABILITY)}, got {strongest!r}")
+    if n < 20:
+        raise ValueError(f"n must be at least 20, to fill every split, got {n}")
+    if not 0 <= sarcasm <= 1:
+        raise ValueError(f"sarcasm must be between 0 and 1, got {sarcasm}")
+    truth = hidden_factors(n, seed, RELIABILITY[strongest], sarcasm)
     uniforms = random_stream(seed, "sentence").random((n, toy_language.DRAWS))
     sentences = [toy_language.make_sentence(*clip) for clip in zip(truth["language_view"], uniforms, strict=True)]
     truth |= moments(sentences, truth)
     clips = replace(perform(sentences, truth, seed), source=f"toy_world(n={n}, seed={seed})")
     truth = {name: x.astype(np.float32) if x.dtype == np.float64 else x for name, x in truth.items()}
     rows = {split: np.flatnonzero(np.resize(SPLIT_OF_TWENTY, n) == split) for split in SPLITS}
-    return ToyWorld(
-        splits=Splits({split: replace(clips.subset(places), name=split) for split, places in rows.items()}),
-        truth={split: {name: x[places] for name, x in truth.items()} for split, places in rows.items()},
-        reliability=reliability,
-        vocabulary=toy_language.vocabulary(),
-        topics=tuple(toy_language.TOPICS),
-        channels=toy_performance.CHANNELS,
-        frame_rates=FRAME_RATES,
-    )
-
-
-def checked_reliability(strongest: str, overrides: dict[str, float] | None, n: int, sarcasm: float) -> dict[str, float]:
-    """The reliability of each modality in this world. Raises ValueError if the arguments describe no world."""
-    if strongest not in RELIABILITY:
-        raise ValueError(f"strongest must be one of {', '.join(RELIABILITY)}, got {strongest!r}")
-    reliability = RELIABILITY[strongest] | (overrides or {})
-    if unknown := set(reliability) - set(MODALITIES):
-        raise ValueError(f"reliability is for {', '.join(MODALITIES)}, got {sorted(unknown)[0]!r}")
-    if n < 20:
-        raise ValueError(f"n must be at least 20, to fill every split, got {n}")
-    for name, value in {"sarcasm": sarcasm, **reliability}.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must be between 0 and 1, got {value}")
-    return reliability
+    splits = Splits({split: replace(clips.subset(places), name=split) for split, places in rows.items()})
+    hidden = {split: {name: x[places] for name, x in truth.items()} for split, places in rows.items()}
+    return ToyWorld(splits, hidden, dict(RELIABILITY[strongest]))
 
 
 def hidden_factors(n: int, seed: int, reliability: dict[str, float], sarcasm: float) -> Truth:
@@ -103,11 +80,10 @@ def hidden_factors(n: int, seed: int, reliability: dict[str, float], sarcasm: fl
     radius, turn = random_stream(seed, "sentiment").random((n, 2)).T
     sentiment = 3 * np.sqrt(radius) * np.cos(2 * np.pi * turn)  # across a disc: spread 1.5, never beyond 3
     sarcastic = random_stream(seed, "sarcasm").random(n) < sarcasm
-    views = {
-        f"{m}_view": reliability[m] * sentiment + np.sqrt(1 - reliability[m] ** 2) * SPREAD * normal(f"{m}_view")
-        for m in MODALITIES
-    }
-    views["language_view"] = np.where(sarcastic, -1, 1) * views["language_view"]
+    views = {}
+    for m, r in reliability.items():
+        views[f"{m}_view"] = r * sentiment + np.sqrt(1 - r**2) * SPREAD * normal(f"{m}_view")
+    views["language_view"] *= np.where(sarcastic, -1, 1)
     speaker = 5 * (np.arange(n) // 20) + np.resize(SPEAKER_OF_TWENTY, n)
     return {
         "sentiment": sentiment,
@@ -131,7 +107,7 @@ def moments(sentences: list[toy_language.Sentence], truth: Truth) -> Truth:
         "telling_word": np.array([sentence.telling_word + 1 for sentence in sentences]),  # [CLS] comes first
     }
     said |= toy_performance.word_times(sentences, truth | said)
-    return said | {f"{m}_event": toy_performance.frames(m, said["telling_seconds"]) for m in FRAME_RATES}
+    return said | {f"{m}_event": frames(m, said["telling_seconds"]) for m in FRAME_RATES}
 
 
 def perform(sentences: list[toy_language.Sentence], truth: Truth, seed: int) -> FeatureSplit:
@@ -141,9 +117,8 @@ def perform(sentences: list[toy_language.Sentence], truth: Truth, seed: int) -> 
     """
     tokens = np.stack([toy_language.encode(sentence.words) for sentence in sentences])
     lengths = {"language": truth["sentence_length"] + 2}
-    for m in FRAME_RATES:
-        last = toy_performance.frames(m, truth["duration"])
-        lengths[m] = np.minimum(last + 1, toy_performance.STEPS[m])  # recordings stop after 4 s
+    for m in FRAME_RATES:  # recordings stop after 4 s
+        lengths[m] = np.minimum(frames(m, truth["duration"]) + 1, toy_performance.STEPS[m])
     shown = {
         "language": toy_language.word_vectors()[tokens[:, 0]],
         "vision": toy_performance.vision_stream(truth, seed),

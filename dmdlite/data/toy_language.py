@@ -4,8 +4,6 @@ One word of each sentence, the *telling word*, carries all its feeling. Words ar
 the tokenizer only splits at blanks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -86,12 +84,10 @@ def pick(options: Sequence[str], chances: Iterator[float]) -> str:
 @cache
 def vocabulary() -> tuple[str, ...]:
     """Special tokens, then all words of the grammar in alphabetical order; a word's id is its index."""
-    aspects = [word for _, words in TOPICS.values() for word in words]
-    prepositions = [preposition for preposition, _ in TOPICS.values()]
-    fixed = [word for pattern in PATTERNS for word in pattern.split() if "{" not in word]
-    parts = (*OPENERS, *FRAMES, *DETERMINERS, *VERBS, *TAILS, *DEGREES, *TOPICS, *TELLING_WORDS, "a", "an")
-    words = " ".join((*parts, *aspects, *prepositions, *fixed)).split()
-    return (*SPECIAL_TOKENS, *sorted(set(words)))
+    parts = [*OPENERS, *FRAMES, *DETERMINERS, *VERBS, *TAILS, *DEGREES, *TOPICS, *TELLING_WORDS, *PATTERNS, "a", "an"]
+    for preposition, aspects in TOPICS.values():
+        parts += [preposition, *aspects]
+    return (*SPECIAL_TOKENS, *sorted({word for word in " ".join(parts).split() if "{" not in word}))
 
 
 @cache
@@ -120,8 +116,8 @@ def word_vectors() -> Float[np.ndarray, "word channel"]:
 
 def encode(words: Sequence[str]) -> Int[np.ndarray, "3 time"]:
     """BERT's three rows for one sentence: token ids with [CLS] and [SEP], attention mask, segment ids."""
-    places = {word: place for place, word in enumerate(vocabulary())}
-    ids = [places.get(word, places["[UNK]"]) for word in ("[CLS]", *words, "[SEP]")]
+    known = vocabulary()
+    ids = [known.index(word if word in known else "[UNK]") for word in ("[CLS]", *words, "[SEP]")]
     tokens = np.zeros((3, LANGUAGE_STEPS), dtype=np.int64)
     tokens[0, : len(ids)], tokens[1, : len(ids)] = ids, 1
     return tokens

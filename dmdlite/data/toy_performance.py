@@ -3,8 +3,6 @@
 `truth` is the dict of hidden factors from `dmdlite.data.toy`; data_samples/README.md explains its names.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -77,10 +75,10 @@ def vision_stream(truth: Truth, seed: int) -> Stream:
     now = event(times, truth["telling_seconds"])
     smile, frown = truth["smile"][:, None] * now, truth["frown"][:, None] * now
     blink = random_stream(seed, "blink").random(now.shape) < 0.03
+    action_units = [frown, 0.7 * smile, smile, 0.7 * frown, syllables(times, truth), 2.0 * blink]
     sway = 0.3 * np.sin(2 * np.pi * (0.3 * times + random_stream(seed, "sway").random((len(now), 1))))
     head = [truth[f"head_{angle}"][:, None] + sway for angle in ("yaw", "pitch", "roll")]
     lighting = np.broadcast_to(truth["lighting"][:, None], now.shape)
-    action_units = [frown, 0.7 * smile, smile, 0.7 * frown, syllables(times, truth), 2.0 * blink]
     stream = with_noise([*action_units, *head, lighting], seed, "vision_noise")
     stream[..., :6] = np.abs(stream[..., :6])  # an intensity is not negative, nor exactly 0 as padding is
     return stream

@@ -28,8 +28,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from dmdlite.config import TrainingConfig
-from dmdlite.data.features import FeatureSplit, check_fits, fingerprint
-from dmdlite.data.samples import open_data
+from dmdlite.data.features import FeatureSplit, check_fits, fingerprint, open_data
 from dmdlite.files import write_bytes, write_json, write_text
 from dmdlite.models import registry as models
 from dmdlite.models.base import name_of
