@@ -12,9 +12,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-# Name -> the constructor of DMDConfig, and its data set.
-PRESETS = {"toy": ("toy",), "mosi": ("official", "mosi"), "mosei": ("official", "mosei")}
-PRESETS |= {"paper-mosi": ("paper", "mosi"), "paper-mosei": ("paper", "mosei")}
+MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
+PRESETS = {"toy": ("toy", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}  # constructors of DMDConfig
+PRESETS |= {"paper-mosi": ("paper", MOSI), "paper-mosei": ("paper", MOSEI)}
 DATA_HELP = "MMSA pickle or converted folder"
 
 
@@ -166,7 +166,6 @@ def compare(options: argparse.Namespace) -> None:
     splits, source = open_data(options.data)
     config, training, settings = recipe(options, splits)
     from dmdlite.experiments.compare import compare as run
-    from dmdlite.experiments.published import dataset_of
     from dmdlite.experiments.tables import markdown
     from dmdlite.experiments.workers import on_cpu
 
@@ -177,7 +176,7 @@ def compare(options: argparse.Namespace) -> None:
     output = options.output or Path("runs") / f"compare-{options.preset}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1
-    own = {"settings": settings, "dataset": dataset_of(options.preset), "jobs": jobs, "restart": options.restart}
+    own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
     found = run(options.models, source or splits, config, seeds_of(options.seeds), output, training, **own)
     print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
     if failures := found.failures:
@@ -217,9 +216,9 @@ def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any,
     from dmdlite.config import DMDConfig, TrainingConfig
     from dmdlite.data.features import feature_shapes, label_shape
 
-    kind, *dataset = PRESETS[known("--preset", options.preset, PRESETS)]
+    kind, dataset = PRESETS[known("--preset", options.preset, PRESETS)]
     known("--task", options.task, ("regression", "classification", "ordinal"))
-    config = getattr(DMDConfig, kind)(*dataset, **feature_shapes(splits), **label_shape(splits, options.task))
+    config = getattr(DMDConfig, kind)(**dataset, **feature_shapes(splits), **label_shape(splits, options.task))
     training = TrainingConfig() if kind == "toy" else TrainingConfig.official()
     if options.language_model is not None:
         config = config.replace(language_model=None if options.language_model == "none" else options.language_model)

@@ -25,11 +25,7 @@ PASSES, STEPS = 3, 4  # each model gets its turn three times; the first of its f
 
 
 def seconds_per_epoch(
-    names: Sequence[str],
-    make: Callable[[str], SavedModel],
-    train: FeatureSplit,
-    training: TrainingConfig,
-    file: Path | None = None,
+    names: Sequence[str], make: Callable[[str], SavedModel], train: FeatureSplit, training: TrainingConfig, file: Path
 ) -> dict[str, float]:
     """Seconds that the training steps of one epoch take each model, with one thread on a CPU.
 
@@ -38,7 +34,7 @@ def seconds_per_epoch(
     all alike.
     file: where the times are kept. If it has a time for every model, nothing is measured.
     """
-    stored = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.exists() else {}
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     if set(names) <= set(stored):
         return {name: stored[name] for name in names}
     keep_freed_memory()
@@ -52,8 +48,7 @@ def seconds_per_epoch(
                 steps[name] += _steps(make(name).to(device), clips, training)[1:]
     epoch = len(train) / len(clips)
     seconds = {name: statistics.median(times) * epoch for name, times in steps.items()}
-    if file is not None:
-        write_json(file, seconds)
+    write_json(file, seconds)
     return seconds
 
 
