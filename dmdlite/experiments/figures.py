@@ -40,7 +40,9 @@ def draw_comparison(found: Comparison) -> Figure:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="#EEEEEE", zorder=0)
     axis.set_axisbelow(True)
-    figure.suptitle(_comparison_title(rows[f"{error}_mean"].to_dict()), fontsize=13)
+    means, best = rows[f"{error}_mean"], rows.index[0]
+    beside = f" (DMD: {means[REFERENCE]:.3f})" if REFERENCE in rows.index[1:] else ""
+    figure.suptitle(f"Lowest error: {title_of(best)}, {means[best]:.3f} on average{beside}", fontsize=13)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
 
@@ -48,12 +50,6 @@ def draw_comparison(found: Comparison) -> Figure:
 def _colour(name: str, kind: str) -> str:
     special = {REFERENCE: MODEL, **COLOURS, **dict.fromkeys(GROUPS["ablations"], ABLATION)}
     return QUIET if kind == "linear" else special.get(name, INK)
-
-
-def _comparison_title(means: dict[str, float]) -> str:
-    best = next(iter(means))
-    beside = f" (DMD: {means[REFERENCE]:.3f})" if REFERENCE in means and best != REFERENCE else ""
-    return f"Lowest error: {title_of(best)}, {means[best]:.3f} on average{beside}"
 
 
 def draw_missing(found: Comparison) -> Figure:

@@ -89,9 +89,10 @@ def title_of(name: str) -> str:
 
 
 def seeds_table(records: Sequence[dict[str, Any]], shown: Sequence[str]) -> DataFrame:
-    """`Comparison.seeds` from one record per run."""
+    """`Comparison.seeds` from one record per run; the first of the scores that are shown is the error."""
     table = DataFrame(records)
-    return _whole(table.reindex(columns=list(dict.fromkeys([*RUN, *table, *shown]))))
+    table = table.reindex(columns=list(dict.fromkeys([*RUN, *table, *shown])))
+    return _whole(table.assign(error=table[shown[0]]))
 
 
 def model_table(seeds: DataFrame, shown: Sequence[str], costs: DataFrame, published: DataFrame) -> DataFrame:
@@ -104,8 +105,9 @@ def model_table(seeds: DataFrame, shown: Sequence[str], costs: DataFrame, publis
 
 
 def missing_table(records: Sequence[dict[str, Any]], shown: Sequence[str], models: Sequence[str]) -> DataFrame:
-    """`Comparison.missing` from one record per run and subset: model, present, error and scores."""
-    runs = DataFrame(records, columns=["model", "present", "error", *shown]).groupby(["model", "present"])
+    """`Comparison.missing` from one record per run and subset: model, present and scores."""
+    runs = DataFrame(records, columns=["model", "present", *shown])
+    runs = runs.assign(error=runs[shown[0]]).groupby(["model", "present"])
     table = DataFrame({"seeds": runs.size()}).join(_mean_and_std(runs, ["error", *shown]))
     rows = pd.MultiIndex.from_product([models, map(subset_name, SUBSETS)], names=["model", "present"])
     return _whole(table.reindex(rows).reset_index().fillna({"seeds": 0}))
