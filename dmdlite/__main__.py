@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
-PRESETS = {"toy": ("toy", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}  # constructors of DMDConfig
+# Name -> the constructor of DMDConfig, and its argument.
+PRESETS = {"toy": ("toy", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}
 PRESETS |= {"paper-mosi": ("paper", MOSI), "paper-mosei": ("paper", MOSEI)}
 DATA_HELP = "MMSA pickle or converted folder"
 
@@ -42,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{prog}: {one_line(problem)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resumes = options.run in (train, compare)
-        again = " The same command goes on from the last finished epoch." if resumes else ""
+        again = " The same command goes on from the last finished epoch." if options.run in (train, compare) else ""
         print(f"\n{prog}: stopped.{again}", file=sys.stderr)
         return 130
     return 0

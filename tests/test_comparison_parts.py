@@ -257,7 +257,8 @@ def test_a_frozen_language_model_counts_and_a_teaching_part_does_not(splits, con
     model = build("language", bert)
     pooler = sum(x.numel() for x in model.read.language_encoder.model.pooler.parameters())
     every = sum(x.numel() for x in model.parameters())
-    assert count_parameters(model, splits["train"], False) == {"test": every - pooler, "training": every}
+    counted = {"parameters": every - pooler, "parameters_in_training": every}
+    assert count_parameters(model, splits["train"], False) == counted
 
 
 def test_times_are_measured_for_all_or_for_none(splits, config, tmp_path):

@@ -23,7 +23,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
@@ -40,8 +40,6 @@ from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_tea
 from dmdlite.training import runs
 from dmdlite.training.metrics import error_name, table_scores
 from dmdlite.training.predictions import all_scores
-
-Costs = dict[str, dict[str, Any]]  # of each model: parameters, parameters_in_training, seconds_per_epoch
 
 
 def compare(
@@ -76,13 +74,13 @@ def compare(
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart)
+    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    return _written(_result(plan, splits, names, seeds, failures, dataset), plan.folder)
+    return _written(_result(plan, splits, names, seeds, failures), plan.folder)
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
@@ -137,14 +135,11 @@ def _train(plan: Plan, task: Task) -> str:
 
 
 def _result(
-    plan: Plan,
-    splits: Splits,
-    names: Sequence[str],
-    seeds: Sequence[int],
-    failures: Mapping[Task, str],
-    dataset: str | None,
+    plan: Plan, splits: Splits, names: Sequence[str], seeds: Sequence[int], failures: Mapping[Task, str]
 ) -> Comparison:
-    shown = list(table_scores(plan.config.task, plan.config.outputs))
+    train, mask = splits["train"], plan.training.padding_mask
+    seconds = seconds_per_epoch(names, plan.build, train, plan.training, plan.folder / "timing.json")
+    costs = {name: count_parameters(plan.build(name), train, mask) for name in names}
     records, subsets = [], []
     for task in product(names, seeds):
         run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failures.get(task)}
@@ -154,26 +149,17 @@ def _result(
             run |= result.metrics["test"] | plan.added_terms(task[0], result)
             subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
         records.append(run)
-    costs = _costs(names, plan, splits)
     records += _baselines(plan, splits, names, costs)
+    shown = list(table_scores(plan.config.task, plan.config.outputs))
     one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
-    published = published_rows(names, dataset if one_number else None, plan.config)
-    seeds = seeds_table(records, shown)
-    table = model_table(seeds, shown, DataFrame.from_dict(costs, orient="index"), published)
-    return Comparison(seeds, table, missing_table(subsets, shown, names), plan.training, len(splits["test"]), published)
+    published = published_rows(names, plan.dataset if one_number else None, plan.config)
+    costs = DataFrame.from_dict(costs, orient="index").assign(seconds_per_epoch=Series(seconds))
+    table = seeds_table(records, shown)
+    parts = table, model_table(table, shown, costs, published), missing_table(subsets, shown, names)
+    return Comparison(*parts, plan.training, len(splits["test"]), published)
 
 
-def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> Costs:
-    train, training, costs = splits["train"], plan.training, {}
-    times = seconds_per_epoch(names, plan.build, train, training, plan.folder / "timing.json")
-    for name, seconds in times.items():
-        count = count_parameters(plan.build(name), train, training.padding_mask)
-        costs[name] = {"parameters": count["test"], "parameters_in_training": count["training"]}
-        costs[name] |= {"seconds_per_epoch": seconds}
-    return costs
-
-
-def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: Costs) -> list[dict[str, Any]]:
+def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, Any]) -> list[dict[str, Any]]:
     """Linear models of all streams and of each that a model here reads alone, and a constant; they need no seed.
 
     The costs of linear models are added to `costs`.

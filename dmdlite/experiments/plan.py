@@ -34,6 +34,7 @@ class Plan:
     settings: dict[str, Any]  # fields that only some models have
     recipes: dict[str, Recipe]  # the library's and the variants'
     restart: bool
+    dataset: str | None  # whose published numbers are to stand beside ours
     retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
 
     def splits(self) -> Splits:

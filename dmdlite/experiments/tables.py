@@ -143,26 +143,24 @@ def markdown(found: Comparison) -> str:
 
 def _heading(found: Comparison) -> str:
     training, seeds = found.training, [str(seed) for seed in found.seeds.seed.dropna().unique()]
-    budget = [
-        f"at most {training.epochs} epochs",
-        f"stopped after {training.early_stopping_patience} without a lower validation error",
-        f"batches of {training.batch_size * training.gradient_accumulation}",
-        f"Adam with learning rate {training.learning_rate:g}",
-    ]
+    spread = "mean ± standard deviation over seeds" if len(seeds) > 1 else "seed"
+    budget = [f"at most {training.epochs} epochs"]
+    budget += [f"stopped after {training.early_stopping_patience} without a lower validation error"]
+    budget += [f"batches of {training.batch_size * training.gradient_accumulation}"]
+    budget += [f"Adam with learning rate {training.learning_rate:g}"]
     budget += [f"weight decay {training.weight_decay:g}"] if training.weight_decay else []
     budget += ["padding masked"] if training.padding_mask else []
     budget += ["bfloat16"] if training.bf16 else []
-    return (
-        f"Test split ({found.clips} clips), {'mean ± standard deviation over seeds' if len(seeds) > 1 else 'seed'} "
-        f"{', '.join(seeds)}. One budget for all: {', '.join(budget)}; the best epoch by validation error is kept and "
-        "nothing was tuned for any model."
-    )
+    text = f"""Test split ({found.clips} clips), {spread} {", ".join(seeds)}. One budget for all: {", ".join(budget)};
+        the best epoch by validation error is kept and nothing was tuned for any model."""
+    return " ".join(text.split())
 
 
 def _columns(found: Comparison) -> dict[str, Iterable[str]]:
     """The cells of comparison.md, by the title of the column."""
     table = found.table
-    columns = {"model": [title_of(name) + _successes(row) for name, row in table.iterrows()]}
+    successes = lambda row: f" ({row.seeds} of {row.seeds + row.failed} seeds)" if row.seeds and row.failed else ""
+    columns = {"model": [title_of(name) + successes(row) for name, row in table.iterrows()]}
     columns |= {title(score): spread(table, score, empty="failed") for score in found.shown}
     if REFERENCE in table.index:
         columns[f"{title(found.shown[0])} − DMD's"] = spread(table, "difference", sign="+")
@@ -171,10 +169,6 @@ def _columns(found: Comparison) -> dict[str, Iterable[str]]:
     columns["parameters"] = [number(count, ",") for count in table.parameters]
     columns["s/epoch"] = [number(seconds, ".2g") for seconds in table.seconds_per_epoch]
     return columns
-
-
-def _successes(row: Series) -> str:
-    return f" ({row.seeds} of {row.seeds + row.failed} seeds)" if row.seeds and row.failed else ""
 
 
 def _legend(found: Comparison) -> str:

@@ -66,7 +66,7 @@ def _steps(model: SavedModel, clips: FeatureSplit, training: TrainingConfig) -> 
 
 
 def count_parameters(model: SavedModel, split: FeatureSplit, padding_mask: bool) -> dict[str, int]:
-    """The number of parameters that a prediction depends on ("test"), and of all parameters ("training").
+    """The number of parameters that a prediction depends on, and of all parameters.
 
     Decoders, extra heads and the graphs of DMD only teach: they are not needed at test time. A frozen language model
     is. Count with a model made for it: afterwards nothing in it is frozen.
@@ -82,7 +82,7 @@ def count_parameters(model: SavedModel, split: FeatureSplit, padding_mask: bool)
         prediction = model(**batch).prediction
     gradients = torch.autograd.grad(prediction.sum(), everything, allow_unused=True)
     used = sum(p.numel() for p, gradient in zip(everything, gradients, strict=True) if gradient is not None)
-    return {"test": used, "training": sum(p.numel() for p in everything)}
+    return {"parameters": used, "parameters_in_training": sum(p.numel() for p in everything)}
 
 
 class _ThroughDetach(TorchFunctionMode):
