@@ -30,7 +30,7 @@ from dmdlite.data.features import check_fits, fingerprint
 from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.linear import linear_baseline
 from dmdlite.experiments.missing import score_subsets
-from dmdlite.experiments.plan import Plan, Splits, Variant, check_counts, check_variants
+from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
 from dmdlite.experiments.published import published_rows
 from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, missing_table, model_table, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
@@ -39,7 +39,7 @@ from dmdlite.files import write_text
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training import runs
 from dmdlite.training.metrics import error_name, table_scores
-from dmdlite.training.predictions import all_scores
+from dmdlite.training.predictions import Splits, all_scores
 
 
 def compare(

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
-from dmdlite.data.features import FeatureSplit, load_features
+from dmdlite.data.features import load_features
 from dmdlite.experiments.missing import Scores, stored_subsets
 from dmdlite.experiments.workers import Task, on_cpu
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import NAMES, RECIPES, Recipe
 from dmdlite.training import runs
+from dmdlite.training.predictions import Splits
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
-Splits = Mapping[str, FeatureSplit]
 Variant = Recipe | Callable[[ModelConfig], SavedModel]  # the function makes a model from the config that all share
 
 
@@ -85,7 +85,7 @@ class Plan:
     def stored(self, task: Task) -> tuple[runs.Result, dict[str, Scores]]:
         """A finished run and its scores for each subset of the modalities, if they are there."""
         result = runs.load_result(self.run_folder(task))
-        return result, stored_subsets(result.folder, result.metrics["test"]) or {}
+        return result, stored_subsets(result.folder, result.metrics["test"])
 
     def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
         """The loss terms in its best epoch for which a variant's config has no weight, as loss_TERM."""

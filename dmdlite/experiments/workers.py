@@ -133,11 +133,9 @@ class Worker(ProcessPoolExecutor):
 
     def submit(self, work: Callable, /, *arguments: Any) -> Future:
         # A terminal sends Ctrl-C to all processes. One that starts while it is ignored never hears of it.
-        before = signal.getsignal(signal.SIGINT)
         in_main = threading.current_thread() is threading.main_thread()  # no other thread may change signals
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
         try:
-            if in_main:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
             return super().submit(work, *arguments)
         finally:
             if in_main:
