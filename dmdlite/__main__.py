@@ -12,9 +12,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dmdlite.experiments import command as compare_command
-
-PRESETS = ("toy", "mosi", "mosei", "paper-mosi", "paper-mosei")
+MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
+# Name -> the constructor of DMDConfig, and its argument.
+PRESETS = {"toy": ("toy", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}
+PRESETS |= {"paper-mosi": ("paper", MOSI), "paper-mosei": ("paper", MOSEI)}
 DATA_HELP = "MMSA pickle or converted folder"
 
 
@@ -31,23 +32,19 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit code: 0; 2 after one line about invalid input; 130 after Ctrl-C."""
     options, unknown = make_parser().parse_known_args(arguments)
+    prog = f"dmdlite {options.command}"
     if unknown:
-        print(
-            f"dmdlite {options.command}: unknown option {unknown[0]} (see dmdlite {options.command} --help)",
-            file=sys.stderr,
-        )
-        return 2
+        Parser(prog=prog).error(f"unknown option {unknown[0]}")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # otherwise the Hub reports every retry before our one line
-    warnings.formatwarning = lambda message, *_, **__: f"dmdlite {options.command}: {one_line(message)}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"{prog}: {one_line(message)}\n"
     try:
         options.run(options)
     except (ValueError, OSError) as problem:
-        print(f"dmdlite {options.command}: {one_line(problem)}", file=sys.stderr)
+        print(f"{prog}: {one_line(problem)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resumes = options.command in ("train", "compare")
-        again = " The same command goes on from the last finished epoch." if resumes else ""
-        print(f"\ndmdlite {options.command}: stopped.{again}", file=sys.stderr)
+        again = " The same command goes on from the last finished epoch." if options.run in (train, compare) else ""
+        print(f"\n{prog}: stopped.{again}", file=sys.stderr)
         return 130
     return 0
 
@@ -59,44 +56,61 @@ def one_line(message: object) -> str:
 def make_parser() -> Parser:
     parser = Parser(prog="dmdlite", description="Decoupled Multimodal Distilling (DMD) for emotion recognition.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    _add_train(commands)
-    _add_evaluate(commands)
-    _add_compare(commands)
-    _add_convert(commands)
+    example = "--data mosi.pkl --preset mosi --seed 1 --set width=32 --set 'loss_weights={\"margin\": 0}'"
+    _add_train_options(_command(commands, train, "train a model; resumes an interrupted run", example))
+    example = "runs/dmd-toy-seed0 --data data_samples/toy --split test"
+    command = _command(commands, evaluate, "score a finished run again, on its own data or on others", example)
+    command.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a finished run")
+    command.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the run's own)")
+    command.add_argument("--split", default="test", metavar="NAME", help="train, valid or test (default: test)")
+    text = (
+        "train models with several seeds under one budget, compare them in a table, and take modalities away from them"
+    )
+    _add_compare_options(_command(commands, compare, text, "--models dmd rivals --seeds 5 --epochs 20"))
+    text = "rewrite an MMSA pickle as a folder that opens at once"
+    command = _command(commands, convert, text, "aligned_50.pkl mosi_aligned")
+    command.add_argument("source", type=Path, metavar="IN.pkl")
+    command.add_argument("folder", type=Path, metavar="OUT", help="a new or empty folder")
     return parser
 
 
 def _command(commands: Any, run: Any, summary: str, example: str) -> Parser:
-    name = run.__name__
-    epilog = f"example:\n  python -m dmdlite {example}"
-    parser = commands.add_parser(name, help=summary, description=summary, epilog=epilog)
+    epilog = f"example:\n  python -m dmdlite {run.__name__} {example}"
+    parser = commands.add_parser(run.__name__, help=summary, description=summary, epilog=epilog)
     parser.set_defaults(run=run)
     return parser
 
 
-def _add_train(commands: Any) -> None:
-    example = "train --data mosi.pkl --preset mosi --seed 1 --set width=32 --set 'loss_weights={\"margin\": 0}'"
-    parser = _command(commands, train, "train a model; resumes an interrupted run", example)
+def _add_train_options(parser: Parser) -> None:
     text = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
     parser.add_argument("--model", default="dmd", metavar="NAME", help=text)
     parser.add_argument("--seed", type=int, metavar="N", help="seed of weights, dropout and order (default: 0)")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/MODEL-PRESET-seedN)")
     parser.add_argument("--restart", action="store_true", help="discard the run in the folder and start afresh")
-    _add_shared(parser)
+    _add_data_and_recipe(parser)
 
 
-def _add_compare(commands: Any) -> None:
-    parser = _command(commands, compare, compare_command.SUMMARY, compare_command.EXAMPLE)
-    compare_command.add_options(parser)
-    _add_shared(parser)
+def _add_compare_options(parser: Parser) -> None:
+    text = "models and groups of them: all, rivals, ablations, unimodal (default: all)"
+    parser.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help=text)
+    text = "one number: that many seeds from 0 on; several: these seeds (default: 5)"
+    parser.add_argument("--seeds", nargs="+", type=int, default=[5], metavar="N", help=text)
+    text = "runs at the same time, each on one CPU core; the results do not depend on it (default: one per core)"
+    parser.add_argument("--jobs", type=int, metavar="N", help=text)
+    text = "train afresh what other code or settings have left in the folder (default: refuse it)"
+    parser.add_argument("--restart", action="store_true", help=text)
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")
+    _add_data_and_recipe(parser)
 
 
-def _add_shared(parser: Parser) -> None:
+def _add_data_and_recipe(parser: Parser) -> None:
+    """The options of `train` and `compare`. Those that a TrainingConfig takes as they are bear its fields' names."""
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the toy world)")
     text = "regression, classification or ordinal (default: regression)"
     data.add_argument("--task", default="regression", metavar="NAME", help=text)
-    data.add_argument("--mask", action="store_true", help="tell the model which time steps are padding (default: no)")
+    text = "tell the model which time steps are padding (default: no)"
+    data.add_argument("--mask", dest="padding_mask", action="store_true", help=text)
     text = "Anything not given here keeps the preset's value. The sizes of inputs and labels come from the data."
     recipe = parser.add_argument_group("recipe", text)
     recipe.add_argument("--preset", default="toy", metavar="NAME", help=f"{', '.join(PRESETS)} (default: toy)")
@@ -109,56 +123,69 @@ def _add_shared(parser: Parser) -> None:
     text = "encoder for the tokens, from the Hugging Face Hub, e.g. bert-base-uncased; none: use the features"
     recipe.add_argument("--language-model", metavar="NAME", help=text)
     text = "any field of DMDConfig or TrainingConfig, with a value in JSON; can be repeated"
-    recipe.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
+    recipe.add_argument("--set", action="append", default=[], type=setting, metavar="FIELD=VALUE", help=text)
 
 
-def _add_evaluate(commands: Any) -> None:
-    example = "evaluate runs/dmd-toy-seed0 --data data_samples/toy --split test"
-    parser = _command(commands, evaluate, "score a finished run again, on its own data or on others", example)
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a finished run")
-    parser.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the run's own)")
-    parser.add_argument("--split", default="test", metavar="NAME", help="train, valid or test (default: test)")
-
-
-def _add_convert(commands: Any) -> None:
-    text = "rewrite an MMSA pickle as a folder that opens at once"
-    parser = _command(commands, convert, text, "convert aligned_50.pkl mosi_aligned")
-    parser.add_argument("source", type=Path, metavar="IN.pkl")
-    parser.add_argument("folder", type=Path, metavar="OUT", help="a new or empty folder")
+def setting(text: str) -> tuple[str, Any]:
+    """FIELD=VALUE as a pair; a value that is not JSON is a string."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"it needs FIELD=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def train(options: argparse.Namespace) -> None:
+    from dmdlite.checking import known
     from dmdlite.data.features import open_data
 
     splits, source = open_data(options.data)
-    settings = compare_command.own_settings(options, split_settings)
-    config, training = recipe(options, splits)
+    config, training, settings = recipe(options, splits)
     output = options.output or Path("runs") / f"{options.model}-{options.preset}-seed{training.seed}"
-    from dmdlite.checking import known
     from dmdlite.models.registry import RECIPES, check_settings
     from dmdlite.training.callbacks import is_first_process
-    from dmdlite.training.metrics import table_scores
     from dmdlite.training.systems import train_system
 
     known("--model", options.model, RECIPES)
     check_settings({options.model: RECIPES[options.model]}, config, settings)
     folder_of = lambda name: output if name == options.model else output.with_name(f"{output.name}-{name}")
-    _, result = train_system(
-        options.model, RECIPES, splits, config, training, folder_of, settings, restart=options.restart, source=source
-    )
-    metrics = result.metrics
+    own = {"restart": options.restart, "source": source}
+    _, result = train_system(options.model, RECIPES, splits, config, training, folder_of, settings, **own)
     if is_first_process():
-        table = score_table(metrics, table_scores(config.task, config.outputs))
-        print(f"\nbest epoch {metrics['best_epoch']} of {metrics['epochs']}\n{table}")
+        metrics = result.metrics
+        print(f"\nbest epoch {metrics['best_epoch']} of {metrics['epochs']}\n{score_table(metrics, config)}")
         print(f"everything is in {output}")
 
 
 def compare(options: argparse.Namespace) -> None:
+    """Prints the table. Raises ValueError at the end if runs have failed."""
     from dmdlite.data.features import open_data
 
-    settings = compare_command.own_settings(options, split_settings)
     splits, source = open_data(options.data)
-    compare_command.run(options, source or splits, *recipe(options, splits), settings)
+    config, training, settings = recipe(options, splits)
+    from dmdlite.experiments.compare import compare as run
+    from dmdlite.experiments.tables import markdown
+    from dmdlite.experiments.workers import on_cpu
+
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("compare runs whole trainings side by side (--jobs), not under torchrun; use train for that")
+    if "seed" in dict(options.set):
+        raise ValueError("the seeds of a comparison are given by --seeds")
+    output = options.output or Path("runs") / f"compare-{options.preset}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1
+    own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
+    found = run(options.models, source or splits, config, seeds_of(options.seeds), output, training, **own)
+    print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
+    if failures := found.failures:
+        raise ValueError(f"{len(failures)} of the runs failed, the others are whole; the first: {failures[0]}")
+
+
+def seeds_of(numbers: list[int]) -> list[int]:
+    """`--seeds 5` means 0, 1, 2, 3, 4; `--seeds 3 7` means these two."""
+    return list(range(numbers[0])) if len(numbers) == 1 else numbers
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -180,58 +207,42 @@ def convert(options: argparse.Namespace) -> None:
     print(f"wrote {options.folder}")
 
 
-def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The DMDConfig and TrainingConfig that the options ask for, with the sizes of the data."""
+def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """The DMDConfig, with the sizes of the data, and the TrainingConfig that the options ask for.
+
+    Third, what only some models take: the settings of fields that neither of these has, and of the loss weights.
+    """
     from dmdlite.checking import known
     from dmdlite.config import DMDConfig, TrainingConfig
     from dmdlite.data.features import feature_shapes, label_shape
 
-    known("--preset", options.preset, PRESETS)
-    kind, _, dataset = options.preset.rpartition("-")
-    make = DMDConfig.toy if dataset == "toy" else getattr(DMDConfig, kind or "official")
-    config = make() if dataset == "toy" else make(dataset)
-    training = TrainingConfig() if dataset == "toy" else TrainingConfig.official()
-    training = training.replace(**_given(options, "epochs", "batch_size", "learning_rate", "seed"))
-    training = training.replace(bf16=options.bf16, compile=options.compile, padding_mask=options.mask)
+    kind, dataset = PRESETS[known("--preset", options.preset, PRESETS)]
+    known("--task", options.task, ("regression", "classification", "ordinal"))
+    config = getattr(DMDConfig, kind)(**dataset, **feature_shapes(splits), **label_shape(splits, options.task))
+    training = TrainingConfig() if kind == "toy" else TrainingConfig.official()
     if options.language_model is not None:
         config = config.replace(language_model=None if options.language_model == "none" else options.language_model)
-    own, others = split_settings(options.set, {f.name for f in fields(TrainingConfig)})
-    known("--task", options.task, ("regression", "classification", "ordinal"))
-    config = config.replace(**feature_shapes(splits), **label_shape(splits, options.task))
-    return config.replace(**others), training.replace(**own)
+    settings = dict(options.set)
+    given = {name: value for name, value in vars(options).items() if value is not None} | settings
+    budget = {f.name: given[f.name] for f in fields(TrainingConfig) if f.name in given}
+    shared = {f.name: settings[f.name] for f in fields(DMDConfig) if f.name in settings and f.name != "loss_weights"}
+    own = {name: value for name, value in settings.items() if name not in budget | shared}
+    return config.replace(**shared), training.replace(**budget), own
 
 
-def split_settings(settings: Sequence[str], training: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """FIELD=VALUE settings, those of TrainingConfig first; a value that is not JSON is a string."""
-    own, others = {}, {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise ValueError(f"--set needs FIELD=VALUE, got {setting!r}")
-        try:
-            content = json.loads(value)
-        except ValueError:
-            content = value
-        (own if name in training else others)[name] = content
-    return own, others
-
-
-def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    return {name: vars(options)[name] for name in names if vars(options).get(name) is not None}
-
-
-def score_table(metrics: Mapping[str, Any], scores: Sequence[str]) -> str:
+def score_table(metrics: Mapping[str, Any], config: Any) -> str:
     """Test and validation scores beside those of a constant prediction."""
     import pandas as pd
 
-    from dmdlite.training.metrics import title
+    from dmdlite.training.metrics import table_scores, title
 
     answer = metrics["constant"]["prediction"]
     always = "constant" if isinstance(answer, list) else f"constant {answer:.1f}"
-    rows = {split: metrics[split] for split in ("test", "valid")}
-    rows |= {f"{split}, {always}": metrics["constant"][split] for split in ("test", "valid")}
-    table = pd.DataFrame(rows).T.sort_index()[list(scores)].rename(columns=lambda score: f" {title(score)}")
-    return table.to_string(float_format="{:.3f}".format, col_space=7)
+    rows = {}
+    for split in ("test", "valid"):
+        rows |= {split: metrics[split], f"{split}, {always}": metrics["constant"][split]}
+    table = pd.DataFrame(rows).T[list(table_scores(config.task, config.outputs))]
+    return table.to_string(header=[f" {title(score)}" for score in table], float_format="{:.3f}".format, col_space=7)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,12 @@ from pandas.testing import assert_frame_equal
 from scipy import stats
 
 from course.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
-from dmdlite.__main__ import main
+from dmdlite.__main__ import main, seeds_of
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, label_shape, write_folder
 from dmdlite.data.toy import toy_world
 from dmdlite.experiments import compare as module
 from dmdlite.experiments import plan
-from dmdlite.experiments.command import seeds_of
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.missing import SUBSETS, subset_name

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from comparison_work import work
+from pandas import Series
 from scipy import stats
 
 from course.toy_tasks import sentiment_levels
+from dmdlite.__main__ import PRESETS
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
@@ -16,7 +18,7 @@ from dmdlite.experiments import linear
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.missing import SUBSETS, with_only
 from dmdlite.experiments.paired import Paired, holm, paired_test
-from dmdlite.experiments.published import dataset_of, published_columns, published_markdown, published_rows
+from dmdlite.experiments.published import published_columns, published_markdown, published_rows
 from dmdlite.experiments.tables import title_of
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import run_tasks
@@ -212,10 +214,9 @@ def test_paired_test_against_scipy_and_by_hand():
 
 
 def test_holm_by_hand():
-    tests = [None if p == 0 else Paired(0.1, 1.0, 5, p) for p in (0.01, 0, 0.04, None, 0.03)]
-    corrected = [test and test.p_holm for test in holm(tests)]
-    assert corrected == [pytest.approx(0.03), None, pytest.approx(0.06), None, pytest.approx(0.06)]
-    assert holm([Paired(0.1, 1.0, 5, 0.7), Paired(0.1, 1.0, 5, 0.9)])[0].p_holm == 1.0
+    corrected = holm(Series({"a": 0.01, "b": np.nan, "c": 0.04, "d": 0.03}))
+    assert corrected.to_dict() == {"a": pytest.approx(0.03), "c": pytest.approx(0.06), "d": pytest.approx(0.06)}
+    assert holm(Series([0.7, 0.9]))[0] == 1.0
 
 
 def test_published_rows_are_those_of_the_data_and_the_models():
@@ -248,7 +249,7 @@ def test_published_rows_are_those_of_the_data_and_the_models():
 
 
 def test_presets_that_papers_report_on():
-    assert [dataset_of(preset) for preset in ("mosi", "paper-mosei", "toy")] == ["mosi", "mosei", None]
+    assert [PRESETS[name][1].get("dataset") for name in ("mosi", "paper-mosei", "toy")] == ["mosi", "mosei", None]
 
 
 def test_a_frozen_language_model_counts_and_a_teaching_part_does_not(splits, config):
@@ -256,7 +257,8 @@ def test_a_frozen_language_model_counts_and_a_teaching_part_does_not(splits, con
     model = build("language", bert)
     pooler = sum(x.numel() for x in model.read.language_encoder.model.pooler.parameters())
     every = sum(x.numel() for x in model.parameters())
-    assert count_parameters(model, splits["train"], False) == {"test": every - pooler, "training": every}
+    counted = {"parameters": every - pooler, "parameters_in_training": every}
+    assert count_parameters(model, splits["train"], False) == counted
 
 
 def test_times_are_measured_for_all_or_for_none(splits, config, tmp_path):

@@ -17,30 +17,29 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
 from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.linear import linear_baseline
 from dmdlite.experiments.missing import score_subsets
-from dmdlite.experiments.plan import Plan, Splits, Variant, check_counts, check_variants
+from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
 from dmdlite.experiments.published import published_rows
 from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, missing_table, model_table, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
-from dmdlite.experiments.workers import Outcome, Task, on_cpu, run_tasks
+from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.files import write_text
-from dmdlite.models.registry import check_settings, in_groups, with_teachers
+from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training import runs
 from dmdlite.training.metrics import error_name, table_scores
-from dmdlite.training.predictions import all_scores
-
-Records = list[dict[str, Any]]
-Costs = dict[str, dict[str, Any]]  # of each model: parameters, parameters_in_training, seconds_per_epoch
+from dmdlite.training.predictions import Splits, all_scores
 
 
 def compare(
@@ -72,16 +71,16 @@ def compare(
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
     and settings, and if the folder holds something else or runs of other code.
     """
-    names, recipes = in_groups(names), check_variants(variants or {}, jobs)
+    own = check_variants(variants or {}, jobs)
+    names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart)
-    names += recipes
-    check_settings({name: plan.recipes[name] for name in names}, config, plan.settings)
-    check_counts(names, seeds, jobs, on_cpu())
+    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset)
+    check_settings({name: recipes[name] for name in names}, config, plan.settings)
+    check_counts(names, seeds, jobs)
     splits = plan.splits()
-    tasks = [(name, seed) for seed in seeds for name in with_teachers(names, plan.recipes)]
+    tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    return _written(_result(plan, splits, names, seeds, failures, dataset), plan.folder)
+    return _written(_result(plan, splits, names, seeds, failures), plan.folder)
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
@@ -112,94 +111,68 @@ def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress
     """Trains what is not done yet; returns what went wrong."""
     needs = {task: teacher for task in left if (teacher := plan.teacher(task)) in left}
     plan = replace(plan, retaught=frozenset(needs))
+    say = partial(print, flush=True) if progress else lambda _: None
     failures: dict[Task, str] = {}
-    if progress:
-        print(f"{plan.folder}: {len(left)} of {count} runs to go", flush=True)
+    say(f"{plan.folder}: {len(left)} of {count} runs to go")
     with closing(run_tasks(_train, plan, left, needs, jobs)) as outcomes:
         for number, outcome in enumerate(outcomes, start=1):
+            name, seed = outcome.task
             if outcome.failure is not None:
                 failures[outcome.task] = outcome.failure
-            if progress:
-                print(f"[{number:{len(str(len(left)))}d}/{len(left)}] {_line(outcome)}", flush=True)
+            ended = outcome.value if outcome.failure is None else f"failed: {outcome.failure}"
+            say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {name}, seed {seed}: {ended}")
     return failures
 
 
-def _line(outcome: Outcome) -> str:
-    name, seed = outcome.task
-    if outcome.failure is not None:
-        return f"{name}, seed {seed}: failed: {outcome.failure}"
-    error, minutes = outcome.value
-    return f"{name}, seed {seed}: test error {error:.3f}, {minutes:.1f} min"
-
-
-def _train(plan: Plan, task: Task) -> tuple[float, float]:
-    """The work of one task: a finished run and its scores for each subset. Returns the error and the minutes."""
+def _train(plan: Plan, task: Task) -> str:
+    """The work of one task: a finished run and its scores for each subset. Returns its error and time, in words."""
     started = time.perf_counter()
     splits = plan.splits()
     model, result = plan.train(task, splits)
     score_subsets(result, splits["test"], model)
-    return result.metrics["test"][error_name(plan.config.task)], (time.perf_counter() - started) / 60
+    error = result.metrics["test"][error_name(plan.config.task)]
+    return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
 
 
 def _result(
-    plan: Plan,
-    splits: Splits,
-    names: Sequence[str],
-    seeds: Sequence[int],
-    failures: Mapping[Task, str],
-    dataset: str | None,
+    plan: Plan, splits: Splits, names: Sequence[str], seeds: Sequence[int], failures: Mapping[Task, str]
 ) -> Comparison:
-    shown = list(table_scores(plan.config.task, plan.config.outputs))
-    records, subsets, costs = [], [], _costs(names, plan, splits)
-    for task in ((name, seed) for name in names for seed in seeds):
+    train, mask = splits["train"], plan.training.padding_mask
+    seconds = seconds_per_epoch(names, plan.build, train, plan.training, plan.folder / "timing.json")
+    costs = {name: count_parameters(plan.build(name), train, mask) for name in names}
+    records, subsets = [], []
+    for task in product(names, seeds):
         run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failures.get(task)}
         if task not in failures:
-            scores, present = _scores(plan, task)
-            run, subsets = run | scores, subsets + present
+            result, present = plan.stored(task)
+            run |= {name: result.metrics[name] for name in ("best_epoch", "epochs")}
+            run |= result.metrics["test"] | plan.added_terms(task[0], result)
+            subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
         records.append(run)
     records += _baselines(plan, splits, names, costs)
+    shown = list(table_scores(plan.config.task, plan.config.outputs))
     one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
-    published = published_rows(names, dataset if one_number else None, plan.config)
-    seeds = seeds_table(records, shown)
-    table = model_table(seeds, shown, DataFrame.from_dict(costs, orient="index"), published)
-    missing = missing_table(subsets, shown, names)
-    return Comparison(seeds, table, missing, plan.training, len(splits["test"]), published)
+    published = published_rows(names, plan.dataset if one_number else None, plan.config)
+    costs = DataFrame.from_dict(costs, orient="index").assign(seconds_per_epoch=Series(seconds))
+    table = seeds_table(records, shown)
+    parts = table, model_table(table, shown, costs, published), missing_table(subsets, shown, names)
+    return Comparison(*parts, plan.training, len(splits["test"]), published)
 
 
-def _scores(plan: Plan, task: Task) -> tuple[dict[str, Any], Records]:
-    """The scores of a finished run, and those for each subset of the modalities."""
-    (result, subsets), error = plan.stored(task), error_name(plan.config.task)
-    test = result.metrics["test"]
-    run = {"error": test[error]} | {name: result.metrics[name] for name in ("best_epoch", "epochs")}
-    rows = [{"model": task[0], "present": present, "error": x[error]} | x for present, x in subsets.items()]
-    return run | test | plan.added_terms(task[0], result), rows
-
-
-def _costs(names: Sequence[str], plan: Plan, splits: Splits) -> Costs:
-    train, training = splits["train"], plan.training
-    seconds = seconds_per_epoch(names, plan.build, train, training, plan.folder / "timing.json")
-    costs = {}
-    for name in names:
-        count = count_parameters(plan.build(name), train, training.padding_mask)
-        costs[name] = {"parameters": count["test"], "parameters_in_training": count["training"]}
-        costs[name] |= {"seconds_per_epoch": seconds[name]}
-    return costs
-
-
-def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: Costs) -> Records:
+def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, Any]) -> list[dict[str, Any]]:
     """Linear models of all streams and of each that a model here reads alone, and a constant; they need no seed.
 
     The costs of linear models are added to `costs`.
     """
-    found, error = [], error_name(plan.config.task)
+    found = []
     alone = {f"linear_{m}": (m,) for m in names if m in MODALITIES}
     for name, modalities in {"linear": MODALITIES, **alone}.items():
         if any(m in splits["train"].features for m in modalities):
             scores, size = linear_baseline(splits, plan.config, modalities)
-            found.append({"model": name, "kind": "linear", "error": scores[error]} | scores)
+            found.append({"model": name, "kind": "linear"} | scores)
             costs[name] = {"parameters": size, "parameters_in_training": size}
     constant = all_scores({}, splits, plan.config)["constant"]["test"]
-    return [*found, {"model": "constant", "kind": "constant", "error": constant[error]} | constant]
+    return [*found, {"model": "constant", "kind": "constant"} | constant]
 
 
 def _written(found: Comparison, folder: Path) -> Comparison:

@@ -12,6 +12,7 @@ from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 from dmdlite.training.metrics import title
 
 ABLATION, WEAKEST = "#66779A", "cividis"  # both told apart without colour, too: by an open marker, by the numbers
+OWN_COLOURS = {REFERENCE: MODEL, **COLOURS, **dict.fromkeys(GROUPS["ablations"], ABLATION)}
 LINES = {REFERENCE: (MODEL, "solid"), "linear": (QUIET, "dashed"), "constant": (QUIET, "dotted")}
 
 
@@ -24,7 +25,8 @@ def draw_comparison(found: Comparison) -> Figure:
     figure = Figure(figsize=(9.0, 1.7 + 0.32 * len(rows)), layout="constrained")
     axis = figure.subplots()
     for place, (name, row) in enumerate(rows.iterrows()):
-        mean, std, colour = row[f"{error}_mean"], row[f"{error}_std"], _colour(name, row.kind)
+        mean, std = row[f"{error}_mean"], row[f"{error}_std"]
+        colour = QUIET if row.kind == "linear" else OWN_COLOURS.get(name, INK)
         if row.seeds > 1:
             axis.plot([mean - std, mean + std], [place, place], color=colour, linewidth=2, zorder=2)
             axis.scatter(runs[name], [place] * len(runs[name]), s=10, color=INK, alpha=0.7, linewidths=0, zorder=4)
@@ -40,20 +42,11 @@ def draw_comparison(found: Comparison) -> Figure:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="#EEEEEE", zorder=0)
     axis.set_axisbelow(True)
-    figure.suptitle(_comparison_title(rows[f"{error}_mean"].to_dict()), fontsize=13)
+    means, best = rows[f"{error}_mean"], rows.index[0]
+    beside = f" (DMD: {means[REFERENCE]:.3f})" if REFERENCE in rows.index[1:] else ""
+    figure.suptitle(f"Lowest error: {title_of(best)}, {means[best]:.3f} on average{beside}", fontsize=13)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
-
-
-def _colour(name: str, kind: str) -> str:
-    special = {REFERENCE: MODEL, **COLOURS, **dict.fromkeys(GROUPS["ablations"], ABLATION)}
-    return QUIET if kind == "linear" else special.get(name, INK)
-
-
-def _comparison_title(means: dict[str, float]) -> str:
-    best = next(iter(means))
-    beside = f" (DMD: {means[REFERENCE]:.3f})" if REFERENCE in means and best != REFERENCE else ""
-    return f"Lowest error: {title_of(best)}, {means[best]:.3f} on average{beside}"
 
 
 def draw_missing(found: Comparison) -> Figure:
@@ -68,7 +61,12 @@ def draw_missing(found: Comparison) -> Figure:
     axis.set_yticks(range(len(table)), list(map(title_of, table.index)), fontsize=9)
     axis.set_xticks(range(len(subsets)), [present.replace("+", "\n+ ") for present in subsets], fontsize=9)
     axis.set_xlabel(f"test {title(error)}, mean over seeds; a constant: {worst:.2f} (the lightest colour)")
-    figure.suptitle(_missing_title(table), fontsize=13)
+    name = REFERENCE if REFERENCE in table.index else table.index[0]
+    every, *pairs = [subset_name(subset) for subset in SUBSETS if len(subset) > 1]
+    pair = table.loc[name, pairs].idxmax()
+    (gone,) = set(every.split("+")) - set(pair.split("+"))
+    before, after = table.loc[name, [every, pair]]
+    figure.suptitle(f"Without {gone} the error of {title_of(name)} is {after:.2f} instead of {before:.2f}", fontsize=13)
     return figure
 
 
@@ -82,13 +80,3 @@ def draw_heat(axis, errors: DataFrame, worst: float, font: int) -> None:
             axis.text(j, i, f"{number:.2f}", ha="center", va="center", fontsize=font, color=colour)
     axis.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
     axis.spines[:].set_visible(False)
-
-
-def _missing_title(table: DataFrame) -> str:
-    """About DMD, or else about the first model."""
-    name = REFERENCE if REFERENCE in table.index else table.index[0]
-    every, *pairs = [subset_name(subset) for subset in SUBSETS if len(subset) > 1]
-    worst = table.loc[name, pairs].idxmax()
-    (absent,) = set(every.split("+")) - set(worst.split("+"))
-    before, after = table.loc[name, [every, worst]]
-    return f"Without {absent} the error of {title_of(name)} is {after:.2f} instead of {before:.2f}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.base import clone
+from pandas import DataFrame
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
@@ -18,7 +18,6 @@ from dmdlite.training.metrics import task_error, task_metrics
 
 PENALTIES = tuple(10.0**power for power in range(-2, 6))  # the validation error selects one
 LEAST = 1e-9  # probability
-CHUNK = 1024  # clips in memory at once
 
 
 def linear_baseline(
@@ -45,14 +44,12 @@ class Linear:
 
     def __init__(self, inputs: np.ndarray, truth: np.ndarray, penalty: float, config: ModelConfig):
         self.config = config
-        logistic = LogisticRegression(C=1 / penalty, max_iter=2000)
         if config.task == "regression":
             self.parts = [Ridge(alpha=penalty).fit(inputs, truth)]
         elif config.task == "classification":
-            self.parts = [_fit_classes(logistic, inputs, truth)]
+            self.parts = [_fit_classes(inputs, truth, penalty)]
         else:
-            levels = range(config.outputs - 1)
-            self.parts = [_fit_classes(clone(logistic), inputs, truth > level) for level in levels]
+            self.parts = [_fit_classes(inputs, truth > level, penalty) for level in range(config.outputs - 1)]
 
     @property
     def coefficients(self) -> int:
@@ -68,28 +65,25 @@ class Linear:
         return above[:, 0] if above.shape[1] == 1 else above
 
 
-def _fit_classes(model: LogisticRegression, inputs: np.ndarray, truth: np.ndarray) -> Any:
+def _fit_classes(inputs: np.ndarray, truth: np.ndarray, penalty: float) -> Any:
     """A single class in the training split is always the answer."""
-    return (model if len(np.unique(truth)) > 1 else DummyClassifier()).fit(inputs, truth)
+    several = len(np.unique(truth)) > 1
+    return (LogisticRegression(C=1 / penalty, max_iter=2000) if several else DummyClassifier()).fit(inputs, truth)
 
 
 def _probabilities(model: Any, inputs: np.ndarray, classes: Sequence[Any]) -> Float[np.ndarray, "clip class"]:
     """Next to zero for classes that the training split does not have."""
-    found = dict(zip(model.classes_.tolist(), model.predict_proba(inputs).T, strict=True))
-    columns = [found.get(each, np.zeros(len(inputs))) for each in classes]
-    return np.stack(columns, axis=1).clip(LEAST, 1 - LEAST)
+    found = DataFrame(model.predict_proba(inputs), columns=model.classes_)
+    return found.reindex(columns=classes, fill_value=0.0).clip(LEAST, 1 - LEAST).to_numpy()
 
 
 def time_means(split: FeatureSplit, modalities: Sequence[str]) -> Float[np.ndarray, "clip feature"]:
     """The means over the real time steps of these streams, side by side."""
-    columns = [_means(split.features[m], split.lengths[m]) for m in modalities if m in split.features]
+    columns = []
+    for m in (m for m in modalities if m in split.features):
+        real = np.arange(split.features[m].shape[1]) < split.lengths[m][:, None]
+        sums = np.einsum("ctf,ct->cf", split.features[m], real, dtype=np.float64)
+        columns.append(sums / np.maximum(split.lengths[m], 1)[:, None])
     if not columns:
         raise ValueError(f"{split.source} has no features of {', '.join(modalities)} for a linear model")
     return np.concatenate(columns, axis=1)
-
-
-def _means(x: np.ndarray, lengths: np.ndarray) -> Float[np.ndarray, "clip feature"]:
-    real = np.arange(x.shape[1]) < lengths[:, None]
-    parts = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
-    sums = [np.einsum("ctf,ct->cf", x[part].astype(np.float64), real[part]) for part in parts]
-    return np.concatenate(sums) / np.maximum(lengths, 1)[:, None]

@@ -39,7 +39,7 @@ def with_only(split: FeatureSplit, present: Sequence[str]) -> FeatureSplit:
     return replace(split, features=features, lengths=lengths, tokens=tokens)
 
 
-def score_subsets(run: Result, test: FeatureSplit, model: SavedModel) -> dict[str, Scores]:
+def score_subsets(run: Result, test: FeatureSplit, model: SavedModel) -> None:
     """Scores a finished run of `model` for each non-empty subset of the modalities, and keeps them in its folder.
 
     A modality that the model does not read makes no difference: subsets that agree on the others are scored once, and
@@ -51,14 +51,13 @@ def score_subsets(run: Result, test: FeatureSplit, model: SavedModel) -> dict[st
     found = evaluate(run.folder, splits, model) | {subset_name(every): run.metrics["test"]}
     scores = {subset_name(subset): found[subset_name(present)] for subset, present in read_by.items()}
     write_json(run.folder / FILE, scores)
-    return scores
 
 
-def stored_subsets(folder: Path, full: Mapping[str, float]) -> dict[str, Scores] | None:
-    """What `score_subsets` has left in a run folder, if it belongs to this run, whose test scores are `full`."""
+def stored_subsets(folder: Path, full: Mapping[str, float]) -> dict[str, Scores]:
+    """What `score_subsets` has left in a run folder, or {} if it is not of this run, whose test scores are `full`."""
     try:
         scores = json.loads((folder / FILE).read_text(encoding="utf-8"))
         whole = list(scores) == list(map(subset_name, SUBSETS)) and scores[subset_name(MODALITIES)] == full
     except (OSError, ValueError, TypeError):
-        return None
-    return scores if whole else None
+        return {}
+    return scores if whole else {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 
+import numpy as np
 from pandas import Series
 from scipy.stats import ttest_1samp
 
@@ -16,11 +17,10 @@ class Paired:
     `std` and `p` are None where they are undefined: for a single seed, and `p` if all differences are equal.
     """
 
-    mean: float | None
+    mean: float
     std: float | None
-    n: int | None
+    n: int
     p: float | None
-    p_holm: float | None = None  # corrected for the number of tests in the table
 
 
 def paired_test(errors: Mapping[Hashable, float], reference: Mapping[Hashable, float]) -> Paired | None:
@@ -33,16 +33,12 @@ def paired_test(errors: Mapping[Hashable, float], reference: Mapping[Hashable, f
     return Paired(float(differences.mean()), std, len(differences), p)
 
 
-def holm(tests: Sequence[Paired | None]) -> list[Paired | None]:
-    """The same tests with `p_holm`, Holm's step-down correction (Scandinavian Journal of Statistics 6, 1979).
+def holm(p: Series) -> Series:
+    """The p of all tests in a table after Holm's step-down correction (Scandinavian Journal of Statistics 6, 1979).
 
     In a table of twenty rows one falls below 0.05 by luck. Holm's correction keeps the chance of any false finding
     below 0.05, however the rows depend on each other (they share DMD's runs), and never finds less than Bonferroni's.
     The price: p depends on which other rows are in the table.
     """
-    order = sorted((test.p, place) for place, test in enumerate(tests) if test is not None and test.p is not None)
-    corrected, largest = list(tests), 0.0
-    for rank, (p, place) in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p))
-        corrected[place] = replace(tests[place], p_holm=largest)
-    return corrected
+    p = p.dropna().sort_values()
+    return (p * np.arange(len(p), 0, -1)).clip(upper=1.0).cummax()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
-from dmdlite.data.features import FeatureSplit, load_features
+from dmdlite.data.features import load_features
 from dmdlite.experiments.missing import Scores, stored_subsets
-from dmdlite.experiments.workers import Task
+from dmdlite.experiments.workers import Task, on_cpu
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import NAMES, RECIPES, Recipe
 from dmdlite.training import runs
+from dmdlite.training.predictions import Splits
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
-Splits = Mapping[str, FeatureSplit]
 Variant = Recipe | Callable[[ModelConfig], SavedModel]  # the function makes a model from the config that all share
 
 
@@ -31,14 +31,11 @@ class Plan:
     config: ModelConfig
     training: TrainingConfig
     folder: Path
-    settings: dict[str, Any] = field(default_factory=dict)  # fields that only some models have
-    variants: dict[str, Recipe] = field(default_factory=dict)
-    restart: bool = False
+    settings: dict[str, Any]  # fields that only some models have
+    recipes: dict[str, Recipe]  # the library's and the variants'
+    restart: bool
+    dataset: str | None  # whose published numbers are to stand beside ours
     retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
-
-    @property
-    def recipes(self) -> dict[str, Recipe]:
-        return RECIPES | self.variants
 
     def splits(self) -> Splits:
         return load_features(self.data) if isinstance(self.data, (str, Path)) else self.data
@@ -88,13 +85,13 @@ class Plan:
     def stored(self, task: Task) -> tuple[runs.Result, dict[str, Scores]]:
         """A finished run and its scores for each subset of the modalities, if they are there."""
         result = runs.load_result(self.run_folder(task))
-        return result, stored_subsets(result.folder, result.metrics["test"]) or {}
+        return result, stored_subsets(result.folder, result.metrics["test"])
 
     def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
         """The loss terms in its best epoch for which a variant's config has no weight, as loss_TERM."""
-        if name not in self.variants:
+        if name in RECIPES:
             return {}
-        best = next(record for record in result.epochs if record["epoch"] == result.metrics["best_epoch"])
+        best = result.epochs[result.metrics["best_epoch"] - 1]
         known = {"total", *runs.read_description(result.folder)["config"].get("loss_weights", {})}
         return {f"loss_{term}": value for term, value in best["losses"].items() if term not in known}
 
@@ -111,7 +108,7 @@ def check_variants(variants: Mapping[str, Variant], jobs: int) -> dict[str, Reci
     return recipes
 
 
-def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int, on_cpu: bool) -> None:
+def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
     if not names or not seeds:
         raise ValueError("there is nothing to compare: give at least one name and one seed")
     if len(set(seeds)) < len(seeds):
@@ -120,5 +117,5 @@ def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int, on_cpu: 
         raise ValueError(f"seed must be at least 0, got {min(seeds)}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    if jobs > 1 and not on_cpu:
+    if jobs > 1 and not on_cpu():
         raise ValueError("jobs must be 1 on a GPU: parallel runs would only take turns")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pandas import DataFrame
@@ -13,12 +14,6 @@ from dmdlite.config import ModelConfig
 FILE = Path(__file__).with_name("published.csv")  # scores in per cent; first_hand: reported by the model's authors
 TEST_CLIPS = {"mosi": 686, "mosei": 4659}
 SCORES = ("acc2", "f1", "acc7")
-
-
-def dataset_of(preset: str) -> str | None:
-    """The data set that a preset of the command line is made for, if papers report on it."""
-    dataset = preset.rpartition("-")[2]
-    return dataset if dataset in TEST_CLIPS else None
 
 
 def published_rows(names: Sequence[str], dataset: str | None, config: ModelConfig) -> DataFrame:
@@ -38,8 +33,8 @@ def published_markdown(rows: DataFrame, test_clips: int, title_of: Callable[[str
     lines = [f"Published for CMU-{dataset.upper()}, {alignment}, in per cent:", ""]
     lines += ["| model | published as | ACC2 | F1 | ACC7 | where |", "|---|---|---:|---:|---:|---|"]
     for row in rows.itertuples():
-        scores = " | ".join(_text(getattr(row, score)) for score in SCORES)
-        lines.append(f"| {title_of(row.model)} | {row.published_as} | {scores} | {row.source} |")
+        scores = [number(getattr(row, score)) for score in SCORES]
+        lines.append("| " + " | ".join([title_of(row.model), row.published_as, *scores, row.source]) + " |")
     lines += ["", f"Source: {'; '.join(rows.paper.unique())}. A star means that BERT reads the words."]
     if test_clips != (clips := TEST_CLIPS[dataset]):
         lines[-1] += f" The test split here has {test_clips} clips, the paper's {clips}: these are other data."
@@ -51,9 +46,10 @@ def published_columns(rows: DataFrame) -> DataFrame:
     if rows.empty:
         return DataFrame()
     columns = {"published": rows.published_as, "published_source": rows.source + ", " + rows.alignment}
-    columns |= {f"published_{score}": rows[score].map(_text) for score in SCORES}
+    columns |= {f"published_{score}": rows[score].map(number) for score in SCORES}
     return DataFrame(columns).groupby(rows.model, sort=False).agg("; ".join)
 
 
-def _text(score: float) -> str:
-    return "" if pd.isna(score) else f"{score:.1f}"
+def number(value: Any, form: str = ".1f") -> str:
+    """Formatted; empty for one that is missing."""
+    return "" if pd.isna(value) else format(value, form)

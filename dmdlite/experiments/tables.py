@@ -13,7 +13,7 @@ from pandas import DataFrame, Series
 from dmdlite.config import TrainingConfig
 from dmdlite.experiments.missing import SUBSETS, subset_name
 from dmdlite.experiments.paired import holm, paired_test
-from dmdlite.experiments.published import published_columns, published_markdown
+from dmdlite.experiments.published import number, published_columns, published_markdown
 from dmdlite.files import write_text
 from dmdlite.training.metrics import title
 
@@ -21,9 +21,8 @@ REFERENCE = "dmd"  # every model is tested against it
 SPELLED = {"dmd": "DMD", "dhmd": "DHMD", "mult": "MulT", "misa": "MISA", "pmr": "PMR", "pkdot": "PKDOT"}
 FILES = {"seeds": "comparison_seeds.csv", "table": "comparison.csv", "missing": "missing_modalities.csv"}
 RUN = ["model", "kind", "seed", "failure", "error", "best_epoch", "epochs"]
-PAIRED = {"mean": "difference_mean", "std": "difference_std", "n": "difference_n", "p": "p", "p_holm": "p_holm"}
-WHOLE_NUMBERS = {"seed", "seeds", "failed", "best_epoch", "epochs", "difference_n", "parameters"}
-WHOLE_NUMBERS |= {"parameters_in_training"}
+PAIRED = {"mean": "difference_mean", "std": "difference_std", "n": "difference_n", "p": "p"}
+WHOLE = {"seed", "seeds", "failed", "best_epoch", "epochs", "difference_n", "parameters", "parameters_in_training"}
 
 
 @dataclass
@@ -90,9 +89,10 @@ def title_of(name: str) -> str:
 
 
 def seeds_table(records: Sequence[dict[str, Any]], shown: Sequence[str]) -> DataFrame:
-    """`Comparison.seeds` from one record per run."""
+    """`Comparison.seeds` from one record per run; the first of the scores that are shown is the error."""
     table = DataFrame(records)
-    return _whole(table.reindex(columns=list(dict.fromkeys([*RUN, *table.columns, *shown]))))
+    table = table.reindex(columns=list(dict.fromkeys([*RUN, *table, *shown])))
+    return _whole(table.assign(error=table[shown[0]]))
 
 
 def model_table(seeds: DataFrame, shown: Sequence[str], costs: DataFrame, published: DataFrame) -> DataFrame:
@@ -100,17 +100,17 @@ def model_table(seeds: DataFrame, shown: Sequence[str], costs: DataFrame, publis
     runs = seeds.groupby("model", sort=False)
     table = DataFrame({"kind": runs.kind.first(), "seeds": runs.error.count(), "failed": runs.failure.count()})
     terms = [name for name in seeds if name.startswith("loss_")]
-    table = table.join([_mean_and_std(runs, [*shown, *terms]), _tests(seeds), costs, published_columns(published)])
-    return _whole(table)
+    parts = [_mean_and_std(runs, [*shown, *terms]), _tests(seeds), costs, published_columns(published)]
+    return _whole(table.join(parts))
 
 
 def missing_table(records: Sequence[dict[str, Any]], shown: Sequence[str], models: Sequence[str]) -> DataFrame:
-    """`Comparison.missing` from one record per run and subset: model, present, error and scores."""
-    runs = DataFrame(records, columns=["model", "present", "error", *shown]).groupby(["model", "present"])
+    """`Comparison.missing` from one record per run and subset: model, present and scores."""
+    runs = DataFrame(records, columns=["model", "present", *shown])
+    runs = runs.assign(error=runs[shown[0]]).groupby(["model", "present"])
     table = DataFrame({"seeds": runs.size()}).join(_mean_and_std(runs, ["error", *shown]))
     rows = pd.MultiIndex.from_product([models, map(subset_name, SUBSETS)], names=["model", "present"])
-    table = table.reindex(rows)
-    return _whole(table.assign(seeds=table.seeds.fillna(0)).reset_index())
+    return _whole(table.reindex(rows).reset_index().fillna({"seeds": 0}))
 
 
 def _mean_and_std(groups: Any, columns: Sequence[str]) -> DataFrame:
@@ -120,78 +120,71 @@ def _mean_and_std(groups: Any, columns: Sequence[str]) -> DataFrame:
 
 def _tests(seeds: DataFrame) -> DataFrame:
     """Every model's paired test against DMD, if DMD is among them."""
-    runs = seeds[seeds.error.notna() & seeds.seed.notna()]
-    errors = {name: own.set_index("seed").error.to_dict() for name, own in runs.groupby("model", sort=False)}
+    runs = seeds.dropna(subset=["seed", "error"]).groupby("model", sort=False)
+    errors = {name: own.set_index("seed").error.to_dict() for name, own in runs}
     reference = errors.pop(REFERENCE, {})
-    tests = holm([paired_test(own, reference) for own in errors.values()])
-    rows = [{} if test is None else vars(test) for test in tests]
-    return DataFrame(rows, list(errors), list(PAIRED), dtype=float).rename(columns=PAIRED)
+    tests = {name: vars(test) for name, own in errors.items() if (test := paired_test(own, reference))}
+    table = DataFrame(list(tests.values()), list(tests), list(PAIRED), dtype=float)
+    return table.rename(columns=PAIRED).assign(p_holm=holm(table.p))
 
 
 def _whole(table: DataFrame) -> DataFrame:
-    return table.astype({name: "Int64" for name in table if name in WHOLE_NUMBERS})
+    return table.astype({name: "Int64" for name in table if name in WHOLE})
 
 
 def markdown(found: Comparison) -> str:
     """comparison.md: the budget above the table; how to read it, what failed and what is published below."""
-    error, tested = title(found.shown[0]), REFERENCE in found.table.index
-    titles = ["model", *map(title, found.shown), *([f"{error} − DMD's", "p (Holm)"] if tested else [])]
-    titles += [f"loss: {term.replace('_', ' ')}" for term in found.terms] + ["parameters", "s/epoch"]
-    rows = [_cells(name, row, found, tested) for name, row in found.table.iterrows()]
-    lines = [_heading(found), "", *markdown_table(titles, rows), "", _legend(found, error, tested)]
+    columns = _columns(found)
+    lines = [_heading(found), "", *markdown_table(list(columns), zip(*columns.values())), "", _legend(found)]
     lines += [f"\nFailed: {failure}" for failure in found.failures]
     published = published_markdown(found.published, found.clips, title_of)
     return "\n".join(lines) + "\n" + (f"\n{published}" if published else "")
 
 
 def _heading(found: Comparison) -> str:
-    seeds = [str(seed) for seed in found.seeds.seed.dropna().unique()]
+    training, seeds = found.training, [str(seed) for seed in found.seeds.seed.dropna().unique()]
     spread = "mean ± standard deviation over seeds" if len(seeds) > 1 else "seed"
-    return (
-        f"Test split ({found.clips} clips), {spread} {', '.join(seeds)}. One budget for all: {budget(found.training)}."
-    )
-
-
-def budget(training: TrainingConfig) -> str:
-    """The budget of every model, in words."""
-    words = [
-        f"at most {training.epochs} epochs",
-        f"stopped after {training.early_stopping_patience} without a lower validation error",
-        f"batches of {training.batch_size * training.gradient_accumulation}",
-        f"Adam with learning rate {training.learning_rate:g}",
-    ]
-    words += [f"weight decay {training.weight_decay:g}"] if training.weight_decay else []
-    words += ["padding masked"] if training.padding_mask else []
-    words += ["bfloat16"] if training.bf16 else []
-    return ", ".join(words) + "; the best epoch by validation error is kept and nothing was tuned for any model"
-
-
-def _legend(found: Comparison, error: str, tested: bool) -> str:
-    tests = f"""{error} − DMD's: the difference with the same seed. p: two-sided paired t-test over seeds, corrected by
-        Holm for the {found.table.p.count()} tests of this table."""
-    terms = "loss: a term that DMD does not have, in training, in the best epoch."
-    text = f"""{tests if tested else ""} {terms if found.terms else ""} parameters: those that a prediction depends on.
-        s/epoch: seconds of the training steps of one epoch (one thread on a CPU). linear: ridge regression on time
-        means, or logistic regression for classes; it has no seed."""
+    budget = [f"at most {training.epochs} epochs"]
+    budget += [f"stopped after {training.early_stopping_patience} without a lower validation error"]
+    budget += [f"batches of {training.batch_size * training.gradient_accumulation}"]
+    budget += [f"Adam with learning rate {training.learning_rate:g}"]
+    budget += [f"weight decay {training.weight_decay:g}"] if training.weight_decay else []
+    budget += ["padding masked"] if training.padding_mask else []
+    budget += ["bfloat16"] if training.bf16 else []
+    text = f"""Test split ({found.clips} clips), {spread} {", ".join(seeds)}. One budget for all: {", ".join(budget)};
+        the best epoch by validation error is kept and nothing was tuned for any model."""
     return " ".join(text.split())
 
 
-def _cells(name: str, row: Series, found: Comparison, tested: bool) -> list[str]:
-    of_all = f" ({row.seeds} of {row.seeds + row.failed} seeds)" if row.seeds and row.failed else ""
-    cells = [title_of(name) + of_all, *(spread(row, score, empty="failed") for score in found.shown)]
-    if tested:
-        p = "" if pd.isna(row.p_holm) else "< 0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}"
-        cells += [spread(row, "difference", sign="+"), p]
-    cells += [spread(row, f"loss_{term}") for term in found.terms]
-    cells.append("" if pd.isna(row.parameters) else f"{row.parameters:,}")
-    cells.append("" if pd.isna(row.seconds_per_epoch) else f"{row.seconds_per_epoch:.2g}")
-    return cells
+def _columns(found: Comparison) -> dict[str, Iterable[str]]:
+    """The cells of comparison.md, by the title of the column."""
+    table = found.table
+    successes = lambda row: f" ({row.seeds} of {row.seeds + row.failed} seeds)" if row.seeds and row.failed else ""
+    columns = {"model": [title_of(name) + successes(row) for name, row in table.iterrows()]}
+    columns |= {title(score): spread(table, score, empty="failed") for score in found.shown}
+    if REFERENCE in table.index:
+        columns[f"{title(found.shown[0])} − DMD's"] = spread(table, "difference", sign="+")
+        columns["p (Holm)"] = ["< 0.001" if p < 0.001 else number(p, ".3f") for p in table.p_holm]
+    columns |= {f"loss: {term.replace('_', ' ')}": spread(table, f"loss_{term}") for term in found.terms}
+    columns["parameters"] = [number(count, ",") for count in table.parameters]
+    columns["s/epoch"] = [number(seconds, ".2g") for seconds in table.seconds_per_epoch]
+    return columns
 
 
-def spread(row: Any, name: str, sign: str = "", empty: str = "") -> str:
-    """NAME_mean ± NAME_std of a row."""
-    mean, std = row[f"{name}_mean"], row[f"{name}_std"]
-    return empty if pd.isna(mean) else plus_minus(mean, std, sign)
+def _legend(found: Comparison) -> str:
+    tests = f"""{title(found.shown[0])} − DMD's: the difference with the same seed. p: two-sided paired t-test over
+        seeds, corrected by Holm for the {found.table.p.count()} tests of this table."""
+    terms = "loss: a term that DMD does not have, in training, in the best epoch."
+    text = f"""{tests if REFERENCE in found.table.index else ""} {terms if found.terms else ""} parameters: those that a
+        prediction depends on. s/epoch: seconds of the training steps of one epoch (one thread on a CPU). linear: ridge
+        regression on time means, or logistic regression for classes; it has no seed."""
+    return " ".join(text.split())
+
+
+def spread(table: DataFrame, name: str, sign: str = "", empty: str = "") -> list[str]:
+    """NAME_mean ± NAME_std of each row."""
+    pairs = zip(table[f"{name}_mean"], table[f"{name}_std"])
+    return [empty if pd.isna(mean) else plus_minus(mean, std, sign) for mean, std in pairs]
 
 
 def plus_minus(mean: float, std: float | None, sign: str = "") -> str:
@@ -203,12 +196,10 @@ def missing_markdown(found: Comparison) -> str:
     """missing_modalities.md: the error of every model with each subset of the modalities present."""
     error, subsets = found.shown[0], list(map(subset_name, SUBSETS))
     heading = f"{title(error)} on the test split when only these modalities are present; an absent one is zeros."
-    rows = [
-        [title_of(name), *(spread(row, "error", empty="failed") for _, row in own.iterrows())]
-        for name, own in found.missing.groupby("model", sort=False)
-    ]
+    cells = found.missing.assign(cell=spread(found.missing, "error", empty="failed"))
+    rows = [[title_of(name), *own.cell] for name, own in cells.groupby("model", sort=False)]
     if "constant" in found.table.index:
-        rows.append(["constant", *[spread(found.table.loc["constant"], error)] * len(subsets)])
+        rows.append(["constant", *spread(found.table.loc[["constant"]], error) * len(subsets)])
     titles = ["model", *(subset.replace("+", " + ") for subset in subsets)]
     return "\n".join([heading, "", *markdown_table(titles, rows)]) + "\n"
 

@@ -25,11 +25,7 @@ PASSES, STEPS = 3, 4  # each model gets its turn three times; the first of its f
 
 
 def seconds_per_epoch(
-    names: Sequence[str],
-    make: Callable[[str], SavedModel],
-    train: FeatureSplit,
-    training: TrainingConfig,
-    file: Path | None = None,
+    names: Sequence[str], make: Callable[[str], SavedModel], train: FeatureSplit, training: TrainingConfig, file: Path
 ) -> dict[str, float]:
     """Seconds that the training steps of one epoch take each model, with one thread on a CPU.
 
@@ -38,7 +34,7 @@ def seconds_per_epoch(
     all alike.
     file: where the times are kept. If it has a time for every model, nothing is measured.
     """
-    stored = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.exists() else {}
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     if set(names) <= set(stored):
         return {name: stored[name] for name in names}
     keep_freed_memory()
@@ -52,8 +48,7 @@ def seconds_per_epoch(
                 steps[name] += _steps(make(name).to(device), clips, training)[1:]
     epoch = len(train) / len(clips)
     seconds = {name: statistics.median(times) * epoch for name, times in steps.items()}
-    if file is not None:
-        write_json(file, seconds)
+    write_json(file, seconds)
     return seconds
 
 
@@ -71,7 +66,7 @@ def _steps(model: SavedModel, clips: FeatureSplit, training: TrainingConfig) -> 
 
 
 def count_parameters(model: SavedModel, split: FeatureSplit, padding_mask: bool) -> dict[str, int]:
-    """The number of parameters that a prediction depends on ("test"), and of all parameters ("training").
+    """The number of parameters that a prediction depends on, and of all parameters.
 
     Decoders, extra heads and the graphs of DMD only teach: they are not needed at test time. A frozen language model
     is. Count with a model made for it: afterwards nothing in it is frozen.
@@ -87,7 +82,7 @@ def count_parameters(model: SavedModel, split: FeatureSplit, padding_mask: bool)
         prediction = model(**batch).prediction
     gradients = torch.autograd.grad(prediction.sum(), everything, allow_unused=True)
     used = sum(p.numel() for p, gradient in zip(everything, gradients, strict=True) if gradient is not None)
-    return {"test": used, "training": sum(p.numel() for p in everything)}
+    return {"parameters": used, "parameters_in_training": sum(p.numel() for p in everything)}
 
 
 class _ThroughDetach(TorchFunctionMode):

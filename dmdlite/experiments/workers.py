@@ -78,13 +78,13 @@ def attempt(work: Work, shared: Any, task: Task) -> Outcome:
 
 def _outcome(future: Future, task: Task, executor: Executor) -> Outcome:
     """What `attempt` has returned, unless its process died, or the task or its value could not be sent."""
-    problem = future.exception()
-    if problem is None:
+    try:
         return future.result()
-    if isinstance(problem, BrokenExecutor) and isinstance(executor, Worker):
+    except BrokenExecutor:
         executor.shutdown()
         return Outcome(task, failure=f"its process died (exit code {executor.process.exitcode})")
-    return Outcome(task, failure=_sentence(problem))
+    except Exception as problem:
+        return Outcome(task, failure=_sentence(problem))
 
 
 def _sentence(problem: BaseException) -> str:
@@ -133,11 +133,9 @@ class Worker(ProcessPoolExecutor):
 
     def submit(self, work: Callable, /, *arguments: Any) -> Future:
         # A terminal sends Ctrl-C to all processes. One that starts while it is ignored never hears of it.
-        before = signal.getsignal(signal.SIGINT)
         in_main = threading.current_thread() is threading.main_thread()  # no other thread may change signals
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
         try:
-            if in_main:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
             return super().submit(work, *arguments)
         finally:
             if in_main:
