@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dmdlite import sources  # noqa: F401, reads the code of the library before anybody can edit it
+from dmdlite.checking import suggestion
 
 __version__ = "0.1.0"
 
@@ -18,7 +19,7 @@ __all__ = list(_HOMES)
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'dmdlite' has no attribute {name!r}")
+        raise AttributeError(f"module 'dmdlite' has no attribute {name!r}{suggestion(name, _HOMES)}")
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -1,7 +1,5 @@
 """The command line: `python -m dmdlite train|evaluate|compare|convert`, each with --help."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

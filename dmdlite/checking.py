@@ -22,11 +22,12 @@ def suggestion(name: object, choices: Iterable[str]) -> str:
 
 
 def known(what: str, value: Any, choices: Iterable[Any]) -> Any:
-    """The value, if it is one of the choices. Otherwise raises ValueError with the choices and the closest one."""
-    if value not in (choices := list(choices)):
-        listed = ", ".join(map(repr, choices))
-        raise ValueError(f"{what} must be one of {listed}, got {value!r}{suggestion(value, choices)}")
-    return value
+    """The value, if it is one of the choices. Otherwise raises ValueError with the closest one, or with all of them."""
+    if value in (choices := list(choices)):
+        return value
+    if closest := suggestion(value, choices):
+        raise ValueError(f"{what} cannot be {value!r}{closest}")
+    raise ValueError(f"{what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
 def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
@@ -52,7 +53,7 @@ def check_fields(config: Any) -> None:
             raise ValueError(f"{name} must be a dict, got {value!r}")
         keys = set(f.default_factory())
         if odd := sorted(set(value) ^ keys):
-            closest = suggestion(odd[0], keys - set(value))
+            closest = suggestion(odd[0], keys - set(odd[:1]))
             raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{closest}")
         for key, entry in value.items():
             _check_value(f"{name}[{key!r}]", entry, get_args(hints[name])[1])

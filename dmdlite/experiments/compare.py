@@ -10,8 +10,6 @@ missing_modalities.md, .csv, .png    the scores of every model with each subset 
 timing.json                  seconds of an epoch by model: measured once
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The two figures of a comparison: the error of every model, and what is left without a modality."""
 
-from __future__ import annotations
-
 from matplotlib.figure import Figure
 from pandas import DataFrame
 

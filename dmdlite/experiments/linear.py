@@ -1,7 +1,5 @@
 """The baseline that every model has to beat: a linear model of the time means of the streams. It has no seed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

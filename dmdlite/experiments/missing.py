@@ -1,7 +1,5 @@
 """What is left of a model when a modality is missing at test time: its scores for every subset of them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

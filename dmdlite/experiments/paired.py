@@ -1,7 +1,5 @@
 """Is the difference between two models more than the luck of a seed? The paired t-test over seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What the runs of a comparison share, and how each of its models is made, recognised and trained."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

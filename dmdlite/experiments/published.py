@@ -1,7 +1,5 @@
 """What papers report for our models on CMU-MOSI and CMU-MOSEI, to stand beside what is measured here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a comparison has found, as pandas DataFrames, and the same as CSV and Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +45,7 @@ class Comparison:
     published: DataFrame = field(default_factory=DataFrame)
 
     @classmethod
-    def read(cls, folder: str | Path) -> Comparison:
+    def read(cls, folder: str | Path) -> "Comparison":
         """The DataFrames that a comparison has left in its folder, to the last bit."""
         frames = {name: pd.read_csv(Path(folder) / file, dtype={"failure": str}) for name, file in FILES.items()}
         frames["table"] = frames["table"].set_index("model")

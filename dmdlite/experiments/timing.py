@@ -1,7 +1,5 @@
 """What a model costs: its parameters, and the time of an epoch, measured for all models in the same way."""
 
-from __future__ import annotations
-
 import json
 import statistics
 import time

@@ -3,8 +3,6 @@
 The result of a run does not depend on how many run at once, because each uses one thread in any case.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,13 +1,11 @@
 """The systems by name: how each is built from the config that all share, which one teaches it, what it accepts."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from dmdlite.checking import suggestion
+from dmdlite.checking import known, suggestion
 from dmdlite.config import MODALITIES, SPACES, ModelConfig
 from dmdlite.models.base import SavedModel
 from dmdlite.models.conventional_distillation import ConventionalDistillation
@@ -40,8 +38,8 @@ class Recipe:
     def config(self, shared: ModelConfig, settings: Settings | None = None) -> ModelConfig:
         """The system's own config: the fields it shares with the other systems, its changes, then the settings."""
         first = next(iter(inspect.signature(self.make, eval_str=True).parameters.values())).annotation
-        known = isinstance(first, type) and issubclass(first, ModelConfig)
-        own = first.of(shared, **self.changes) if known else shared.replace(**self.changes)
+        has_own = isinstance(first, type) and issubclass(first, ModelConfig)
+        own = first.of(shared, **self.changes) if has_own else shared.replace(**self.changes)
         return own.replace(**self.accepted(own, settings or {}))
 
     def accepted(self, config: ModelConfig, settings: Settings) -> dict[str, Any]:
@@ -107,9 +105,7 @@ def build(name: str, config: ModelConfig, **settings: Any) -> SavedModel:
 
     Raises ValueError for an unknown name or field.
     """
-    if name not in RECIPES:
-        raise ValueError(f"model must be one of {', '.join(NAMES)}, got {name!r}{suggestion(name, NAMES)}")
-    recipe = RECIPES[name]
+    recipe = RECIPES[known("model", name, NAMES)]
     return recipe.make(recipe.config(config).replace(**settings), **recipe.arguments)
 
 
@@ -134,13 +130,13 @@ def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe]) -> list[s
 def check_settings(recipes: Mapping[str, Recipe], config: ModelConfig, settings: Settings) -> None:
     """Raises ValueError for a setting that none of these systems has a field, or a term of its loss, for."""
     owns = [recipe.config(config) for recipe in recipes.values()]
-    known = {f.name for own in owns for f in fields(own)}
+    names = {f.name for own in owns for f in fields(own)}
     terms = {term for own in owns for term in own.loss_weights}
-    names = ", ".join(recipes)
+    none = f"none of the models {', '.join(recipes)} has"
     for name in settings:
-        if name not in known:
-            raise ValueError(f"none of the models {names} has a field {name!r}{suggestion(name, known)}")
+        if name not in names:
+            raise ValueError(f"{none} a field {name!r}{suggestion(name, names)}")
     weights = settings.get("loss_weights")
     for term in weights if isinstance(weights, dict) else ():
         if term not in terms:
-            raise ValueError(f"none of the models {names} has a term {term!r} in its loss{suggestion(term, terms)}")
+            raise ValueError(f"{none} a term {term!r} in its loss{suggestion(term, terms)}")
