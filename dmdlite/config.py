@@ -35,7 +35,6 @@ class Config:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed; a dict updates a dict field."""
-        refuse_unknown(type(self), changes)
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
         updated = {name: kept[name] | x for name, x in changes.items() if name in kept and isinstance(x, dict)}
         return replace(self, **deepcopy(kept | changes | updated))

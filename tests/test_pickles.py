@@ -159,6 +159,7 @@ def test_the_name_is_in_the_message(tmp_path, canary):
         b"\x80\x02cnumpy\nndarray\n)\x81.",  # NEWOBJ
         b"\x80\x05\x97.",  # out-of-band buffer
         b"\x80\x02cnumpy\ndtype\n}b.",  # a new state for one of the rebuilders
+        b"\x80\x02cnumpy.core.numeric\n_frombuffer\nN}U\x0c__defaults__)s\x86b.",  # other defaults for one of them
     ],
 )
 def test_other_opcodes_are_refused(tmp_path, content):

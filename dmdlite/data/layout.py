@@ -4,7 +4,7 @@ Every reader hands its arrays over under MMSA's keys, so all files pass the same
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -14,8 +14,6 @@ from jaxtyping import Float, Int, Num
 from dmdlite.config import MODALITIES, SENTIMENT_RANGE
 from dmdlite.data.pickles import DataError
 from dmdlite.data.splits import KEYS, SPLITS, FeatureSplit, Splits
-
-BLOCK_CLIPS = 256
 
 
 def make_splits(content: Any, source: str, *, scan: bool = True) -> Splits:
@@ -137,13 +135,14 @@ class Layout:
             self.fail(key, f"{len(array)} clips, but 'regression_labels' has {count}")
         if 0 in array.shape:
             self.fail(key, f"shape {array.shape} has no time steps or no width")
-        if scan and key == "audio" and (replaced := _count(lambda x: x == -np.inf, array)):
+        # Clip by clip, so that looking at a large array needs no second one of its size.
+        if scan and key == "audio" and (replaced := int(sum(np.count_nonzero(clip == -np.inf) for clip in array))):
             warnings.warn(f"{self.place(key)}: {replaced} × -inf was set to 0, as MMSA does.", stacklevel=2)
             array = np.where(array == -np.inf, np.zeros((), array.dtype), array)
         if array.dtype not in (np.float16, np.float32):
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)
-        if scan and (bad := _count(lambda x: ~np.isfinite(x), array)):
+        if scan and (bad := sum(np.count_nonzero(~np.isfinite(clip)) for clip in array)):
             self.fail(key, f"{bad} values are NaN or infinite")
         return array, replaced
 
@@ -166,7 +165,7 @@ class Layout:
             elif modality != "language" and len(set(steps.values())) == 1:
                 found = lengths["language"]
             else:
-                found = np.concatenate([_last_nonzero(block) for block in _blocks(features[modality])])
+                found = np.array([1 + np.flatnonzero(clip.any(axis=1)).max(initial=-1) for clip in features[modality]])
             if found.min() < 0:
                 self.fail(key, f"a length of {found.min()}")
             if (most := found.max()) > (time := steps[modality]):
@@ -190,16 +189,3 @@ class Layout:
 def listed(names: Iterable[Any]) -> str:
     """Names for a message."""
     return ", ".join(map(str, names)) or "nothing"
-
-
-def _blocks(array: Num[np.ndarray, "clip time width"]) -> Iterator[Num[np.ndarray, "block time width"]]:
-    """Some clips at a time, so that looking at a large array needs no second one of its size."""
-    return (array[start : start + BLOCK_CLIPS] for start in range(0, len(array), BLOCK_CLIPS))
-
-
-def _count(test: Callable[[np.ndarray], np.ndarray], array: Num[np.ndarray, "clip time width"]) -> int:
-    return sum(int(test(block).sum()) for block in _blocks(array))
-
-
-def _last_nonzero(block: Num[np.ndarray, "clip time width"]) -> Int[np.ndarray, "clip"]:
-    return ((block != 0).any(axis=2) * (1 + np.arange(block.shape[1]))).max(axis=1)

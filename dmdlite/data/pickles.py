@@ -56,7 +56,7 @@ def _load_bytearray(reader: Any) -> None:
 def _load_build(reader: Any) -> None:
     """Fills the array or the dtype that lies below its content on the stack, and nothing else."""
     if not isinstance(reader.stack[-2], _Array | _DType):
-        raise UnsafePickle("a change of the functions that rebuild it")
+        raise UnsafePickle("a change of something other than an array")
     pickle._Unpickler.load_build(reader)
 
 
