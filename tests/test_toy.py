@@ -143,6 +143,8 @@ def test_larger_n_keeps_the_first_clips():
         (dict(strongest="touch"), "strongest must be one of language, vision, audio, got 'touch'"),
         (dict(n=19), "n must be at least 20"),
         (dict(sarcasm=1.5), "sarcasm must be between 0 and 1"),
+        (dict(reliability={"vision": -1.0}), "vision must be between 0 and 1"),
+        (dict(reliability={"smell": 0.5}), "got 'smell'"),
     ],
 )
 def test_impossible_worlds_are_refused(arguments, message):

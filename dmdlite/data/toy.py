@@ -41,10 +41,17 @@ class ToyWorld:
     frame_rates = FRAME_RATES  # frames per second of vision and audio
 
 
-def toy_world(n: int = 1000, seed: int = 0, *, strongest: str = "language", sarcasm: float = 0.1) -> ToyWorld:
+def toy_world(
+    n: int = 1000,
+    seed: int = 0,
+    *,
+    strongest: str = "language",
+    sarcasm: float = 0.1,
+    reliability: dict[str, float] | None = None,
+) -> ToyWorld:
     """n clips: 60 % for training, 15 % for validation, 25 % for testing.
 
-    strongest: the modality that sees the sentiment best, see RELIABILITY.
+    strongest: the modality that sees the sentiment best (see RELIABILITY); `reliability` overrides some of its values.
     sarcasm: share of clips whose words say the opposite of what is meant.
     Another seed draws other clips from the same world: words, vectors and laws stay. A larger n adds clips to the same
     first ones. Features lie on float16's grid and are the same on every machine.
@@ -54,9 +61,13 @@ def toy_world(n: int = 1000, seed: int = 0, *, strongest: str = "language", sarc
         raise ValueError(f"strongest must be one of {', '.join(RELIABILITY)}, got {strongest!r}")
     if n < 20:
         raise ValueError(f"n must be at least 20, to fill every split, got {n}")
-    if not 0 <= sarcasm <= 1:
-        raise ValueError(f"sarcasm must be between 0 and 1, got {sarcasm}")
-    truth = hidden_factors(n, seed, RELIABILITY[strongest], sarcasm)
+    reliability = RELIABILITY[strongest] | (reliability or {})
+    if unknown := sorted(reliability.keys() - set(MODALITIES)):
+        raise ValueError(f"reliability is for {', '.join(MODALITIES)}, got {unknown[0]!r}")
+    for name, value in {"sarcasm": sarcasm, **reliability}.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be between 0 and 1, got {value}")
+    truth = hidden_factors(n, seed, reliability, sarcasm)
     uniforms = random_stream(seed, "sentence").random((n, toy_language.DRAWS))
     sentences = [toy_language.make_sentence(*clip) for clip in zip(truth["language_view"], uniforms, strict=True)]
     truth |= moments(sentences, truth)
@@ -65,7 +76,7 @@ def toy_world(n: int = 1000, seed: int = 0, *, strongest: str = "language", sarc
     rows = {split: np.flatnonzero(np.resize(SPLIT_OF_TWENTY, n) == split) for split in SPLITS}
     splits = Splits({split: replace(clips.subset(places), name=split) for split, places in rows.items()})
     hidden = {split: {name: x[places] for name, x in truth.items()} for split, places in rows.items()}
-    return ToyWorld(splits, hidden, dict(RELIABILITY[strongest]))
+    return ToyWorld(splits, hidden, reliability)
 
 
 def hidden_factors(n: int, seed: int, reliability: dict[str, float], sarcasm: float) -> Truth:
