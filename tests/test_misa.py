@@ -71,7 +71,8 @@ def test_soft_orthogonality_by_hand():
     )
     for other in (together, -together, 7 * together):
         torch.testing.assert_close(soft_orthogonality(together, other), torch.tensor(1.0), rtol=1e-4, atol=0)
-    assert soft_orthogonality(together, alternating) == 0 == soft_orthogonality(together, constant)
+    for other in (alternating, constant):  # to rounding, which depends on the processor
+        torch.testing.assert_close(soft_orthogonality(together, other), torch.tensor(0.0), rtol=0, atol=1e-12)
 
 
 def published_difference(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
