@@ -2,15 +2,19 @@
 
 import csv
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from dmdlite.config import DMDConfig
+from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, load_features
+from dmdlite.data.toy import toy_world
 from dmdlite.experiments.timing import count_parameters
+from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import NAMES, build
+from dmdlite.training.loop import make_optimizer, train_epoch
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +31,20 @@ def test_first_example(monkeypatch):
     assert len(known["out"].losses) == 18 and known["out"].edges["homogeneous"].shape == (1, 3, 3)
     assert known["out"].edges["homogeneous"].sum().item() == pytest.approx(1, abs=1e-5)
     assert torch.isfinite(known["out"].loss)
+
+
+def test_how_many_files_a_training_step_passes_through(without_shape_checks):
+    """As README says: of dmdlite, from one batch to the update of the weights."""
+    (count,) = re.findall(r"A training step passes through (\d+) files", (ROOT / "README.md").read_text("utf-8"))
+    split, training = toy_world(40).splits["train"], TrainingConfig(batch_size=24)
+    model = DMD(DMDConfig.toy())
+    optimizer, files = make_optimizer(model, training), set()
+    sys.setprofile(lambda frame, *_: files.add(frame.f_code.co_filename))
+    try:
+        train_epoch(model, split, optimizer, training, 0)
+    finally:
+        sys.setprofile(None)
+    assert len({file for file in files if Path(file).is_relative_to(ROOT / "dmdlite")}) == int(count)
 
 
 def test_the_table_is_the_stored_comparison():

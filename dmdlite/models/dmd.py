@@ -1,7 +1,7 @@
 """DMD: Decoupled Multimodal Distilling for emotion recognition (Li, Wang, Cui; CVPR 2023), Fig. 2 left to right."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from dmdlite.components.losses import (
     orthogonality_loss,
     reconstruction_loss,
     task_loss,
+    total_loss,
 )
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
 from dmdlite.components.streams import (
@@ -166,7 +167,10 @@ class DMD(SavedModel):
             reinforced=reinforced,
             graphs=graphs,
         )
-        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
+        if labels is None:
+            return out
+        terms = self.loss_terms(out, labels)
+        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))  # Eq. (11)
 
     def run_graph(self, space: str, inputs: Vectors, features: Vectors) -> tuple[Graph, dict[str, Logits]]:
         """The heads and the graph of one space, Eq. (8). Published nodes are layers of the heads (`graph_nodes`)."""
