@@ -59,9 +59,7 @@ class DHMD(DMD):
         super().__init__(config)
         config = self.config
         widths = {"homogeneous": config.width, "heterogeneous": 2 * config.width}
-        how = config.dictionary_size, config.dictionary_pooling, config.dictionary_activation
-        how += config.dictionary_temperature, config.dictionary_top_k
-        self.dictionaries = nn.ModuleDict({space: Dictionary(width, *how) for space, width in widths.items()})
+        self.dictionaries = nn.ModuleDict({space: make_dictionary(config, width) for space, width in widths.items()})
         self.matching = nn.ModuleDict({space: make_matching(config) for space in SPACES})
 
     def forward(
@@ -78,6 +76,11 @@ class DHMD(DMD):
     def loss_terms(self, out: DHMDOutput, labels: Labels) -> dict[str, Loss]:
         matching = {f"dictionary_{space}": self.matching[space](x, labels) for space, x in out.dictionaries.items()}
         return super().loss_terms(out, labels) | matching
+
+
+def make_dictionary(config: DHMDConfig, width: int) -> Dictionary:
+    how = config.dictionary_pooling, config.dictionary_activation
+    return Dictionary(width, config.dictionary_size, *how, config.dictionary_temperature, config.dictionary_top_k)
 
 
 def make_matching(config: DHMDConfig) -> nn.Module:
