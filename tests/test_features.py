@@ -381,6 +381,7 @@ BROKEN_FOLDERS = {
     "few ids": (spoil_index(lambda i: i["splits"]["valid"]["id"].pop()), "'valid'", "'id'", "2 clips"),
     "shape": (spoil_tensors(lambda t: t.update(vision=t["vision"][:, :2])), "folder/valid.safetensors", "'vision'"),
     "no key": (spoil_tensors(lambda t: t.pop("audio")), "folder/valid.safetensors", "'audio'"),
+    "null": (spoil_index(lambda i: i["splits"]["valid"]["arrays"].update(zzz=None)), "'zzz'", "missing"),
     "dtype": (spoil_tensors(lambda t: t.update(audio=t["audio"].astype("f8"))), "'audio'", "F64"),
     "label": (spoil_tensors(lambda t: t["regression_labels"].fill(4)), "'valid'", "'regression_labels'", "outside"),
     "nan label": (spoil_tensors(lambda t: t["regression_labels"].fill(NAN)), "'valid'", "'regression_labels'", "NaN"),

@@ -62,8 +62,8 @@ def read_folder(folder: Path) -> dict[str, dict[str, Any]]:
         expected = entry.pop("arrays")
         for key in sorted(found.keys() | expected.keys()):
             where = f"{folder.name}/{name}.safetensors, key {key!r}"
-            if found.get(key) != expected.get(key):
-                raise DataError(f"{where}: {found.get(key)}, but {INDEX} says {expected.get(key)}.")
+            if key not in found or found[key] != expected.get(key):
+                raise DataError(f"{where}: {found.get(key, 'missing')}, but {INDEX} says {expected.get(key)}.")
             if (dtype := found[key]["dtype"]) not in DTYPES:
                 raise DataError(f"{where}: holds {dtype}, not one of {listed(DTYPES)}.")
         splits[name] = {key: x.numpy() for key, x in arrays.items()} | entry
