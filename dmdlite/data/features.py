@@ -1,8 +1,7 @@
 """Reading, converting and writing feature files. Other packages import from here what they need of `data/`.
 
 A converted folder has one safetensors file per split, with arrays under MMSA's keys, and features.json for the strings.
-Features are mapped from disk and read clip by clip, so a folder of any size opens at once. Feature values are checked
-when the folder is written, labels and lengths whenever it is opened.
+Feature values are checked when it is written, labels and lengths whenever it is opened.
 """
 
 import json
@@ -32,7 +31,7 @@ DTYPES = ("F16", "F32", "I64")
 def load_features(path: str | Path) -> Splits:
     """The splits "train", "valid" and "test" of an MMSA-layout pickle or of a converted folder.
 
-    A pickle is read whole and every value is checked; a folder is mapped from disk and opens at once.
+    A pickle is read whole and every value is checked; a folder opens at once, mapped from disk clip by clip.
     Raises DataError, naming file, split and key, and UnsafePickle (a DataError) if a pickle holds more than data.
     """
     path = Path(path)
@@ -72,10 +71,7 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
 
 
 def convert_features(source: str | Path, folder: str | Path) -> None:
-    """Rewrites a feature file as a converted folder, which opens at once and is read clip by clip.
-
-    The folder must be new or empty. Raises DataError as `load_features` does.
-    """
+    """Rewrites a feature file as a converted folder, which must be new or empty. Raises DataError as both steps do."""
     check_free(Path(folder))
     write_folder(load_features(source), folder)
 

@@ -157,8 +157,7 @@ def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
     A pickle and the folder converted from it have the same fingerprint. Reads only a few clips of a mapped folder.
     """
     digest = hashlib.sha256()
-    for name in sorted(splits):
-        split = splits[name]
+    for name, split in sorted(splits.items()):
         few = split.subset(np.unique(np.linspace(0, len(split) - 1, 16).astype(np.int64)))
         digest.update(repr((name, split.ids, [(m, x.shape) for m, x in sorted(split.features.items())])).encode())
         parts = [split.labels, *(x for _, x in sorted(split.lengths.items()))]
