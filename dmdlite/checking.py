@@ -52,7 +52,7 @@ def check_fields(config: Any) -> None:
         if not isinstance(value, dict):
             raise ValueError(f"{name} must be a dict, got {value!r}")
         keys = set(f.default_factory())
-        if odd := sorted(set(value) ^ keys):
+        if odd := sorted(set(value) ^ keys, key=str):
             closest = suggestion(odd[0], keys - set(odd[:1]))
             raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{closest}")
         for key, entry in value.items():

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmdlite.data.features import convert_features, write_mmsa
-from dmdlite.data.folder import check_free
+from dmdlite.data.features import check_free, convert_features, write_mmsa
 from dmdlite.data.toy import toy_world
 
 

@@ -79,6 +79,11 @@ def test_bad_fields(changes, message):
         DMDConfig.official("mosi", **changes)
 
 
+def test_a_key_that_is_no_string():
+    with pytest.raises(ValueError, match="feature_widths needs exactly the keys audio, language, vision; 3 is off"):
+        DMDConfig(feature_widths={3: 4})
+
+
 def test_copies_share_nothing():
     config = DMDConfig.official()
     config.replace(width=40).loss_weights["margin"] = 9.0

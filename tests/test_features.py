@@ -323,7 +323,7 @@ def test_no_half_written_folder(tmp_path, splits, monkeypatch):
     def full_disk(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("dmdlite.data.folder.json.dumps", full_disk)
+    monkeypatch.setattr("dmdlite.data.features.json.dumps", full_disk)
     with pytest.raises(OSError, match="no space"):
         write_folder(splits, tmp_path / "folder")
     assert [p.name for p in tmp_path.iterdir()] == ["data.pkl"]
@@ -333,7 +333,7 @@ def test_a_full_disk_is_an_os_error(tmp_path, splits, monkeypatch):
     def full_disk(*_):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("dmdlite.data.folder.save_file", full_disk)
+    monkeypatch.setattr("dmdlite.data.features.save_file", full_disk)
     with pytest.raises(OSError, match="folder cannot be written: .*No space left"):
         write_folder(splits, tmp_path / "folder")
     assert [p.name for p in tmp_path.iterdir()] == ["data.pkl"]
@@ -381,6 +381,7 @@ BROKEN_FOLDERS = {
     "few ids": (spoil_index(lambda i: i["splits"]["valid"]["id"].pop()), "'valid'", "'id'", "2 clips"),
     "shape": (spoil_tensors(lambda t: t.update(vision=t["vision"][:, :2])), "folder/valid.safetensors", "'vision'"),
     "no key": (spoil_tensors(lambda t: t.pop("audio")), "folder/valid.safetensors", "'audio'"),
+    "null": (spoil_index(lambda i: i["splits"]["valid"]["arrays"].update(zzz=None)), "'zzz'", "missing"),
     "dtype": (spoil_tensors(lambda t: t.update(audio=t["audio"].astype("f8"))), "'audio'", "F64"),
     "label": (spoil_tensors(lambda t: t["regression_labels"].fill(4)), "'valid'", "'regression_labels'", "outside"),
     "nan label": (spoil_tensors(lambda t: t["regression_labels"].fill(NAN)), "'valid'", "'regression_labels'", "NaN"),

@@ -10,7 +10,7 @@ from course import figures
 from course.reading import attention_maps
 from course.widgets.clip_browser import ClipBrowser
 from course.widgets.paper_or_code import PaperOrCode
-from dmdlite.data import toy_performance
+from dmdlite.data import toy
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
 from dmdlite.training.loop import predict_logits
@@ -51,7 +51,7 @@ def test_a_clip_is_told_or_kept_secret(world):
 def test_faces_smile_and_frown():
     def corner(units):
         axis = Figure().subplots()
-        figures.draw_face(axis, dict.fromkeys(toy_performance.CHANNELS["vision"], 0.0) | units)
+        figures.draw_face(axis, dict.fromkeys(toy.CHANNELS["vision"], 0.0) | units)
         mouth = axis.lines[-1].get_ydata()
         return mouth[0] - mouth[len(mouth) // 2]
 

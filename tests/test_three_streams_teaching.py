@@ -14,10 +14,10 @@ from course.figures.scatter import draw_scatters
 from course.figures.streams import draw_streams, steps_at
 from course.voice import SAMPLE_RATE, player, synthesise
 from course.widgets.moment_browser import MomentBrowser
-from dmdlite.data import toy_performance
+from dmdlite.data import toy
 from dmdlite.data.toy import toy_world
 
-CHANNELS = toy_performance.CHANNELS["audio"]
+CHANNELS = toy.CHANNELS["audio"]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_player_carries_the_sound():
 
 def test_word_means_by_loops(world):
     truth, frames = world.truth["test"], world.splits["test"].features["vision"].astype(np.float64)
-    seconds = toy_performance.frame_times("vision")
+    seconds = toy.frame_times("vision")
     starts, ends = truth["word_starts"], truth["word_ends"]
     means = word_means(frames, seconds, starts, ends)
     assert means.shape == (len(frames), 16, 10)

@@ -1,7 +1,4 @@
-"""MMSA's layout (github.com/thuiar/MMSA, README.md:108-128): splits as dicts of arrays, checked on the way in.
-
-Every reader hands its arrays over under MMSA's keys, so all files pass the same checks here.
-"""
+"""MMSA's layout (github.com/thuiar/MMSA, README.md:108-128): splits as dicts of arrays. All files are checked here."""
 
 import warnings
 from collections.abc import Iterable, Mapping

@@ -1,12 +1,11 @@
 """The words of the toy world: a small grammar of spoken reviews, its vocabulary, and a vector for every word.
 
-One word of each sentence, the *telling word*, carries all its feeling. Words are lower case without punctuation, so
-the tokenizer only splits at blanks.
+One word of each sentence, the *telling word*, carries all its feeling. Words are lower case, without punctuation.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -51,8 +50,7 @@ LANGUAGE_STEPS = 16  # [CLS], at most 14 words, [SEP]
 VECTOR_WIDTH = 16
 
 
-@dataclass(frozen=True)
-class Sentence:
+class Sentence(NamedTuple):
     words: tuple[str, ...]
     telling_word: int  # index into words
     topic: int  # index into TOPICS
@@ -65,20 +63,16 @@ def make_sentence(view: float, draws: Float[np.ndarray, "choice"]) -> Sentence:
     draws: uniform numbers in [0, 1), one per choice. None of these choices depends on the view.
     """
     chances = iter(draws)
-    topic, degree = pick(list(TOPICS), chances), pick(list(DEGREES), chances)
+    pick = lambda options: options[int(next(chances) * len(options))]
+    topic, degree = pick(list(TOPICS)), pick(list(DEGREES))
     preposition, aspects = TOPICS[topic]
     telling = TELLING_WORDS[np.abs(VALENCES * DEGREES[degree] - view).argmin()]
     say = f"{degree} {telling}".strip()
-    a, pattern = "an" if say[0] in "aeiou" else "a", pick(PATTERNS, chances)
+    a, pattern = "an" if say[0] in "aeiou" else "a", pick(PATTERNS)
     parts = dict(aspect=aspects, opener=OPENERS, frame=FRAMES, determiner=DETERMINERS, verb=VERBS, tail=TAILS)
-    chosen = {part: pick(options, chances) for part, options in parts.items()}
+    chosen = {part: pick(options) for part, options in parts.items()}
     words = tuple(pattern.format(topic=topic, preposition=preposition, say=say, a=a, **chosen).split())
     return Sentence(words, words.index(telling), list(TOPICS).index(topic), list(DEGREES).index(degree))
-
-
-def pick(options: Sequence[str], chances: Iterator[float]) -> str:
-    """One of the options, chosen by the next uniform number."""
-    return options[int(next(chances) * len(options))]
 
 
 @cache

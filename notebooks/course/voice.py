@@ -9,7 +9,7 @@ import wave
 import numpy as np
 from jaxtyping import Float
 
-from dmdlite.data.toy_performance import CHANNELS, FRAME_RATES
+from dmdlite.data.toy import CHANNELS, FRAME_RATES
 
 SAMPLE_RATE = 8000  # samples per second
 MIDDLE_HERTZ, SEMITONES = 160.0, 3.0  # log_pitch counts steps of 3 semitones from 160 Hz
