@@ -100,8 +100,8 @@ def gradient_norms(model) -> dict[str, float]:
     for module, sources in places:
         for ours in gradients.keys() & sources.keys():
             parts = gradients.pop(ours)
-            parts = parts if sources[ours].stacked else [parts]
-            norms |= {f"{module}/{name}": x.double().norm().item() for name, x in zip(sources[ours].names, parts)}
+            parts = parts if len(sources[ours]) > 1 else [parts]
+            norms |= {f"{module}/{name}": x.double().norm().item() for name, x in zip(sources[ours], parts)}
     assert not gradients
     return norms
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,13 +45,7 @@ INSIDE_A_TRANSFORMER = {
 
 # In the checkpoint but unused by any output or loss: a projection of private features, and counters of the transformer.
 UNUSED = ("proj_cosine_", ".version", "._float_tensor", "position_ids")
-
-
-class Source(NamedTuple):
-    """The published name of one weight of ours; several encoders have one each, whose tensors are stacked."""
-
-    names: tuple[str, ...]
-    stacked: bool = False
+Sources = dict[str, list[str]]  # our name -> the published ones: several for encoders, whose tensors are stacked
 
 
 def load_official(model, weights, homogeneous=None, heterogeneous=None):
@@ -67,9 +60,8 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
             published = read_state(unit)
             prior, ours = published.pop("prior", None), model.units[space].prior
             if prior is not None and not torch.allclose(edge_matrix(prior), ours, atol=1e-5):
-                raise ValueError(
-                    f"the published prior of the {space} graph is not that of config.graph_priors[{space!r}]"
-                )
+                own = f"config.graph_priors[{space!r}]"
+                raise ValueError(f"the published prior of the {space} graph is not that of {own}")
             found |= convert_weights(published, unit_sources(space))
     load_weights(model, found, "the published checkpoint")
     return model
@@ -84,48 +76,42 @@ def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{given} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
 
 
-def dmd_sources(own: Iterable[str]) -> dict[str, Source]:
-    """Our name -> its published source, for every weight of ours outside the GD-Units."""
+def dmd_sources(own: Iterable[str]) -> Sources:
+    """The published names of every weight of ours outside the GD-Units."""
     layers = {x.format(m=m): y.format(i=i) for x, y in LAYERS.items() for m, i in INITIALS.items()}
     sources = {}
     for name in own:  # only our own names tell how many layers a language model or a transformer has
         layer, _, kind = name.rpartition(".")
         if layer in layers:
-            sources[name] = Source((f"{layers[layer]}.{kind}",))
+            sources[name] = [f"{layers[layer]}.{kind}"]
         if name.startswith("read.language_encoder."):
-            sources[name] = Source((name.replace("read.language_encoder.", "text_model.", 1),))
+            sources[name] = [name.replace("read.language_encoder.", "text_model.", 1)]
         for prefix, theirs in TRANSFORMERS.items():
             if name.startswith(prefix):
-                inside = inside_a_transformer(name.removeprefix(prefix))
-                sources[name] = Source(tuple(their + inside for their in theirs), stacked=True)
+                inside = name.removeprefix(prefix)
+                ours = next((x for x in INSIDE_A_TRANSFORMER if x in inside), None)
+                inside = inside.replace(ours, INSIDE_A_TRANSFORMER[ours]) if ours else f"layer_{inside}"  # final norm
+                sources[name] = [encoder + inside for encoder in theirs]
     return sources
 
 
-def unit_sources(space: str) -> dict[str, Source]:
+def unit_sources(space: str) -> Sources:
     """The same for the GD-Unit of this space."""
     layers = {f"units.{space}.{ours}": theirs for ours, theirs in UNIT_LAYERS.items()}
-    return {f"{x}.{kind}": Source((f"{y}.{kind}",)) for x, y in layers.items() for kind in ("weight", "bias")}
+    return {f"{x}.{kind}": [f"{y}.{kind}"] for x, y in layers.items() for kind in ("weight", "bias")}
 
 
-def inside_a_transformer(name: str) -> str:
-    """Our name of a weight inside a transformer, e.g. "layers.0.expand.weight" -> the published one."""
-    for ours, theirs in INSIDE_A_TRANSFORMER.items():
-        if ours in name:
-            return name.replace(ours, theirs)
-    return f"layer_{name}"  # the final norm
-
-
-def convert_weights(published: Mapping[str, Tensor], sources: Mapping[str, Source]) -> dict[str, Tensor]:
+def convert_weights(published: Mapping[str, Tensor], sources: Sources) -> dict[str, Tensor]:
     """Our weights from published ones, which must all be used."""
-    needed = [name for source in sources.values() for name in source.names]
+    needed = sum(sources.values(), [])
     if unknown := [x for x in published if x not in needed and not any(mark in x for mark in UNUSED)]:
         raise ValueError(f"the published checkpoint has the weight {unknown[0]!r}, which this config has no place for")
     if missing := [name for name in needed if name not in published]:
         raise ValueError(f"the published checkpoint has no weight {missing[0]!r}")
     found = {}
-    for ours, (names, stacked) in sources.items():
+    for ours, names in sources.items():
         weights = [convert(ours, torch.as_tensor(published[name])) for name in names]
-        found[ours] = torch.stack(weights) if stacked else weights[0]
+        found[ours] = torch.stack(weights) if len(weights) > 1 else weights[0]
     return found
 
 
