@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -562,3 +563,17 @@ def test_no_warning_on_clean_data(tmp_path):
         splits = load_features(dump(layout(), tmp_path / "data.pkl"))
         write_folder(splits, tmp_path / "folder")
         load_features(tmp_path / "folder")["train"].batch(slice(None), mask=True)
+
+
+@dataclass(frozen=True)
+class WithConfidence(FeatureSplit):
+    """A split with a number of one's own for each clip."""
+
+    confidence: np.ndarray = field(default_factory=lambda: np.ones(6))
+
+
+def test_the_fingerprint_sees_the_fields_of_a_subclass(splits):
+    def split(confidence: float) -> dict[str, FeatureSplit]:
+        return {"train": WithConfidence(**vars(splits["train"]), confidence=np.full(6, confidence))}
+
+    assert data.fingerprint(split(1)) == data.fingerprint(split(1)) != data.fingerprint(split(0))

@@ -152,7 +152,7 @@ def _rows(indices: Indices, count: int) -> Int[np.ndarray, "batch"]:
 
 
 def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
-    """16 hex digits that tell data sets apart: ids, labels, lengths, shapes and the features of 16 clips.
+    """16 hex digits that tell data sets apart: ids, labels, lengths, shapes, the features of 16 clips, own fields.
 
     A pickle and the folder converted from it have the same fingerprint. Reads only a few clips of a mapped folder.
     """
@@ -162,6 +162,7 @@ def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
         digest.update(repr((name, split.ids, [(m, x.shape) for m, x in sorted(split.features.items())])).encode())
         parts = [split.labels, *(x for _, x in sorted(split.lengths.items()))]
         parts += [*(x for _, x in sorted(few.features.items())), few.tokens, split.classes]
+        parts += [getattr(split, f.name) for f in fields(split)[len(fields(FeatureSplit)) :]]  # arrays of a subclass
         for part in (x for x in parts if x is not None):
             digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
     return digest.hexdigest()[:16]

@@ -99,7 +99,7 @@ def predict_logits(
 ) -> Float[np.ndarray, "clips *logits"]:
     """The model's output for every clip, in the order of the split, without dropout and in float32.
 
-    Sentiments, rows of numbers, or the logits of classes and levels (`components/tasks.py`).
+    Sentiments, rows of numbers, or the logits of classes and levels (`components/losses.py`).
     """
     was_training = model.training
     model.eval()
