@@ -33,12 +33,7 @@ class ResidualHead(nn.Module):
     def forward(self, x: Float[Tensor, "batch width"]) -> HeadOutput:
         hidden = F.relu(self.contract(x))
         features = x + self.expand(self.dropout(hidden))
-        return HeadOutput(as_prediction(self.regress(features)), hidden, features)
-
-
-def as_prediction(x: Float[Tensor, "batch logits"]) -> Logits:
-    """A single number has no axis of its own."""
-    return x.squeeze(-1) if x.shape[-1] == 1 else x
+        return HeadOutput(self.regress(features).squeeze(-1), hidden, features)  # a single number has no axis
 
 
 class AdaptiveFusion(nn.Module):

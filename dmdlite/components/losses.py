@@ -1,9 +1,8 @@
 """Every loss that is not about graphs: the task's, Eqs. (2) to (5) of decoupling, and their weighted sum, Eq. (11).
 
-A model predicts a number (sentiment), several (valence, arousal), a class, or a level of an ordered scale, as
-`config.task` and `config.outputs` say. A head gives `config.num_logits` numbers for each clip:
+`config.task` and `config.outputs` say what the `config.num_logits` numbers of a head mean for each clip:
 
-regression        `outputs` numbers, which are the prediction itself
+regression        `outputs` numbers (sentiment; valence and arousal), which are the prediction itself
 classification    one logit for each of `outputs` classes
 ordinal           outputs − 1 logits for `outputs` ordered levels, the k-th for "above level k" (Frank and Hall, 2001)
 
@@ -87,9 +86,8 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
     "over_batch": one entry of all clips, which is what the published call computed on PyTorch 1.9; it fails today.
     """
     views = {"per_sample": lambda x: x.flatten(1), "over_channels": lambda x: x, "over_batch": whole_batch}
-    axes = {"per_sample": 1, "over_channels": 2, "over_batch": 0}
-    pairs = [(views[over](common[m]), views[over](private[m])) for m in common]
-    cosines = [F.cosine_similarity(*pair, dim=axes[over]) for pair in pairs]
+    view, axis = views[over], {"per_sample": 1, "over_channels": 2, "over_batch": 0}[over]
+    cosines = [F.cosine_similarity(view(common[m]), view(private[m]), dim=axis) for m in common]
     return sum((cosine.clamp_min(0) if clamped else cosine).mean() for cosine in cosines)
 
 
@@ -153,12 +151,10 @@ def _pairs(
     """
     classes = classes.reshape(len(classes), -1)
     same_class = (classes[:, None] == classes[None, :]).all(dim=2)
+    if triplets == "any_modality":
+        return same_class.clone().fill_diagonal_(False), ~same_class  # no sample is its own positive
     same_modality = modality[:, None] == modality[None, :]
-    positive, negative = same_class, ~same_class
-    if triplets == "across_modalities":
-        positive, negative = positive & ~same_modality, negative & same_modality
-    itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
-    return positive & ~itself, negative
+    return same_class & ~same_modality, ~same_class & same_modality
 
 
 def whole_batch(x: Num[Tensor, "clips *rest"]) -> Num[Tensor, "all_clips *rest"]:
