@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dmdlite.components.fast import Dropout
 from dmdlite.components.losses import Logits
+from dmdlite.components.streams import Vector, Vectors
 from dmdlite.config import MODALITIES
 
 
@@ -49,9 +50,7 @@ class AdaptiveFusion(nn.Module):
         self.head = ResidualHead(total := sum(widths.values()), total, dropout, logits)
         self.scales = gate == "scales"
 
-    def forward(
-        self, private: dict[str, Float[Tensor, "batch private"]], common: Float[Tensor, "batch common"]
-    ) -> HeadOutput:
+    def forward(self, private: Vectors, common: Vector) -> HeadOutput:
         parts = private | {"common": common}
         gates = {name: gate(parts[name]).sigmoid() for name, gate in self.gates.items()}
         weighted = [gate * parts[name] if self.scales else gate for name, gate in gates.items()]

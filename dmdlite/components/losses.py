@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from dmdlite.components.streams import Streams
+from dmdlite.components.streams import Streams, Vectors
 from dmdlite.config import DMDConfig
 
 Logits = Float[Tensor, "batch *logits"]
@@ -91,9 +91,7 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
     return sum((cosine.clamp_min(0) if clamped else cosine).mean() for cosine in cosines)
 
 
-def margin_contrastive_loss(
-    features: dict[str, Float[Tensor, "batch width"]], labels: Float[Tensor, "batch *outputs"], config: DMDConfig
-) -> Loss:
+def margin_contrastive_loss(features: Vectors, labels: Float[Tensor, "batch *outputs"], config: DMDConfig) -> Loss:
     """Eq. (4): max(0, margin − cos(x_i, x_j) + cos(x_i, x_k)) over triplets of anchor i, positive j and negative k.
 
     A *sample* is one modality of one clip, so B clips give 3B samples. The `margin_…` fields of the config choose the
@@ -126,10 +124,8 @@ def _cosines(x: Float[Tensor, "sample width"]) -> Float[Tensor, "sample sample"]
 
 
 def _sums_of_hinges(
-    cosine: Float[Tensor, "anchor sample"],
-    positive: Bool[Tensor, "anchor sample"],
-    bound: Float[Tensor, "anchor sample"],
-) -> Float[Tensor, "anchor sample"]:
+    cosine: Float[Tensor, "anchor other"], positive: Bool[Tensor, "anchor other"], bound: Float[Tensor, "anchor other"]
+) -> Float[Tensor, "anchor other"]:
     """Σ_j max(0, bound_ik − cos_ij) over the positives j of anchor i, for each k.
 
     Only positives below the bound count: there are n, which sum to s, so the sum is n · bound − s. With the positives
@@ -143,7 +139,7 @@ def _sums_of_hinges(
 
 def _pairs(
     classes: Float[Tensor, "sample *outputs"], modality: Int[Tensor, " sample"], triplets: str
-) -> tuple[Bool[Tensor, "anchor sample"], Bool[Tensor, "anchor sample"]]:
+) -> tuple[Bool[Tensor, "anchor other"], Bool[Tensor, "anchor other"]]:
     """Where j is a positive, and where k is a negative, of anchor i.
 
     "across_modalities" (paper): positives are of the same class and another modality, negatives of another class and

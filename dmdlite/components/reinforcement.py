@@ -19,7 +19,6 @@ class CrossModalReinforcement(nn.Module):
     """Z^prt_{→m}: m asks both other modalities; their answers are concatenated and read by a memory encoder.
 
     Without cross-modal attention (`crossmodal=False`) the memory encoder reads the modality itself, twice.
-    layer: the kind of transformer layer; `components/transformer.py` has the plain one.
     """
 
     def __init__(self, config: ModelConfig, crossmodal: bool = True, layer: Layer = fast.TransformerLayer):

@@ -1,6 +1,7 @@
 """The transformer built from cross-modal attention (MulT, ACL 2019).
 
-Encoders of one shape are one module with a leading axis: the six cross-modal encoders of DMD cost the calls of one.
+Encoders of one shape are one module with a leading axis, which `encode_each` calls: the six cross-modal encoders of
+DMD cost the calls of one.
 """
 
 import math
@@ -69,10 +70,7 @@ Layer = type[TransformerLayer]  # the plain or the fast one
 
 
 class Transformer(nn.Module):
-    """What cross-modal and self-attention encoders share: scaled inputs plus positions, layers, a final layer norm.
-
-    rates: the dropout of the attention map, one for each encoder. `encode_each` calls the encoders.
-    """
+    """What cross-modal and self-attention encoders share: scaled inputs plus positions, layers, a final layer norm."""
 
     def __init__(self, config: ModelConfig, width: int, layers: int, rates: Sequence[float], layer: Layer):
         super().__init__()
