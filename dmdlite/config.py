@@ -177,7 +177,7 @@ class DMDConfig(ModelConfig):
     graph_inputs: Literal["projected", "raw"] = "projected"  # linear maps of [f(X), X] first; paper: [f(X), X] itself
     graph_widths: dict[str, int] = field(default_factory=lambda: dict(homogeneous=64, heterogeneous=32))  # of the maps
     graph_sharpness: float = 0.125  # factor on the edge scores before their softmax; paper: 1
-    # errors: no score, no prior; edges follow the task errors of the heads, our own rule (components/edge_learning.py)
+    # errors: no score, no prior; edges follow the task errors of the heads, our own rule (`EvidenceUnit`)
     edge_learning: Literal["published", "errors"] = "published"
     edge_sharpness: float = 16.0  # for "errors": the odds of a teacher against none are the error ratio to this power
     # Added to the learned edges, which are pulled towards it; row teaches column. Paper: none.

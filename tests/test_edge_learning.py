@@ -8,8 +8,7 @@ from test_models import small_batch, small_config
 from torch.testing import assert_close
 
 from course.edge_audit.rules import RULES, AlignmentUnit, LookAheadUnit
-from dmdlite.components.edge_learning import MEMORY, EvidenceUnit
-from dmdlite.components.graph_distillation import GraphDistillationUnit
+from dmdlite.components.graph_distillation import MEMORY, EvidenceUnit, GraphDistillationUnit
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.models.dmd import DMD
 

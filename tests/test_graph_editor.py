@@ -21,8 +21,7 @@ from course.widgets.graph_state import (
     space_inputs,
 )
 from course.widgets.graph_training import HEADS, Lessons, Outcome, editor_config
-from dmdlite.components.edge_learning import advantage, edges_of
-from dmdlite.components.graph_distillation import logit_difference
+from dmdlite.components.graph_distillation import advantage, edges_of, logit_difference
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD

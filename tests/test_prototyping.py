@@ -8,7 +8,7 @@ from test_models import small_batch, small_config
 from torch import nn
 
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
-from dmdlite.components.edge_learning import EvidenceUnit
+from dmdlite.components.graph_distillation import EvidenceUnit
 from dmdlite.components.heads import AdaptiveFusion
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
 from dmdlite.components.streams import TimeMeans

@@ -1,8 +1,7 @@
 """Cross-modal dictionary matching: what DHMD adds to DMD.
 
 We could not obtain its paper; its abstract mentions a shared dictionary space, activations, and matching across
-modalities. The lookup follows FDT (Chen et al., CVPR 2023; `prototype/model/clip_fdt.py`), whose abstract uses the
-same words. Each docstring says which part is our choice.
+modalities, the words of FDT (Chen et al., CVPR 2023; `prototype/model/clip_fdt.py`), which the lookup follows.
 """
 
 import math
@@ -38,9 +37,7 @@ class Dictionary(nn.Module):
     Ours: pooling leaves padding out, where FDT scores it 0; top-k as a third activation.
     """
 
-    def __init__(
-        self, width: int, size: int, pooling: str, activation: str, temperature: float = 1.0, top_k: int | None = None
-    ):
+    def __init__(self, width: int, size: int, pooling: str, activation: str, temperature: float = 1.0, top_k: int = 8):
         super().__init__()
         self.atoms = nn.Parameter(torch.randn(size, width))
         self.queries = nn.ModuleDict({m: query_map(width) for m in MODALITIES})
@@ -71,9 +68,7 @@ def query_map(width: int) -> nn.Sequential:
     )
 
 
-def pool(
-    steps: Float[Tensor, "batch time atom"], mask: Bool[Tensor, "batch time"] | None, pooling: str
-) -> Float[Tensor, "batch atom"]:
+def pool(steps: Float[Tensor, "batch time atom"], mask: Bool[Tensor, "batch time"] | None, pooling: str) -> Scores:
     """One score for each atom: "max", "mean" or "sum" over the real steps, and 0 where no step is real."""
     if pooling == "mean":
         return time_mean(steps, mask)
@@ -83,7 +78,7 @@ def pool(
     return steps.masked_fill(~real, -torch.inf).amax(dim=1).where(real.any(dim=1), 0.0)
 
 
-def activate(scores: Scores, activation: str, top_k: int | None = None) -> Scores:
+def activate(scores: Scores, activation: str, top_k: int = 8) -> Scores:
     """Shares of the atoms, none negative, sum 1: "sparsemax", "softmax", or "top_k", the softmax of the k highest."""
     if activation == "sparsemax":
         return sparsemax(scores)

@@ -13,12 +13,10 @@ class Dropout(nn.Module):
     A list of rates has one for each encoder, which is the first axis of the input. See also `fast/dropout.py`.
     """
 
-    rates: Float[Tensor, " encoder"]
-
     def __init__(self, rate: float | Sequence[float]):
         super().__init__()
         self.rate, self.drops = rate, bool(rate if isinstance(rate, float | int) else any(rate))
-        self.register_buffer("rates", torch.tensor(rate), persistent=False)
+        self.rates = nn.Buffer(torch.tensor(rate), persistent=False)  # (encoder,) or, for all alike, ()
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         if not self.training or not self.drops:

@@ -1,16 +1,18 @@
-"""The graph distillation unit (GD-Unit), Eqs. (7) to (9)."""
+"""The graph distillation unit (GD-Unit), Eqs. (7) to (9), and one of our own whose edges no gradient learns."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dmdlite.components.losses import Labels, Loss, whole_batch
+from dmdlite.components.losses import Labels, Loss, task_loss, whole_batch
 from dmdlite.config import MODALITIES, DMDConfig
 
 Edges = Float[Tensor, "batch source target"]
 Nodes = Float[Tensor, "batch modality width"]
 NodeLogits = Float[Tensor, "batch modality *logits"]
+Evidence = Float[Tensor, "source target"]
+MEMORY = 0.95  # of the running mean of evidence: that from about the last 20 batches
 
 
 class GraphDistillationUnit(nn.Module):
@@ -25,17 +27,12 @@ class GraphDistillationUnit(nn.Module):
     top; with all six fixed this is conventional distillation, with directions and weights of your choice.
     """
 
-    prior: Float[Tensor, "3 3"]
-    fixed_edges: Float[Tensor, "3 3"]
-
     def __init__(self, config: DMDConfig, space: str, node_width: int):
         super().__init__()
-        self.config, self.representation = config, config.graph_representations[space]
+        self.config, self.space = config, space
         self.build_scorer(config.graph_widths[space], node_width)
-        prior = config.graph_priors[space]
-        self.has_prior = prior is not None
-        self.register_buffer("prior", torch.tensor(prior or [[0.0] * 3] * 3))
-        self.register_buffer("fixed_edges", torch.full((3, 3), torch.nan), persistent=False)
+        self.prior = nn.Buffer(torch.tensor(config.graph_priors[space] or [[0.0] * 3] * 3))
+        self.fixed_edges = nn.Buffer(torch.full((3, 3), torch.nan), persistent=False)
 
     def build_scorer(self, graph_width: int, node_width: int) -> None:
         """The linear maps of Eq. (8), which score the edges."""
@@ -66,14 +63,14 @@ class GraphDistillationUnit(nn.Module):
 
     def losses(self, edges: Edges, nodes: Nodes, logits: NodeLogits) -> dict[str, Loss]:
         """Eq. (9) as `logit`, and the published code's `representation` and `prior_penalty`, before their weights."""
-        strength, scale = self.strengths(edges), self.config.graph_representation_scale
-        distance = representation_distance(nodes, self.representation)
-        mean_edges = whole_batch(edges).mean(dim=0)
-        penalty = (mean_edges - self.prior).square().sum() if self.has_prior else logits.new_zeros(())
+        config, strength = self.config, self.strengths(edges)
+        distance = representation_distance(nodes, config.graph_representations[self.space])
+        from_prior = (whole_batch(edges).mean(dim=0) - self.prior).square().sum()
+        has_prior = config.graph_priors[self.space] is not None
         return {
             "logit": torch.einsum("bij,bij->b", strength, logit_difference(logits)).mean(),
-            "representation": scale * torch.einsum("bij,bij->b", strength, distance).mean(),
-            "prior_penalty": self.config.graph_prior_penalty * penalty,
+            "representation": config.graph_representation_scale * torch.einsum("bij,bij->b", strength, distance).mean(),
+            "prior_penalty": config.graph_prior_penalty * from_prior if has_prior else logits.new_zeros(()),
         }
 
 
@@ -97,3 +94,50 @@ def representation_distance(nodes: Nodes, kind: str) -> Edges:
         return (student - teacher).abs().sum(dim=-1)
     cosine = F.cosine_similarity(student, teacher, dim=-1).clamp_min(0)
     return whole_batch(cosine).mean(dim=0, keepdim=True).expand_as(cosine)
+
+
+class EvidenceUnit(GraphDistillationUnit):
+    """Edges that follow how good a teacher each modality is. Our own rule, not from a paper.
+
+    The published score of an edge is learned by the gradient of Eq. (9), Σ w ε: it falls fastest when the weight goes
+    to pairs whose ε is small already, whether or not the lesson helps. Here evidence is gathered during training.
+    w_{i→j} is i's share in a softmax, for each student j, over its two possible teachers and "no teacher". Their scores
+    are the running means of `evidence`, 0 for "no teacher", times `config.edge_sharpness`. So the lessons of a student
+    weigh at most 1, and a student that errs less than both others refuses them all. There is no prior.
+    """
+
+    def __init__(self, config: DMDConfig, space: str, node_width: int):
+        super().__init__(config.replace(graph_priors={space: None}), space, node_width)
+
+    def build_scorer(self, graph_width: int, node_width: int) -> None:
+        """The evidence so far; without any, both teachers and "no teacher" get a third each."""
+        self.gathered = nn.Buffer(torch.zeros(len(MODALITIES), len(MODALITIES)))
+
+    def forward(self, nodes: Nodes, logits: NodeLogits) -> Edges:
+        """The same edges for every clip; zero diagonal."""
+        chosen = edges_of(self.gathered, self.config.edge_sharpness).to(logits.dtype).expand(len(nodes), -1, -1)
+        return torch.where(self.fixed_edges.isnan(), chosen, self.fixed_edges)
+
+    def update_evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> None:
+        """Adds the evidence of one training batch, of all processes."""
+        nodes, logits, labels = (whole_batch(x.detach()) for x in (nodes, logits, labels))
+        with torch.no_grad():
+            self.gathered.lerp_(self.evidence(nodes, logits.float(), labels), 1 - MEMORY)
+
+    def evidence(self, nodes: Nodes, logits: NodeLogits, labels: Labels) -> Evidence:
+        return advantage(self.errors(logits, labels))
+
+    def errors(self, logits: NodeLogits, labels: Labels) -> Float[Tensor, "modality"]:
+        """L_task of each modality's own head."""
+        return torch.stack([task_loss(logit, labels, self.config.task) for logit in logits.unbind(dim=1)])
+
+
+def advantage(errors: Float[Tensor, "modality"]) -> Evidence:
+    """log(error of j / error of i): positive where i errs less than j."""
+    return errors.log()[None, :] - errors.log()[:, None]
+
+
+def edges_of(evidence: Evidence, sharpness: float) -> Evidence:
+    """For each student (column), the shares of its teachers in a softmax over both and "no teacher", which scores 0."""
+    scores = (sharpness * evidence).fill_diagonal_(0.0)  # the diagonal is "no teacher": no student teaches itself
+    return scores.softmax(dim=0).fill_diagonal_(0.0)

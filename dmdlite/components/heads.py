@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dmdlite.components.fast import Dropout
 from dmdlite.components.losses import Logits
+from dmdlite.components.streams import Vector, Vectors
 from dmdlite.config import MODALITIES
 
 
@@ -33,12 +34,7 @@ class ResidualHead(nn.Module):
     def forward(self, x: Float[Tensor, "batch width"]) -> HeadOutput:
         hidden = F.relu(self.contract(x))
         features = x + self.expand(self.dropout(hidden))
-        return HeadOutput(as_prediction(self.regress(features)), hidden, features)
-
-
-def as_prediction(x: Float[Tensor, "batch logits"]) -> Logits:
-    """A single number has no axis of its own."""
-    return x.squeeze(-1) if x.shape[-1] == 1 else x
+        return HeadOutput(self.regress(features).squeeze(-1), hidden, features)  # a single number has no axis
 
 
 class AdaptiveFusion(nn.Module):
@@ -54,9 +50,7 @@ class AdaptiveFusion(nn.Module):
         self.head = ResidualHead(total := sum(widths.values()), total, dropout, logits)
         self.scales = gate == "scales"
 
-    def forward(
-        self, private: dict[str, Float[Tensor, "batch private"]], common: Float[Tensor, "batch common"]
-    ) -> HeadOutput:
+    def forward(self, private: Vectors, common: Vector) -> HeadOutput:
         parts = private | {"common": common}
         gates = {name: gate(parts[name]).sigmoid() for name, gate in self.gates.items()}
         weighted = [gate * parts[name] if self.scales else gate for name, gate in gates.items()]

@@ -1,9 +1,8 @@
 """Every loss that is not about graphs: the task's, Eqs. (2) to (5) of decoupling, and their weighted sum, Eq. (11).
 
-A model predicts a number (sentiment), several (valence, arousal), a class, or a level of an ordered scale, as
-`config.task` and `config.outputs` say. A head gives `config.num_logits` numbers for each clip:
+`config.task` and `config.outputs` say what the `config.num_logits` numbers of a head mean for each clip:
 
-regression        `outputs` numbers, which are the prediction itself
+regression        `outputs` numbers (sentiment; valence and arousal), which are the prediction itself
 classification    one logit for each of `outputs` classes
 ordinal           outputs − 1 logits for `outputs` ordered levels, the k-th for "above level k" (Frank and Hall, 2001)
 
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from dmdlite.components.streams import Streams
+from dmdlite.components.streams import Streams, Vectors
 from dmdlite.config import DMDConfig
 
 Logits = Float[Tensor, "batch *logits"]
@@ -87,15 +86,12 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
     "over_batch": one entry of all clips, which is what the published call computed on PyTorch 1.9; it fails today.
     """
     views = {"per_sample": lambda x: x.flatten(1), "over_channels": lambda x: x, "over_batch": whole_batch}
-    axes = {"per_sample": 1, "over_channels": 2, "over_batch": 0}
-    pairs = [(views[over](common[m]), views[over](private[m])) for m in common]
-    cosines = [F.cosine_similarity(*pair, dim=axes[over]) for pair in pairs]
+    view, axis = views[over], {"per_sample": 1, "over_channels": 2, "over_batch": 0}[over]
+    cosines = [F.cosine_similarity(view(common[m]), view(private[m]), dim=axis) for m in common]
     return sum((cosine.clamp_min(0) if clamped else cosine).mean() for cosine in cosines)
 
 
-def margin_contrastive_loss(
-    features: dict[str, Float[Tensor, "batch width"]], labels: Float[Tensor, "batch *outputs"], config: DMDConfig
-) -> Loss:
+def margin_contrastive_loss(features: Vectors, labels: Float[Tensor, "batch *outputs"], config: DMDConfig) -> Loss:
     """Eq. (4): max(0, margin − cos(x_i, x_j) + cos(x_i, x_k)) over triplets of anchor i, positive j and negative k.
 
     A *sample* is one modality of one clip, so B clips give 3B samples. The `margin_…` fields of the config choose the
@@ -128,10 +124,8 @@ def _cosines(x: Float[Tensor, "sample width"]) -> Float[Tensor, "sample sample"]
 
 
 def _sums_of_hinges(
-    cosine: Float[Tensor, "anchor sample"],
-    positive: Bool[Tensor, "anchor sample"],
-    bound: Float[Tensor, "anchor sample"],
-) -> Float[Tensor, "anchor sample"]:
+    cosine: Float[Tensor, "anchor other"], positive: Bool[Tensor, "anchor other"], bound: Float[Tensor, "anchor other"]
+) -> Float[Tensor, "anchor other"]:
     """Σ_j max(0, bound_ik − cos_ij) over the positives j of anchor i, for each k.
 
     Only positives below the bound count: there are n, which sum to s, so the sum is n · bound − s. With the positives
@@ -145,7 +139,7 @@ def _sums_of_hinges(
 
 def _pairs(
     classes: Float[Tensor, "sample *outputs"], modality: Int[Tensor, " sample"], triplets: str
-) -> tuple[Bool[Tensor, "anchor sample"], Bool[Tensor, "anchor sample"]]:
+) -> tuple[Bool[Tensor, "anchor other"], Bool[Tensor, "anchor other"]]:
     """Where j is a positive, and where k is a negative, of anchor i.
 
     "across_modalities" (paper): positives are of the same class and another modality, negatives of another class and
@@ -153,12 +147,10 @@ def _pairs(
     """
     classes = classes.reshape(len(classes), -1)
     same_class = (classes[:, None] == classes[None, :]).all(dim=2)
+    if triplets == "any_modality":
+        return same_class.clone().fill_diagonal_(False), ~same_class  # no sample is its own positive
     same_modality = modality[:, None] == modality[None, :]
-    positive, negative = same_class, ~same_class
-    if triplets == "across_modalities":
-        positive, negative = positive & ~same_modality, negative & same_modality
-    itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
-    return positive & ~itself, negative
+    return same_class & ~same_modality, ~same_class & same_modality
 
 
 def whole_batch(x: Num[Tensor, "clips *rest"]) -> Num[Tensor, "all_clips *rest"]:

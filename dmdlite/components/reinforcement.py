@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dmdlite.components import fast
 from dmdlite.components.streams import Masks, Streams, Vectors
-from dmdlite.components.transformer import CrossModalEncoders, SelfAttentionEncoders, TransformerLayer, encode_each
+from dmdlite.components.transformer import CrossModalEncoders, Layer, SelfAttentionEncoders, encode_each
 from dmdlite.config import MODALITIES, ModelConfig
 
 # In the order in which the published code concatenates the two results.
@@ -19,12 +19,9 @@ class CrossModalReinforcement(nn.Module):
     """Z^prt_{→m}: m asks both other modalities; their answers are concatenated and read by a memory encoder.
 
     Without cross-modal attention (`crossmodal=False`) the memory encoder reads the modality itself, twice.
-    layer: the kind of transformer layer; `components/transformer.py` has the plain one.
     """
 
-    def __init__(
-        self, config: ModelConfig, crossmodal: bool = True, layer: type[TransformerLayer] = fast.TransformerLayer
-    ):
+    def __init__(self, config: ModelConfig, crossmodal: bool = True, layer: Layer = fast.TransformerLayer):
         super().__init__()
         rates = [config.attention_rates[source] for source, _ in PAIRS]
         self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates, layer) if crossmodal else None
@@ -46,10 +43,7 @@ class SelfAttentionReaders(nn.Module):
     """One self-attention encoder for each modality, of which the last step is kept."""
 
     def __init__(
-        self,
-        config: ModelConfig,
-        modalities: Sequence[str] = MODALITIES,
-        layer: type[TransformerLayer] = fast.TransformerLayer,
+        self, config: ModelConfig, modalities: Sequence[str] = MODALITIES, layer: Layer = fast.TransformerLayer
     ):
         super().__init__()
         rates = [config.attention_rates[m] for m in modalities]

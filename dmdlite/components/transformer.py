@@ -1,6 +1,7 @@
 """The transformer built from cross-modal attention (MulT, ACL 2019).
 
-Encoders of one shape are one module with a leading axis: the six cross-modal encoders of DMD cost the calls of one.
+Encoders of one shape are one module with a leading axis, which `encode_each` calls: the six cross-modal encoders of
+DMD cost the calls of one.
 """
 
 import math
@@ -16,6 +17,7 @@ from dmdlite.components.attention import AttentionMask, Linear, MultiHeadAttenti
 from dmdlite.components.dropout import Dropout
 from dmdlite.config import ModelConfig
 
+Lengths = Sequence[int]  # numbers of time steps, one for each encoder
 StreamList = Sequence[Float[Tensor, "batch _ width"]]  # one for each encoder
 MaskList = Sequence[Bool[Tensor, "batch _"]]  # one for each encoder, True at real steps
 PADDED = 1.25  # streams up to this many times longer than the shortest are padded; longer ones take turns
@@ -29,8 +31,8 @@ class LayerNorm(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(*leading, width)), nn.Parameter(torch.zeros(*leading, width))
 
     def forward(self, x: Float[Tensor, "*encoder batch time width"]) -> Float[Tensor, "*encoder batch time width"]:
-        weight, bias = (parameter[..., None, None, :] for parameter in (self.weight, self.bias))
-        return torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), weight)
+        normed = F.layer_norm(x, x.shape[-1:])
+        return torch.addcmul(self.bias[..., None, None, :], normed, self.weight[..., None, None, :])
 
     def extra_repr(self) -> str:
         return ", ".join(map(str, reversed(self.weight.shape)))
@@ -39,7 +41,7 @@ class LayerNorm(nn.Module):
 class TransformerLayer(nn.Module):
     """Attention and a feed-forward network, each behind a layer norm and beside a residual connection.
 
-    One layer norm serves target and source, as in the published code. `fast/transformer.py` computes the same faster.
+    One layer norm serves target and source, as in the published code. `fast/attention.py` has the fast layer.
     rates: the dropout of the attention map, one for each encoder.
     """
 
@@ -64,15 +66,13 @@ class TransformerLayer(nn.Module):
         return x + self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
 
 
+Layer = type[TransformerLayer]  # the plain or the fast one
+
+
 class Transformer(nn.Module):
-    """What cross-modal and self-attention encoders share: scaled inputs plus positions, layers, a final layer norm.
+    """What cross-modal and self-attention encoders share: scaled inputs plus positions, layers, a final layer norm."""
 
-    rates: the dropout of the attention map, one for each encoder. `encode_each` calls the encoders.
-    """
-
-    def __init__(
-        self, config: ModelConfig, width: int, layers: int, rates: Sequence[float], layer: type[TransformerLayer]
-    ):
+    def __init__(self, config: ModelConfig, width: int, layers: int, rates: Sequence[float], layer: Layer):
         super().__init__()
         self.layers = nn.ModuleList(layer(config, width, rates) for _ in range(layers))
         self.norm = LayerNorm(width, len(rates))
@@ -134,13 +134,9 @@ def select_encoder(encoders: Transformer, e: int) -> Callable:
 
 
 def attention_mask(
-    targets: Sequence[int],
-    sources: Sequence[int],
-    causal: bool,
-    masks: MaskList | None = None,
-    device: torch.device | None = None,
+    targets: Lengths, sources: Lengths, causal: bool, masks: MaskList | None = None, device: torch.device | None = None
 ) -> AttentionMask:
-    """targets, sources: the number of steps, for each encoder; masks: which source steps are real, not padding.
+    """The mask for streams of these lengths. masks: which source steps are real, not padding.
 
     Causal: target step q sees source steps up to q + |T_source − T_target|, as published.
     """

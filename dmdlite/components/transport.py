@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Cloud = Float[Tensor, "*batch n d"]  # n points in d dimensions
+OtherCloud = Float[Tensor, "*batch m d"]
 ITERATIONS = 1000  # at most
 TOLERANCE = 1e-3  # share of the mass that may be in a wrong row; the error of the cost is of its second order
 
@@ -36,11 +38,7 @@ def squared_distances(x: Float[Tensor, "*batch n d"], y: Float[Tensor, "*batch m
 
 
 def sinkhorn(
-    x: Float[Tensor, "*batch n d"],
-    y: Float[Tensor, "*batch m d"],
-    epsilon: float,
-    iterations: int = ITERATIONS,
-    tolerance: float = TOLERANCE,
+    x: Cloud, y: OtherCloud, epsilon: float, iterations: int = ITERATIONS, tolerance: float = TOLERANCE
 ) -> Transport:
     """Entropic optimal transport from x to y.
 
@@ -85,11 +83,7 @@ def optimal_potentials(
 
 
 def sinkhorn_divergence(
-    x: Float[Tensor, "*batch n d"],
-    y: Float[Tensor, "*batch m d"],
-    epsilon: float,
-    iterations: int = ITERATIONS,
-    tolerance: float = TOLERANCE,
+    x: Cloud, y: OtherCloud, epsilon: float, iterations: int = ITERATIONS, tolerance: float = TOLERANCE
 ) -> Float[Tensor, "*batch"]:
     """S_ε(x, y) = OT_ε(x, y) − ½ OT_ε(x, x) − ½ OT_ε(y, y): never negative, and zero only for equal clouds.
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from dmdlite.components.language import LanguageEncoder
+from dmdlite.components.streams import LanguageEncoder
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.experiments.workers import one_thread

@@ -16,9 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dmdlite.components.language import resolve_language_model
 from dmdlite.components.losses import Labels, Logits, Loss, task_loss, total_loss
-from dmdlite.components.streams import StreamReader, Vector
+from dmdlite.components.streams import StreamReader, Vector, resolve_language_model
 from dmdlite.config import MODALITIES, ModelConfig
 
 

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from dmdlite.components import fast
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler, NoDecoupling
-from dmdlite.components.edge_learning import EvidenceUnit
-from dmdlite.components.graph_distillation import GraphDistillationUnit
+from dmdlite.components.graph_distillation import EvidenceUnit, GraphDistillationUnit
 from dmdlite.components.heads import AdaptiveFusion, ResidualHead
 from dmdlite.components.losses import (
     Labels,

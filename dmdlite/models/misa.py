@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from dmdlite.components.fast import Dropout
-from dmdlite.components.heads import as_prediction
 from dmdlite.components.losses import Labels, Loss, task_loss, whole_batch
 from dmdlite.components.streams import Language, Masks, Stream, Streams, Vector, Vectors, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
@@ -83,7 +82,7 @@ class MISA(SavedModel):
         shared = {m: self.shared(x) for m, x in projected.items()}
         six = torch.stack([*private.values(), *shared.values()], dim=1)  # (batch, 6, width): a sequence of six steps
         fused = self.fuse(six).flatten(1)
-        prediction = as_prediction(self.head(fused))
+        prediction = self.head(fused).squeeze(-1)  # a single number has no axis
         reconstruction = {m: self.reconstruct[m](private[m] + shared[m]) for m in MODALITIES}
         vectors = dict(projected=projected, private=private, shared=shared, reconstruction=reconstruction)
         out = MISAOutput(prediction, fused=fused, **vectors)

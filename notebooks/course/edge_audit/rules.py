@@ -8,8 +8,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from dmdlite.components.edge_learning import Evidence, EvidenceUnit
-from dmdlite.components.graph_distillation import Labels, NodeLogits, Nodes
+from dmdlite.components.graph_distillation import Evidence, EvidenceUnit, Labels, NodeLogits, Nodes
 from dmdlite.components.losses import task_loss
 from dmdlite.config import SPACES, DMDConfig
 from dmdlite.models.dmd import DMD

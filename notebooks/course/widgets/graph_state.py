@@ -11,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course.edge_audit.rules import UNIFORM
-from dmdlite.components.edge_learning import advantage, edges_of
-from dmdlite.components.graph_distillation import logit_difference
+from dmdlite.components.graph_distillation import advantage, edges_of, logit_difference
 from dmdlite.components.streams import TimeMeans, Vectors
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.models.dmd import DMD
