@@ -39,7 +39,7 @@ from dmdlite.training import checkpoints
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
 from dmdlite.training.loop import epochs_without_progress, predict_logits
-from dmdlite.training.metrics import Predictions, Splits, all_scores, score, table_scores
+from dmdlite.training.metrics import Splits, all_scores, score, table_scores
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
@@ -56,10 +56,7 @@ class Result:
 
 
 def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
-    """What training.json holds: all that a run depends on. Call it while the model has its initial weights.
-
-    source: the file or folder of the data, if there is one.
-    """
+    """What training.json holds: all that a run depends on. Call it while the model has its initial weights."""
     description = {
         "model": name_of(model),
         "config": model.saved_fields(),
@@ -111,7 +108,8 @@ def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
 def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
     """Writes everything that a finished run holds, metrics.json last, and keeps only the last checkpoint."""
     save_model(model, folder)
-    task, predictions = model.config.task, _predict_all(model, splits, padding_mask)
+    task = model.config.task
+    predictions = {name: predict_logits(model, split, padding_mask) for name, split in splits.items()}
     metrics = all_scores(predictions, splits, model.config)
     metrics |= {"best_epoch": len(epochs) - epochs_without_progress(epochs), "epochs": len(epochs)}
     tables = {name: _table(prediction, splits[name], task) for name, prediction in predictions.items()}
@@ -138,7 +136,8 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     mask, model = read_description(folder)["training"]["padding_mask"], load_model(folder, model)
     check_fits(splits, model.config, model.reads)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-    return score(_predict_all(model, splits, mask), splits, model.config)
+    predictions = {name: predict_logits(model, split, mask) for name, split in splits.items()}
+    return score(predictions, splits, model.config)
 
 
 def own_data(run: Path) -> Splits:
@@ -165,10 +164,6 @@ def predict(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) 
         folder = Path(model.folder if isinstance(model, Result) else model)
         mask, model = read_description(folder)["training"]["padding_mask"], load_model(folder)
     return _table(predict_logits(model, split, mask), split, model.config.task)
-
-
-def _predict_all(model: nn.Module, splits: Splits, padding_mask: bool) -> Predictions:
-    return {name: predict_logits(model, split, padding_mask) for name, split in splits.items()}
 
 
 def _table(prediction: Float[np.ndarray, "clips *logits"], split: FeatureSplit, task: str) -> pd.DataFrame:

@@ -17,7 +17,6 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import check_fits
 from dmdlite.models.base import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
-from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.callbacks import ShowProgress, is_first_process
 from dmdlite.training.loop import EpochMeans, batch_options, epochs_without_progress, make_batch, predict_logits
 from dmdlite.training.metrics import Splits, task_error
@@ -51,14 +50,14 @@ def train(
     state = runs.state_of(folder, description, restart)
     if state == "finished":
         return _stored(folder, model, say)
-    keep_freed_memory()
+    loop.keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
     trainer.in_first_process(runs.begin, folder, description, restart)
     checkpoint = checkpoints.newest(folder / "checkpoints")
     say(f"{folder}: {_opening(state, checkpoint, restart)}")
     last = trainer.run(checkpoint)
-    load_saved_weights(model, checkpoints.best_weights(last))
+    load_saved_weights(model, checkpoints.best_of(last) / checkpoints.WEIGHTS)
     trainer.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), training.padding_mask)
     model.to(home).eval()
     return runs.load_result(folder)
@@ -208,14 +207,13 @@ class SentimentTrainer(Trainer):
 
 def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
     """Trainer's arguments. Its own logs, norm clipping, reports and clean-up of checkpoints are off."""
-    cpu = torch.accelerator.current_accelerator(check_available=True) is None
-    device = dict(per_device_train_batch_size=training.batch_size, bf16=training.bf16, use_cpu=cpu)
+    device = dict(bf16=training.bf16, use_cpu=torch.accelerator.current_accelerator(check_available=True) is None)
+    batches = dict(per_device_train_batch_size=training.batch_size, seed=training.seed, data_seed=training.seed)
     steps = dict(num_train_epochs=training.epochs, gradient_accumulation_steps=training.gradient_accumulation)
     best = dict(eval_strategy="epoch", save_strategy="epoch", metric_for_best_model="error", greater_is_better=False)
     off = dict(max_grad_norm=0.0, logging_strategy="no", report_to=[], disable_tqdm=True)
     quiet = dict(log_level="error", log_level_replica="error")
-    settings: dict[str, Any] = {**device, **steps, **best, **off, **quiet}
-    arguments = TrainingArguments(str(folder), seed=training.seed, data_seed=training.seed, **settings)
+    arguments = TrainingArguments(str(folder), **device, **batches, **steps, **best, **off, **quiet)
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # one process, one GPU: Trainer would split each batch by nn.DataParallel
     return arguments
