@@ -33,11 +33,10 @@ from dmdlite.experiments.published import published_rows
 from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, missing_table, model_table, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Task, run_tasks
-from dmdlite.files import write_text
+from dmdlite.files import write_json, write_text
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training import runs
-from dmdlite.training.metrics import error_name, table_scores
-from dmdlite.training.predictions import Splits, all_scores
+from dmdlite.training.metrics import Splits, all_scores, table_scores
 
 
 def compare(
@@ -101,7 +100,8 @@ def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
             left.append(task)
     if plan.restart:
         (plan.folder / "timing.json").unlink(missing_ok=True)
-    runs.start(plan.folder, whole)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    write_json(plan.folder / "training.json", whole)
     return left
 
 
@@ -128,7 +128,7 @@ def _train(plan: Plan, task: Task) -> str:
     splits = plan.splits()
     model, result = plan.train(task, splits)
     score_subsets(result, splits["test"], model)
-    error = result.metrics["test"][error_name(plan.config.task)]
+    error = result.metrics["test"][table_scores(plan.config.task, plan.config.outputs)[0]]
     return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
 
 

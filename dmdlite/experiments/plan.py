@@ -14,7 +14,7 @@ from dmdlite.experiments.workers import Task, on_cpu
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import NAMES, RECIPES, Recipe
 from dmdlite.training import runs
-from dmdlite.training.predictions import Splits
+from dmdlite.training.metrics import Splits
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 

@@ -1,12 +1,8 @@
-"""Callbacks of Trainer: clipping, sealing of checkpoints, progress."""
+"""What a run in Trainer shows while it goes on."""
 
 import os
-import sys
 import time
-from pathlib import Path
 
-from accelerate import PartialState
-from torch import nn
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
@@ -14,33 +10,11 @@ from dmdlite.training import checkpoints
 from dmdlite.training.loop import epochs_without_progress
 
 
-class ClipByValue(TrainerCallback):
-    """Clips each entry of the gradient before every optimizer step; 0 switches it off."""
-
-    def __init__(self, limit: float):
-        self.limit = limit
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
-        if self.limit:
-            nn.utils.clip_grad_value_(model.parameters(), self.limit)
-
-
-class SealCheckpoints(TrainerCallback):
-    """Seals a checkpoint when every process has written its part, and then deletes the older ones."""
-
-    def on_save(self, args, state, control, **_):
-        PartialState().wait_for_everyone()
-        if state.is_world_process_zero:
-            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            checkpoints.seal(checkpoint)
-            checkpoints.keep_only(checkpoint, checkpoint.parent)
-
-
 class ShowProgress(TrainerCallback):
     """Shows a bar for the whole run, in a terminal or a notebook, and prints one line for each epoch."""
 
     def on_train_begin(self, args, state, control, **_):
-        hidden = not (state.is_world_process_zero and (sys.stderr.isatty() or in_notebook()))
+        hidden = None if state.is_world_process_zero else True  # None: hidden where stderr is a file
         self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", leave=False, disable=hidden)
         self.started = time.perf_counter()
 
@@ -63,8 +37,3 @@ class ShowProgress(TrainerCallback):
 def is_first_process() -> bool:
     """Whether this is the first of the processes that torchrun started; true without torchrun, too."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

@@ -48,10 +48,9 @@ def _digests(checkpoint: Path) -> dict[str, str]:
 
 def newest(folder: Path) -> Path | None:
     """The newest whole checkpoint for which that of the best epoch is whole, too."""
-    whole = {step_of(path): path for path in folder.glob("checkpoint-*") if is_whole(path)}
-    resumable = {step: path for step, path in whole.items() if (path / STATE).is_file()}
-    usable = [step for step, path in resumable.items() if read_state(path)["best_global_step"] in whole]
-    return whole[max(usable)] if usable else None
+    whole = [path for path in folder.glob("checkpoint-*") if is_whole(path)]
+    usable = [path for path in whole if (path / STATE).is_file() and best_of(path) in whole]
+    return max(usable, key=step_of, default=None)
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
@@ -59,14 +58,14 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     return json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
 
 
-def best_weights(checkpoint: Path) -> Path:
-    """The weights of the best epoch up to this checkpoint."""
-    return checkpoint.with_name(f"checkpoint-{read_state(checkpoint)['best_global_step']}") / WEIGHTS
+def best_of(checkpoint: Path) -> Path:
+    """The checkpoint of the best epoch up to this one."""
+    return checkpoint.with_name(f"checkpoint-{read_state(checkpoint)['best_global_step']}")
 
 
 def keep_only(checkpoint: Path | None, folder: Path) -> None:
     """Deletes every checkpoint except this one and that of its best epoch."""
-    kept = {checkpoint, best_weights(checkpoint).parent} if checkpoint else set()
+    kept = {checkpoint, best_of(checkpoint)} if checkpoint else set()
     for other in folder.glob("checkpoint-*"):
         if other not in kept:
             shutil.rmtree(other)

@@ -127,10 +127,15 @@ def draw_edges(epochs: Records, priors: dict[str, list[list[float]]] | None = No
     spaces = list(epochs[0]["edges"])
     figure = Figure(figsize=(5.0 * len(spaces) + 1.8, 4.2), layout="constrained")
     axes = figure.subplots(1, len(spaces), sharey=True, squeeze=False).ravel()
+    strongest = {}
     for axis, space in zip(axes, spaces, strict=True):
+        curves = {}
         for (i, source), (j, target) in PAIRS:
-            style = {"color": COLOURS[source], "linestyle": TARGET_STYLES[target], "label": f"{source} → {target}"}
-            _plot(axis, epochs, [record["edges"][space][i][j] for record in epochs], linewidth=2, **style)
+            edge = f"{source} → {target}"
+            curves[edge] = [record["edges"][space][i][j] for record in epochs]
+            style = {"color": COLOURS[source], "linestyle": TARGET_STYLES[target], "label": edge}
+            _plot(axis, epochs, curves[edge], linewidth=2, **style)
+        strongest[space] = max(curves, key=lambda edge: curves[edge][-1])
         for (i, _), (j, _) in PAIRS if priors else ():
             axis.axhline(priors[space][i][j], label="prior", color=QUIET, linewidth=1, zorder=0)
         axis.set_title(f"{space} graph", fontsize=11)
@@ -139,13 +144,7 @@ def draw_edges(epochs: Records, priors: dict[str, list[list[float]]] | None = No
     axes[0].set_ylabel("mean edge weight (all six sum to 1)" if sums_to_one else "mean edge weight")
     lines = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
     figure.legend(lines.values(), lines, loc="outside right center", frameon=False)
-    strongest = [_strongest(epochs[-1]["edges"][space]) for space in spaces]
-    parts = [f"{edge} ({space})" for edge, space in zip(strongest, spaces, strict=True)]
-    answer = f"{strongest[0]} in every graph" if len(set(strongest)) == 1 else ", ".join(parts)
+    parts = [f"{edge} ({space})" for space, edge in strongest.items()]
+    answer = ", ".join(parts) if len(set(strongest.values())) > 1 else f"{strongest[spaces[0]]} in every graph"
     figure.suptitle(f"Strongest edge at the end: {answer}", fontsize=13)
     return figure
-
-
-def _strongest(edges: list[list[float]]) -> str:
-    (_, source), (_, target) = max(PAIRS, key=lambda pair: edges[pair[0][0]][pair[1][0]])
-    return f"{source} → {target}"

@@ -1,5 +1,8 @@
 """The scores that papers report: on CMU-MOSI and CMU-MOSEI, of valence and arousal, of classes."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float, Num
@@ -7,6 +10,11 @@ from numpy import ndarray
 from sklearn.metrics import f1_score
 
 from dmdlite.components.losses import decide, task_loss
+from dmdlite.config import ModelConfig
+from dmdlite.data.features import FeatureSplit
+
+Splits = Mapping[str, FeatureSplit]
+Predictions = dict[str, ndarray]  # split -> (clips, *logits), as `predict_logits` returns them
 
 
 def sentiment_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> dict[str, float]:
@@ -87,13 +95,8 @@ def task_metrics(
     return scores | ({"mae": float(np.abs(answer - truth).mean())} if task == "ordinal" else {})
 
 
-def error_name(task: str) -> str:
-    """The score that `task_error` is."""
-    return "mae" if task == "regression" else "cross_entropy"
-
-
 def table_scores(task: str, outputs: int) -> tuple[str, ...]:
-    """The scores in a table; the first one ranks the models. For mae and cross_entropy, lower is better."""
+    """The scores in a table; the first is `task_error` and ranks the models. Lower mae and cross_entropy are better."""
     if task == "regression":
         return ("mae", "corr", "acc2", "f1", "acc7") if outputs == 1 else ("mae", "corr", "ccc")
     return ("cross_entropy", "accuracy", "macro_f1", *(("mae",) if task == "ordinal" else ()))
@@ -114,6 +117,19 @@ def constant_prediction(truth: Num[ndarray, "clips *outputs"], task: str, output
         return np.log(np.maximum(share, 1e-9)).astype(np.float32)
     above = np.clip([(truth > level).mean() for level in range(outputs - 1)], 1e-9, 1 - 1e-9)
     return np.asarray(np.log(above / (1 - above)).squeeze(), np.float32)
+
+
+def all_scores(predictions: Predictions, splits: Splits, config: ModelConfig) -> dict[str, Any]:
+    """The scores of each split, and under "constant" those of always giving the median, or the classes' frequencies."""
+    constant = constant_prediction(splits["train"].truth(config.task), config.task, config.outputs)
+    always = {name: np.broadcast_to(constant, (len(split), *constant.shape)).copy() for name, split in splits.items()}
+    answer = decide(torch.from_numpy(constant[None]), config.task)[0].tolist()
+    return {**score(predictions, splits, config), "constant": {"prediction": answer, **score(always, splits, config)}}
+
+
+def score(predictions: Predictions, splits: Splits, config: ModelConfig) -> dict[str, dict[str, float]]:
+    """split -> scores of the task."""
+    return {name: task_metrics(x, splits[name].truth(config.task), config.task) for name, x in predictions.items()}
 
 
 def concordance(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> float:

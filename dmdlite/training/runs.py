@@ -22,11 +22,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
+from dmdlite.components.losses import decide
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits, fingerprint, open_data
 from dmdlite.files import write_bytes, write_json, write_text
@@ -36,8 +39,7 @@ from dmdlite.training import checkpoints
 from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
 from dmdlite.training.loop import epochs_without_progress, predict_logits
-from dmdlite.training.metrics import error_name
-from dmdlite.training.predictions import Splits, all_scores, predict_all, prediction_table, predictions_csv, score
+from dmdlite.training.metrics import Splits, all_scores, score, table_scores
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
@@ -54,10 +56,7 @@ class Result:
 
 
 def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
-    """What training.json holds: all that a run depends on. Call it while the model has its initial weights.
-
-    source: the file or folder of the data, if there is one.
-    """
+    """What training.json holds: all that a run depends on. Call it while the model has its initial weights."""
     description = {
         "model": name_of(model),
         "config": model.saved_fields(),
@@ -77,8 +76,8 @@ def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; choose another output folder")
-    if not folder.exists() or not any(_is_something(file) for file in folder.iterdir()):
-        return "new"
+    if all(entry.is_dir() and not any(entry.iterdir()) for entry in folder.glob("[!.]*")):
+        return "new"  # hidden files and empty folders are all that a run leaves if it is stopped at once
     if not (folder / "training.json").is_file():
         raise ValueError(f"{folder} is not empty and holds no run of dmdlite; choose another output folder")
     there = read_description(folder)
@@ -92,17 +91,6 @@ def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -
     return "unfinished" if _read(folder / "metrics.json")["epochs"] == before < more else "finished"
 
 
-def _is_something(file: Path) -> bool:
-    """False for hidden files and empty folders, which is all that a run leaves if it is stopped at once."""
-    return not file.name.startswith(".") and not (file.is_dir() and not any(file.iterdir()))
-
-
-def start(folder: Path, description: dict[str, Any]) -> None:
-    """Claims the folder for this run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "training.json", description)
-
-
 def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
     """Makes the folder this run's, with nothing in it that is newer than the checkpoint to resume from."""
     if restart:
@@ -112,19 +100,24 @@ def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
             shutil.rmtree(folder / name, ignore_errors=True)
     checkpoints.take_up(folder)
     (folder / "metrics.json").unlink(missing_ok=True)
-    start(folder, description)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "training.json", description)
     checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
 
 
 def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
     """Writes everything that a finished run holds, metrics.json last, and keeps only the last checkpoint."""
     save_model(model, folder)
-    task, predictions = model.config.task, predict_all(model, splits, padding_mask)
+    task = model.config.task
+    predictions = {name: predict_logits(model, split, padding_mask) for name, split in splits.items()}
     metrics = all_scores(predictions, splits, model.config)
     metrics |= {"best_epoch": len(epochs) - epochs_without_progress(epochs), "epochs": len(epochs)}
-    write_text(folder / "predictions.csv", predictions_csv(predictions, splits, task))
+    tables = {name: _table(prediction, splits[name], task) for name, prediction in predictions.items()}
+    rows = pd.concat(tables, names=["split"]).reset_index(level="split").drop(columns="text")
+    write_text(folder / "predictions.csv", rows.to_csv(index=False, lineterminator="\n"))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
-    write_picture(folder / "losses.png", draw_losses(epochs, metrics["constant"]["valid"][error_name(task)]))
+    error = table_scores(task, model.config.outputs)[0]
+    write_picture(folder / "losses.png", draw_losses(epochs, metrics["constant"]["valid"][error]))
     answers = draw_answers(predictions["test"], splits["test"].truth(task), metrics, task)
     write_picture(folder / "predictions.png", answers)
     if epochs[-1]["edges"]:
@@ -140,10 +133,11 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     Raises ValueError in one sentence if the run is missing or incomplete, or does not fit the data.
     """
     folder = Path(folder)
-    mask, model = read_description(folder)["training"]["padding_mask"], load_trained(folder, model)
+    mask, model = read_description(folder)["training"]["padding_mask"], load_model(folder, model)
     check_fits(splits, model.config, model.reads)
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-    return score(predict_all(model, splits, mask), splits, model.config)
+    predictions = {name: predict_logits(model, split, mask) for name, split in splits.items()}
+    return score(predictions, splits, model.config)
 
 
 def own_data(run: Path) -> Splits:
@@ -162,13 +156,27 @@ def own_data(run: Path) -> Splits:
 def predict(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) -> pd.DataFrame:
     """One row a clip: id, text, label if there is one, prediction, and of a task with classes the logits.
 
+    Several numbers are columns of their own: label_1, label_2, …
     run_or_model: a run folder, its Result, or a model, which is used without a padding mask.
     """
     model, mask = run_or_model, False
     if not isinstance(model, nn.Module):
         folder = Path(model.folder if isinstance(model, Result) else model)
-        mask, model = read_description(folder)["training"]["padding_mask"], load_trained(folder)
-    return prediction_table(predict_logits(model, split, mask), split, model.config.task)
+        mask, model = read_description(folder)["training"]["padding_mask"], load_model(folder)
+    return _table(predict_logits(model, split, mask), split, model.config.task)
+
+
+def _table(prediction: Float[np.ndarray, "clips *logits"], split: FeatureSplit, task: str) -> pd.DataFrame:
+    table = pd.DataFrame({"id": split.ids, "text": split.raw_text})
+    columns = {"label": split.labels if task == "regression" else split.classes}
+    columns["prediction"] = decide(torch.from_numpy(prediction), task).numpy()
+    columns["logit"] = None if task == "regression" else prediction
+    for stem, values in columns.items():
+        if values is not None:
+            values = values.astype(float if values.dtype.kind == "f" else int)
+            names = [stem] if values.ndim == 1 else [f"{stem}_{i}" for i in range(1, values.shape[1] + 1)]
+            table[names] = values.reshape(len(table), -1)
+    return table
 
 
 def load_result(folder: str | Path) -> Result:
@@ -186,17 +194,15 @@ def read_description(folder: Path) -> dict[str, Any]:
     return found
 
 
-def load_trained(folder: Path, model: nn.Module | None = None) -> nn.Module:
-    """The model of a finished run; its weights are loaded into `model`, if one is given."""
+def load_model(folder: Path, model: nn.Module | None = None) -> nn.Module:
+    """The model of a finished run; its weights are loaded into `model`, if one is given.
+
+    Otherwise its class must be part of dmdlite: a run folder must not decide what is imported.
+    """
     _read(folder / "metrics.json")
-    if model is None:
-        return load_model(folder)
-    model.load_saved(folder)
-    return model
-
-
-def load_model(folder: Path) -> nn.Module:
-    """The model of a run, if its class is part of dmdlite: a run folder must not decide what is imported."""
+    if model is not None:
+        model.load_saved(folder)
+        return model
     wanted = read_description(folder)["model"]
     kinds = {name_of(kind): kind for kind in models.KINDS}
     if wanted not in kinds:

@@ -8,8 +8,8 @@ from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import Recipe, Settings
 from dmdlite.training.loop import seed_everything
-from dmdlite.training.predictions import Splits
-from dmdlite.training.runs import Result, load_trained
+from dmdlite.training.metrics import Splits
+from dmdlite.training.runs import Result, load_model
 from dmdlite.training.trainer import train
 
 Recipes = Mapping[str, Recipe]  # by the name of the system
@@ -47,5 +47,5 @@ def fresh(
     seed_everything(seed)
     model = recipes[name].build(config, settings)
     if teacher := recipes[name].teacher:
-        model.learn_from(load_trained(folder_of(teacher), recipes[teacher].build(config, settings)))
+        model.learn_from(load_model(folder_of(teacher), recipes[teacher].build(config, settings)))
     return model

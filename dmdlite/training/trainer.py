@@ -17,11 +17,9 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import check_fits
 from dmdlite.models.base import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
-from dmdlite.training.allocator import keep_freed_memory
-from dmdlite.training.callbacks import ClipByValue, SealCheckpoints, ShowProgress, is_first_process
+from dmdlite.training.callbacks import ShowProgress, is_first_process
 from dmdlite.training.loop import EpochMeans, batch_options, epochs_without_progress, make_batch, predict_logits
-from dmdlite.training.metrics import task_error
-from dmdlite.training.predictions import Splits
+from dmdlite.training.metrics import Splits, task_error
 
 
 def train(
@@ -52,14 +50,14 @@ def train(
     state = runs.state_of(folder, description, restart)
     if state == "finished":
         return _stored(folder, model, say)
-    keep_freed_memory()
+    loop.keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
     trainer.in_first_process(runs.begin, folder, description, restart)
     checkpoint = checkpoints.newest(folder / "checkpoints")
     say(f"{folder}: {_opening(state, checkpoint, restart)}")
     last = trainer.run(checkpoint)
-    load_saved_weights(model, checkpoints.best_weights(last))
+    load_saved_weights(model, checkpoints.best_of(last) / checkpoints.WEIGHTS)
     trainer.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), training.padding_mask)
     model.to(home).eval()
     return runs.load_result(folder)
@@ -118,12 +116,11 @@ class SentimentTrainer(Trainer):
 
     def __init__(self, model: nn.Module, splits: Splits, training: TrainingConfig, folder: Path, progress: bool):
         self.training, self.means = training, EpochMeans()
-        callbacks = [ClipByValue(training.gradient_clip), SealCheckpoints(), *([ShowProgress()] if progress else [])]
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
             trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
         data = {"train_dataset": splits["train"], "eval_dataset": splits["valid"]}
-        super().__init__(trainee, arguments, callbacks=callbacks, **data)
+        super().__init__(trainee, arguments, callbacks=[ShowProgress()] if progress else [], **data)
         self.remove_callback(PrinterCallback)
         if self.args.world_size > 1:
             batch = make_batch(model, splits["train"], [0], training.padding_mask)
@@ -135,6 +132,9 @@ class SentimentTrainer(Trainer):
         if checkpoint is not None and self.is_over(checkpoints.epoch_records(checkpoint)):
             return checkpoint
         self.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        return self.current_checkpoint()
+
+    def current_checkpoint(self) -> Path:
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
 
     def in_first_process(self, action: Callable[..., None], *arguments: Any) -> None:
@@ -158,11 +158,20 @@ class SentimentTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         self.optimizer = loop.make_optimizer(self.model, self.training)
+        if limit := self.training.gradient_clip:
+            clip = lambda *_: nn.utils.clip_grad_value_(self.model.parameters(), limit)
+            self.optimizer.register_step_pre_hook(clip)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         self.lr_scheduler = loop.make_schedule(self.optimizer, self.training)
         return self.lr_scheduler
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Seals it when every process has written its part, and then deletes the older ones."""
+        super()._save_checkpoint(model, trial)
+        self.in_first_process(checkpoints.seal, self.current_checkpoint())
+        self.in_first_process(checkpoints.keep_only, self.current_checkpoint(), Path(self.args.output_dir))
 
     def _save(self, output_dir: str, state_dict: dict[str, Tensor] | None = None) -> None:
         """The model without its shell, as `save_pretrained` writes it; Trainer's own refuses shared weights."""
@@ -198,18 +207,13 @@ class SentimentTrainer(Trainer):
 
 def make_arguments(training: TrainingConfig, folder: Path) -> TrainingArguments:
     """Trainer's arguments. Its own logs, norm clipping, reports and clean-up of checkpoints are off."""
-    seeds = dict(seed=training.seed, data_seed=training.seed)
+    device = dict(bf16=training.bf16, use_cpu=torch.accelerator.current_accelerator(check_available=True) is None)
+    batches = dict(per_device_train_batch_size=training.batch_size, seed=training.seed, data_seed=training.seed)
     steps = dict(num_train_epochs=training.epochs, gradient_accumulation_steps=training.gradient_accumulation)
     best = dict(eval_strategy="epoch", save_strategy="epoch", metric_for_best_model="error", greater_is_better=False)
     off = dict(max_grad_norm=0.0, logging_strategy="no", report_to=[], disable_tqdm=True)
-    off |= dict(log_level="error", log_level_replica="error")
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=training.batch_size,
-        bf16=training.bf16,
-        use_cpu=torch.accelerator.current_accelerator(check_available=True) is None,
-        **(seeds | steps | best | off),
-    )
+    quiet = dict(log_level="error", log_level_replica="error")
+    arguments = TrainingArguments(str(folder), **device, **batches, **steps, **best, **off, **quiet)
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # one process, one GPU: Trainer would split each batch by nn.DataParallel
     return arguments
