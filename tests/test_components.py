@@ -11,7 +11,7 @@ from torch import nn
 from dmdlite.components.decoupling import FeatureDecoupler
 from dmdlite.components.graph_distillation import GraphDistillationUnit, logit_difference, representation_distance
 from dmdlite.components.heads import AdaptiveFusion
-from dmdlite.components.losses import margin_contrastive_loss, orthogonality_loss, reconstruction_loss
+from dmdlite.components.losses import label_margins, margin_contrastive_loss, orthogonality_loss, reconstruction_loss
 from dmdlite.components.streams import TemporalConvolution, time_mean
 from dmdlite.components.transformer import last_step
 from dmdlite.config import MODALITIES, DMDConfig
@@ -199,3 +199,15 @@ def test_held_edges_are_what_they_are_held_at_and_the_others_learn():
     unit(nodes, logits).sum().backward()
     assert all(p.grad is None or p.grad.eq(0).all() for p in unit.parameters())
     assert "held" not in unit.state_dict()
+
+
+def test_a_margin_of_ones_own(clips=5):
+    """`margins` stands in for the margin of the config: a constant, and half of what the labels say."""
+    config, labels = DMDConfig.toy(margin_constant=0.0, margin_per_label_distance=0.15), torch.randn(clips).round()
+    features = {m: torch.randn(clips, 4) for m in MODALITIES}
+    constant = config.replace(margin_constant=0.3, margin_per_label_distance=0.0)
+    own = margin_contrastive_loss(features, labels, config, margins=lambda y, _: torch.full((len(y), len(y)), 0.3))
+    close(own, margin_contrastive_loss(features, labels, constant))
+    shrunk = lambda y, config: 0.5 * label_margins(y, config)
+    expected = margin_contrastive_loss(features, labels, config.replace(margin_per_label_distance=0.075))
+    close(margin_contrastive_loss(features, labels, config, margins=shrunk), expected)

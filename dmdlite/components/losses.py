@@ -9,6 +9,8 @@ ordinal           outputs − 1 logits for `outputs` ordered levels, the k-th fo
 A single number has no axis of its own: (batch,), otherwise (batch, logits).
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -21,6 +23,7 @@ from dmdlite.config import DMDConfig
 Logits = Float[Tensor, "batch *logits"]
 Labels = Num[Tensor, "batch *outputs"]
 Loss = Float[Tensor, ""]
+Margins = Callable[[Tensor, DMDConfig], Float[Tensor, "clip clip"]]  # labels of the clips, config -> of clips i and k
 
 
 def task_loss(prediction: Logits, labels: Labels, task: str) -> Loss:
@@ -91,29 +94,40 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
     return sum((cosine.clamp_min(0) if clamped else cosine).mean() for cosine in cosines)
 
 
-def margin_contrastive_loss(features: Vectors, labels: Float[Tensor, "batch *outputs"], config: DMDConfig) -> Loss:
+def label_margins(labels: Float[Tensor, "clip *outputs"], config: DMDConfig) -> Float[Tensor, "clip clip"]:
+    """The margin of an anchor of clip i and a negative of clip k: published 0.15 |y_i − y_k|, paper a constant α.
+
+    Beyond the paper: the distance of several labels is their mean distance, that of two different classes is 1.
+    """
+    labels = labels.reshape(len(labels), -1)
+    apart = (labels[:, None] - labels[None, :]).abs()
+    apart = (apart > 0).to(labels.dtype) if config.task == "classification" else apart
+    return config.margin_constant + config.margin_per_label_distance * apart.mean(dim=2)
+
+
+def margin_contrastive_loss(
+    features: Vectors, labels: Float[Tensor, "batch *outputs"], config: DMDConfig, margins: Margins = label_margins
+) -> Loss:
     """Eq. (4): max(0, margin − cos(x_i, x_j) + cos(x_i, x_k)) over triplets of anchor i, positive j and negative k.
 
     A *sample* is one modality of one clip, so B clips give 3B samples. The `margin_…` fields of the config choose the
-    triplets, the margin (published: 0.15 |y_i − y_k|; paper: a constant α) and the average. A batch without any triplet
-    gives zero. Memory: a few tensors of samples² entries, because no triplet is written down.
-    With several processes each sees the samples of all. Beyond the paper: the distance of several labels is their mean
-    distance, that of two different classes is 1.
+    triplets and the average; `margins` may be a function of your own. A batch without any triplet gives zero.
+    Memory: a few tensors of samples² entries, because no triplet is written down; so no margin depends on j.
+    With several processes each sees the samples of all.
     """
     features, labels = {m: whole_batch(x) for m, x in features.items()}, whole_batch(labels)
-    modality = torch.arange(len(features), device=labels.device).repeat_interleave(len(labels))
-    labels = labels.reshape(len(labels), -1).repeat(len(features), 1)
+    count = len(features)
+    margin = margins(labels, config).repeat(count, count)
+    modality = torch.arange(count, device=labels.device).repeat_interleave(len(labels))
+    labels = labels.reshape(len(labels), -1).repeat(count, 1)
     cosine = _cosines(torch.cat(list(features.values())))
     classes = labels if config.margin_classes == "label" else labels.clamp(-3, 3).round()
     positive, negative = _pairs(classes, modality, config.margin_triplets)
-    apart = (labels[:, None] - labels[None, :]).abs()
-    apart = (apart > 0).to(labels.dtype) if config.task == "classification" else apart
-    margin = config.margin_constant + config.margin_per_label_distance * apart.mean(dim=2)
     total = torch.einsum("ik,ik->i", _sums_of_hinges(cosine, positive, margin + cosine), negative.to(cosine.dtype))
-    count = positive.sum(dim=1) * negative.sum(dim=1)
+    triplets = positive.sum(dim=1) * negative.sum(dim=1)  # of each anchor
     if config.margin_average == "triplets":
-        return total.sum() / count.sum().clamp_min(1)
-    return (total / count.clamp_min(1)).sum() / (count > 0).sum().clamp_min(1)
+        return total.sum() / triplets.sum().clamp_min(1)
+    return (total / triplets.clamp_min(1)).sum() / (triplets > 0).sum().clamp_min(1)
 
 
 def _cosines(x: Float[Tensor, "sample width"]) -> Float[Tensor, "sample sample"]:

@@ -96,14 +96,17 @@ class CrossModalEncoders(Transformer):
 
 
 class SelfAttentionEncoders(Transformer):
-    """A stream attends to itself, and its last real step is the result. So the last layer computes only that step."""
+    """A stream attends to itself, and its last step is the result; so the last layer computes only that step.
+
+    It is the last real step where masks tell what is padding, and else step −1, as published, be it padding or not.
+    """
 
     def forward(self, x: Target, mask: AttentionMask) -> Float[Tensor, "encoder batch 1 width"]:
         x = self.embedding_dropout(self.embed(x))
         for layer in self.layers[:-1]:
             x = layer(x, x, x, mask)
-        visible = mask.visible[..., -1:, :]  # the last step sees every real step
-        last = last_step(x, visible[:, :, 0, 0])
+        visible = mask.visible[..., -1:, :]  # what the last step sees is all that is not padding
+        last = last_step(x, real=visible[:, :, 0, 0])
         return self.norm(self.layers[-1](last, x, x, AttentionMask(visible)))
 
 
@@ -156,13 +159,10 @@ def stack(streams: StreamList) -> Float[Tensor, "encoder batch time width"]:
 
 
 def last_step(
-    x: Float[Tensor, "*batch time width"], mask: Bool[Tensor, "*#batch time"]
+    x: Float[Tensor, "*batch time width"], real: Bool[Tensor, "*#batch time"]
 ) -> Float[Tensor, "*batch 1 width"]:
-    """Each clip's last real time step (the very last where none is real).
-
-    The published code always takes step −1, which is padding for short clips.
-    """
-    last = torch.where(mask, torch.arange(x.shape[-2], device=x.device), -1).amax(dim=-1) % x.shape[-2]
+    """Each clip's last real time step (the very last where none is real)."""
+    last = torch.where(real, torch.arange(x.shape[-2], device=x.device), -1).amax(dim=-1) % x.shape[-2]
     return x.take_along_dim(last[..., None, None], dim=-2)
 
 
