@@ -11,7 +11,6 @@ timing.json                  seconds of an epoch by model: measured once
 """
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -25,18 +24,15 @@ from pandas import DataFrame, Series
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
-from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.linear import linear_baseline
-from dmdlite.experiments.missing import score_subsets
 from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
-from dmdlite.experiments.published import published_rows
-from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, missing_table, model_table, seeds_table
+from dmdlite.experiments.reports import write_reports
+from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Task, run_tasks
-from dmdlite.files import write_text
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training import runs
-from dmdlite.training.metrics import error_name, table_scores
+from dmdlite.training.metrics import table_scores
 from dmdlite.training.predictions import Splits, all_scores
 
 
@@ -78,7 +74,9 @@ def compare(
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    return _written(_result(plan, splits, names, seeds, failures), plan.folder)
+    found = _result(plan, splits, names, seeds, failures)
+    write_reports(found, plan.folder)
+    return found
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
@@ -112,7 +110,7 @@ def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress
     say = partial(print, flush=True) if progress else lambda _: None
     failures: dict[Task, str] = {}
     say(f"{plan.folder}: {len(left)} of {count} runs to go")
-    with closing(run_tasks(_train, plan, left, needs, jobs)) as outcomes:
+    with closing(run_tasks(Plan.train, plan, left, needs, jobs)) as outcomes:
         for number, outcome in enumerate(outcomes, start=1):
             name, seed = outcome.task
             if outcome.failure is not None:
@@ -120,16 +118,6 @@ def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress
             ended = outcome.value if outcome.failure is None else f"failed: {outcome.failure}"
             say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {name}, seed {seed}: {ended}")
     return failures
-
-
-def _train(plan: Plan, task: Task) -> str:
-    """The work of one task: a finished run and its scores for each subset. Returns its error and time, in words."""
-    started = time.perf_counter()
-    splits = plan.splits()
-    model, result = plan.train(task, splits)
-    score_subsets(result, splits["test"], model)
-    error = result.metrics["test"][error_name(plan.config.task)]
-    return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
 
 
 def _result(
@@ -171,13 +159,3 @@ def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str
             costs[name] = {"parameters": size, "parameters_in_training": size}
     constant = all_scores({}, splits, plan.config)["constant"]["test"]
     return [*found, {"model": "constant", "kind": "constant"} | constant]
-
-
-def _written(found: Comparison, folder: Path) -> Comparison:
-    found.write_csv(folder)
-    write_text(folder / "comparison.md", markdown(found))
-    write_text(folder / "missing_modalities.md", missing_markdown(found))
-    runs.write_picture(folder / "comparison.png", draw_comparison(found))
-    if found.missing.seeds.any():  # else no run has succeeded
-        runs.write_picture(folder / "missing_modalities.png", draw_missing(found))
-    return found
