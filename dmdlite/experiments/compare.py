@@ -20,7 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
@@ -74,16 +74,11 @@ def compare(
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    found = _result(plan, splits, names, seeds, failures)
-    write_reports(found, plan.folder)
-    return found
+    return _report(plan, splits, names, seeds, failures)
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
-    """Makes the folder this comparison's, and returns the tasks that are not done yet.
-
-    Raises ValueError, before anything is touched, for a folder that holds something else or a model that cannot be.
-    """
+    """Makes the folder this comparison's; returns the tasks that are left. Raises ValueError before it touches any."""
     for name in dict.fromkeys(name for name, _ in tasks):
         model = plan.build(name)
         check_fits(splits, model.config, model.reads)
@@ -120,16 +115,15 @@ def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress
     return failures
 
 
-def _result(
-    plan: Plan, splits: Splits, names: Sequence[str], seeds: Sequence[int], failures: Mapping[Task, str]
-) -> Comparison:
+def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], failed: dict[Task, str]) -> Comparison:
+    """The scores, costs and baselines, written to the folder."""
     train, mask = splits["train"], plan.training.padding_mask
     seconds = seconds_per_epoch(names, plan.build, train, plan.training, plan.folder / "timing.json")
-    costs = {name: count_parameters(plan.build(name), train, mask) for name in names}
+    costs = {n: count_parameters(plan.build(n), train, mask) | {"seconds_per_epoch": seconds[n]} for n in names}
     records, subsets = [], []
     for task in product(names, seeds):
-        run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failures.get(task)}
-        if task not in failures:
+        run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failed.get(task)}
+        if task not in failed:
             result, present = plan.stored(task)
             run |= {name: result.metrics[name] for name in ("best_epoch", "epochs")}
             run |= result.metrics["test"] | plan.added_terms(task[0], result)
@@ -139,10 +133,12 @@ def _result(
     shown = list(table_scores(plan.config.task, plan.config.outputs))
     one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
     published = published_rows(names, plan.dataset if one_number else None, plan.config)
-    costs = DataFrame.from_dict(costs, orient="index").assign(seconds_per_epoch=Series(seconds))
     table = seeds_table(records, shown)
-    parts = table, model_table(table, shown, costs, published), missing_table(subsets, shown, names)
-    return Comparison(*parts, plan.training, len(splits["test"]), published)
+    models = model_table(table, shown, DataFrame.from_dict(costs, orient="index"), published)
+    missing = missing_table(subsets, shown, names)
+    found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
+    write_reports(found, plan.folder)
+    return found
 
 
 def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, Any]) -> list[dict[str, Any]]:

@@ -129,12 +129,11 @@ def draw_comparison(found: Comparison) -> Figure:
     """The test error of every model, the best on top: a dot per seed, mean ± standard deviation as a bar."""
     error, runs = found.shown[0], found.errors
     rows = found.table.dropna(subset=f"{error}_mean").sort_values(f"{error}_mean", kind="stable")
-    lines = [(name, rows.loc[name, f"{error}_mean"], *LINES[name]) for name in LINES if name in rows.index]
-    rows = rows[rows.kind != "constant"]
+    means, rows = rows[f"{error}_mean"], rows[rows.kind != "constant"]
     figure = Figure(figsize=(9.0, 1.7 + 0.32 * len(rows)), layout="constrained")
     axis = figure.subplots()
     for place, (name, row) in enumerate(rows.iterrows()):
-        mean, std = row[f"{error}_mean"], row[f"{error}_std"]
+        mean, std = means[name], row[f"{error}_std"]
         colour = QUIET if row.kind == "linear" else OWN_COLOURS.get(name, INK)
         if row.seeds > 1:
             axis.plot([mean - std, mean + std], [place, place], color=colour, linewidth=2, zorder=2)
@@ -142,20 +141,18 @@ def draw_comparison(found: Comparison) -> Figure:
         inside = "white" if name in GROUPS["ablations"] else colour
         shape = "D" if row.kind == "linear" else "o"
         axis.plot(mean, place, shape, markersize=8, markerfacecolor=inside, markeredgecolor=colour, zorder=3)
-    for name, mean, colour, style in lines:
-        label = f"{title_of(name)}: {mean:.3f}"
-        axis.axvline(mean, color=colour, linestyle=style, linewidth=1.2, zorder=1, label=label)
+    for name, (colour, style) in LINES.items():
+        if name in means:
+            label = f"{title_of(name)}: {means[name]:.3f}"
+            axis.axvline(means[name], color=colour, linestyle=style, linewidth=1.2, zorder=1, label=label)
     axis.set_yticks(range(len(rows)), list(map(title_of, rows.index)), fontsize=9)
+    axis.set(xlabel=f"test {title(error)} (a dot is one seed; bar: mean ± standard deviation)", axisbelow=True)
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    axis.set_xlabel(f"test {title(error)} (a dot is one seed; bar: mean ± standard deviation)")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#EEEEEE", zorder=0)
-    axis.set_axisbelow(True)
-    means, summary = rows[f"{error}_mean"], "No run has succeeded"
-    if len(rows):
-        beside = f" (DMD: {means[REFERENCE]:.3f})" if REFERENCE in rows.index[1:] else ""
-        summary = f"Lowest error: {title_of(rows.index[0])}, {means.iloc[0]:.3f} on average{beside}"
-    figure.suptitle(summary, fontsize=13)
+    axis.grid(axis="y", color="#EEEEEE")
+    beside = f" (DMD: {means[REFERENCE]:.3f})" if REFERENCE in rows.index[1:] else ""
+    summaries = (f"Lowest error: {title_of(name)}, {means[name]:.3f} on average{beside}" for name in rows.index)
+    figure.suptitle(next(summaries, "No run has succeeded"), fontsize=13)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
 
