@@ -10,6 +10,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dmdlite.checking import known
+from dmdlite.config import DMDConfig, TrainingConfig
+
 MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
 # Name -> the constructor of DMDConfig, and its argument.
 PRESETS = {"toy": ("toy", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}
@@ -55,16 +58,30 @@ def make_parser() -> Parser:
     parser = Parser(prog="dmdlite", description="Decoupled Multimodal Distilling (DMD) for emotion recognition.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     example = "--data mosi.pkl --preset mosi --seed 1 --set width=32 --set 'loss_weights={\"margin\": 0}'"
-    _add_train_options(_command(commands, train, "train a model; resumes an interrupted run", example))
+    command = _command(commands, train, "train a model; resumes an interrupted run", example)
+    text = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
+    command.add_argument("--model", default="dmd", metavar="NAME", help=text)
+    command.add_argument("--seed", type=int, metavar="N", help="seed of weights, dropout and order (default: 0)")
+    command.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/MODEL-PRESET-seedN)")
+    command.add_argument("--restart", action="store_true", help="discard the run in the folder and start afresh")
+    _add_data_and_recipe(command)
     example = "runs/dmd-toy-seed0 --data data_samples/toy --split test"
     command = _command(commands, evaluate, "score a finished run again, on its own data or on others", example)
     command.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a finished run")
     command.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the run's own)")
     command.add_argument("--split", default="test", metavar="NAME", help="train, valid or test (default: test)")
-    text = (
-        "train models with several seeds under one budget, compare them in a table, and take modalities away from them"
-    )
-    _add_compare_options(_command(commands, compare, text, "--models dmd rivals --seeds 5 --epochs 20"))
+    text = "train models with several seeds under one budget and compare them, also without some of the modalities"
+    command = _command(commands, compare, text, "--models dmd rivals --seeds 5 --epochs 20")
+    text = "models and groups of them: all, rivals, ablations, unimodal (default: all)"
+    command.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help=text)
+    text = "one number: that many seeds from 0 on; several: these seeds (default: 5)"
+    command.add_argument("--seeds", nargs="+", type=int, default=[5], metavar="N", help=text)
+    text = "runs at the same time, each on one CPU core; the results do not depend on it (default: one per core)"
+    command.add_argument("--jobs", type=int, metavar="N", help=text)
+    text = "train afresh what other code or settings have left in the folder (default: refuse it)"
+    command.add_argument("--restart", action="store_true", help=text)
+    command.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")
+    _add_data_and_recipe(command)
     text = "rewrite an MMSA pickle as a folder that opens at once"
     command = _command(commands, convert, text, "aligned_50.pkl mosi_aligned")
     command.add_argument("source", type=Path, metavar="IN.pkl")
@@ -79,49 +96,24 @@ def _command(commands: Any, run: Any, summary: str, example: str) -> Parser:
     return parser
 
 
-def _add_train_options(parser: Parser) -> None:
-    text = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
-    parser.add_argument("--model", default="dmd", metavar="NAME", help=text)
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of weights, dropout and order (default: 0)")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/MODEL-PRESET-seedN)")
-    parser.add_argument("--restart", action="store_true", help="discard the run in the folder and start afresh")
-    _add_data_and_recipe(parser)
-
-
-def _add_compare_options(parser: Parser) -> None:
-    text = "models and groups of them: all, rivals, ablations, unimodal (default: all)"
-    parser.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help=text)
-    text = "one number: that many seeds from 0 on; several: these seeds (default: 5)"
-    parser.add_argument("--seeds", nargs="+", type=int, default=[5], metavar="N", help=text)
-    text = "runs at the same time, each on one CPU core; the results do not depend on it (default: one per core)"
-    parser.add_argument("--jobs", type=int, metavar="N", help=text)
-    text = "train afresh what other code or settings have left in the folder (default: refuse it)"
-    parser.add_argument("--restart", action="store_true", help=text)
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")
-    _add_data_and_recipe(parser)
-
-
 def _add_data_and_recipe(parser: Parser) -> None:
     """The options of `train` and `compare`. Those that a TrainingConfig takes as they are bear its fields' names."""
-    data = parser.add_argument_group("data")
-    data.add_argument("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the toy world)")
-    text = "regression, classification or ordinal (default: regression)"
-    data.add_argument("--task", default="regression", metavar="NAME", help=text)
-    text = "tell the model which time steps are padding (default: no)"
-    data.add_argument("--mask", dest="padding_mask", action="store_true", help=text)
+    add = parser.add_argument_group("data").add_argument
+    add("--data", type=Path, metavar="PATH", help=f"{DATA_HELP} (default: the toy world)")
+    add("--task", default="regression", metavar="NAME", help="regression (the default), classification or ordinal")
+    add("--mask", dest="padding_mask", action="store_true", help="tell the model which time steps are padding")
     text = "Anything not given here keeps the preset's value. The sizes of inputs and labels come from the data."
-    recipe = parser.add_argument_group("recipe", text)
-    recipe.add_argument("--preset", default="toy", metavar="NAME", help=f"{', '.join(PRESETS)} (default: toy)")
-    recipe.add_argument("--epochs", type=int, metavar="N", help="upper limit")
-    recipe.add_argument("--batch-size", type=int, metavar="N")
-    recipe.add_argument("--learning-rate", type=float, metavar="X")
-    recipe.add_argument("--bf16", action="store_true", help="train in bfloat16 mixed precision (default: no)")
-    text = "compile the model first, which pays off in long runs, especially on a GPU (default: no)"
-    recipe.add_argument("--compile", action="store_true", help=text)
+    add = parser.add_argument_group("recipe", text).add_argument
+    add("--preset", default="toy", metavar="NAME", help=f"{', '.join(PRESETS)} (default: toy)")
+    add("--epochs", type=int, metavar="N", help="upper limit")
+    add("--batch-size", type=int, metavar="N")
+    add("--learning-rate", type=float, metavar="X")
+    add("--bf16", action="store_true", help="train in bfloat16 mixed precision")
+    add("--compile", action="store_true", help="compile the model first; pays off in long runs, especially on a GPU")
     text = "encoder for the tokens, from the Hugging Face Hub, e.g. bert-base-uncased; none: use the features"
-    recipe.add_argument("--language-model", metavar="NAME", help=text)
+    add("--language-model", metavar="NAME", help=text)
     text = "any field of DMDConfig or TrainingConfig, with a value in JSON; can be repeated"
-    recipe.add_argument("--set", action="append", default=[], type=setting, metavar="FIELD=VALUE", help=text)
+    add("--set", action="append", default=[], type=setting, metavar="FIELD=VALUE", help=text)
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -136,11 +128,7 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def train(options: argparse.Namespace) -> None:
-    from dmdlite.checking import known
-    from dmdlite.data.features import open_data
-
-    splits, source = open_data(options.data)
-    config, training, settings = recipe(options, splits)
+    splits, source, config, training, settings = read_options(options)
     output = options.output or Path("runs") / f"{options.model}-{options.preset}-seed{training.seed}"
     from dmdlite.models.registry import RECIPES, check_settings
     from dmdlite.training.callbacks import is_first_process
@@ -159,12 +147,9 @@ def train(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Prints the table. Raises ValueError at the end if runs have failed."""
-    from dmdlite.data.features import open_data
-
-    splits, source = open_data(options.data)
-    config, training, settings = recipe(options, splits)
+    splits, source, config, training, settings = read_options(options)
     from dmdlite.experiments.compare import compare as run
-    from dmdlite.experiments.tables import markdown
+    from dmdlite.experiments.reports import markdown
     from dmdlite.experiments.workers import on_cpu
 
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
@@ -188,13 +173,12 @@ def seeds_of(numbers: list[int]) -> list[int]:
 
 def evaluate(options: argparse.Namespace) -> None:
     from dmdlite.data.features import load_features
-    from dmdlite.training.runs import evaluate as run
-    from dmdlite.training.runs import own_data
+    from dmdlite.training import runs
 
-    splits = load_features(options.data) if options.data else own_data(options.run_folder)
+    splits = load_features(options.data) if options.data else runs.own_data(options.run_folder)
     if options.split not in splits:
         raise ValueError(f"--split must be one of {', '.join(splits)}, got {options.split!r}")
-    scores = run(options.run_folder, {options.split: splits[options.split]})[options.split]
+    scores = runs.evaluate(options.run_folder, {options.split: splits[options.split]})[options.split]
     print("\n".join(f"{name:16s} {score:.4f}" for name, score in scores.items()))
 
 
@@ -205,15 +189,14 @@ def convert(options: argparse.Namespace) -> None:
     print(f"wrote {options.folder}")
 
 
-def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """The DMDConfig, with the sizes of the data, and the TrainingConfig that the options ask for.
+def read_options(options: argparse.Namespace) -> tuple[Mapping[str, Any], Path | None, DMDConfig, TrainingConfig, dict]:
+    """The splits and where they come from; the DMDConfig, with their sizes, and the TrainingConfig that is asked for.
 
-    Third, what only some models take: the settings of fields that neither of these has, and of the loss weights.
+    Last, what only some models take: the settings of fields that neither of these has, and of the loss weights.
     """
-    from dmdlite.checking import known
-    from dmdlite.config import DMDConfig, TrainingConfig
-    from dmdlite.data.features import feature_shapes, label_shape
+    from dmdlite.data.features import feature_shapes, label_shape, open_data
 
+    splits, source = open_data(options.data)
     kind, dataset = PRESETS[known("--preset", options.preset, PRESETS)]
     known("--task", options.task, ("regression", "classification", "ordinal"))
     config = getattr(DMDConfig, kind)(**dataset, **feature_shapes(splits), **label_shape(splits, options.task))
@@ -225,7 +208,7 @@ def recipe(options: argparse.Namespace, splits: Mapping[str, Any]) -> tuple[Any,
     budget = {f.name: given[f.name] for f in fields(TrainingConfig) if f.name in given}
     shared = {f.name: settings[f.name] for f in fields(DMDConfig) if f.name in settings and f.name != "loss_weights"}
     own = {name: value for name, value in settings.items() if name not in budget | shared}
-    return config.replace(**shared), training.replace(**budget), own
+    return splits, source, config.replace(**shared), training.replace(**budget), own
 
 
 def score_table(metrics: Mapping[str, Any], config: Any) -> str:

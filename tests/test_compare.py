@@ -23,13 +23,11 @@ from dmdlite.__main__ import main, seeds_of
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, label_shape, write_folder
 from dmdlite.data.toy import toy_world
-from dmdlite.experiments import compare as module
 from dmdlite.experiments import plan
 from dmdlite.experiments.compare import compare
-from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.missing import SUBSETS, subset_name
-from dmdlite.experiments.published import published_rows
-from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, model_table
+from dmdlite.experiments.reports import draw_comparison, draw_missing, markdown, missing_markdown
+from dmdlite.experiments.tables import Comparison, model_table, published_rows
 from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import build
 from dmdlite.training import identity, runs
@@ -175,7 +173,7 @@ def test_the_same_call_only_does_what_is_left(whole, splits, config, tmp_path, m
     first = compare(["audio"], splits, config, [0], tmp_path, QUICK, progress=False)
     run = tmp_path / "audio" / "seed_0" / "metrics.json"
     before = run.stat().st_mtime_ns
-    monkeypatch.setattr(module, "score_subsets", lambda *_: pytest.fail("it was scored already"))
+    monkeypatch.setattr(plan, "score_subsets", lambda *_: pytest.fail("it was scored already"))
     again = compare(["audio"], splits, config, [0], tmp_path, QUICK, progress=False)
     assert again.table.equals(first.table) and again.seeds.equals(first.seeds)
     monkeypatch.undo()
@@ -225,6 +223,17 @@ def test_where_every_run_fails_the_tables_say_so(splits, config, tmp_path):
     text = (tmp_path / "comparison.md").read_text()
     assert "| audio | failed | failed |" in text and "| linear | 0." in text
     assert "| audio | failed | failed |" in (tmp_path / "missing_modalities.md").read_text()
+
+
+def test_with_tokens_alone_no_linear_baseline_is_left_where_every_run_fails(splits, config, tmp_path):
+    splits = {name: replace(split, features={}, lengths={}) for name, split in splits.items()}
+    bert = dict(model_type="bert", vocab_size=200, hidden_size=8, num_attention_heads=2, num_hidden_layers=1)
+    config = config.replace(language_model=bert, **feature_shapes(splits))
+    hopeless = QUICK.replace(learning_rate=1e30, gradient_clip=0.0)
+    found = compare(["language"], splits, config, [0], tmp_path, hopeless, progress=False)
+    assert list(found.table.index) == ["language", "constant"] and len(found.failures) == 1
+    assert draw_comparison(found).get_suptitle() == "No run has succeeded"
+    assert (tmp_path / "comparison.png").exists() and not (tmp_path / "missing_modalities.png").exists()
 
 
 def hears_ctrl_c() -> None:

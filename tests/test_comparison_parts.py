@@ -17,9 +17,8 @@ from dmdlite.data.toy import toy_world
 from dmdlite.experiments import linear
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.missing import SUBSETS, with_only
-from dmdlite.experiments.paired import Paired, holm, paired_test
-from dmdlite.experiments.published import published_columns, published_markdown, published_rows
-from dmdlite.experiments.tables import title_of
+from dmdlite.experiments.reports import published_markdown
+from dmdlite.experiments.tables import Paired, holm, paired_test, published_columns, published_rows
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import run_tasks
 from dmdlite.models.dmd import DMD
@@ -239,13 +238,13 @@ def test_published_rows_are_those_of_the_data_and_the_models():
         ("dmd_bare", 50.0, None, 81.9),
     ]
     nothing = published_rows(names, None, aligned)
-    assert nothing.empty and published_markdown(nothing, 250, title_of) == ""
+    assert nothing.empty and published_markdown(nothing, 250) == ""
     assert published_columns(published_rows(names, "mosi", aligned)).published_acc7["dmd"] == "41.4; 45.6"
     assert set(GROUPS["ablations"]) >= set(published_rows(NAMES, "mosei", unaligned).model) - {
         *GROUPS["rivals"],
         "dmd",
     }
-    assert "other data" not in published_markdown(rows, 4659, title_of)
+    assert "other data" not in published_markdown(rows, 4659)
 
 
 def test_presets_that_papers_report_on():

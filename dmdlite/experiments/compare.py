@@ -11,7 +11,6 @@ timing.json                  seconds of an epoch by model: measured once
 """
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -21,19 +20,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
-from dmdlite.experiments.figures import draw_comparison, draw_missing
 from dmdlite.experiments.linear import linear_baseline
-from dmdlite.experiments.missing import score_subsets
 from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
-from dmdlite.experiments.published import published_rows
-from dmdlite.experiments.tables import Comparison, markdown, missing_markdown, missing_table, model_table, seeds_table
+from dmdlite.experiments.reports import write_reports
+from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Task, run_tasks
-from dmdlite.files import write_json, write_text
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, all_scores, table_scores
@@ -77,14 +73,11 @@ def compare(
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    return _written(_result(plan, splits, names, seeds, failures), plan.folder)
+    return _report(plan, splits, names, seeds, failures)
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
-    """Makes the folder this comparison's, and returns the tasks that are not done yet.
-
-    Raises ValueError, before anything is touched, for a folder that holds something else or a model that cannot be.
-    """
+    """Makes the folder this comparison's; returns the tasks that are left. Raises ValueError before it touches any."""
     for name in dict.fromkeys(name for name, _ in tasks):
         model = plan.build(name)
         check_fits(splits, model.config, model.reads)
@@ -112,7 +105,7 @@ def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress
     say = partial(print, flush=True) if progress else lambda _: None
     failures: dict[Task, str] = {}
     say(f"{plan.folder}: {len(left)} of {count} runs to go")
-    with closing(run_tasks(_train, plan, left, needs, jobs)) as outcomes:
+    with closing(run_tasks(Plan.train, plan, left, needs, jobs)) as outcomes:
         for number, outcome in enumerate(outcomes, start=1):
             name, seed = outcome.task
             if outcome.failure is not None:
@@ -122,26 +115,16 @@ def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress
     return failures
 
 
-def _train(plan: Plan, task: Task) -> str:
-    """The work of one task: a finished run and its scores for each subset. Returns its error and time, in words."""
-    started = time.perf_counter()
-    splits = plan.splits()
-    model, result = plan.train(task, splits)
-    score_subsets(result, splits["test"], model)
-    error = result.metrics["test"][table_scores(plan.config.task, plan.config.outputs)[0]]
-    return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
-
-
-def _result(
-    plan: Plan, splits: Splits, names: Sequence[str], seeds: Sequence[int], failures: Mapping[Task, str]
-) -> Comparison:
+def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], failed: dict[Task, str]) -> Comparison:
+    """The scores, costs and baselines, written to the folder."""
     train, mask = splits["train"], plan.training.padding_mask
-    seconds = seconds_per_epoch(names, plan.build, train, plan.training, plan.folder / "timing.json")
-    costs = {name: count_parameters(plan.build(name), train, mask) for name in names}
+    trained = [n for n in names if any((n, seed) not in failed for seed in seeds)]  # others may fail here, too
+    seconds = seconds_per_epoch(trained, plan.build, train, plan.training, plan.folder / "timing.json")
+    costs = {n: count_parameters(plan.build(n), train, mask) | {"seconds_per_epoch": seconds[n]} for n in trained}
     records, subsets = [], []
     for task in product(names, seeds):
-        run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failures.get(task)}
-        if task not in failures:
+        run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failed.get(task)}
+        if task not in failed:
             result, present = plan.stored(task)
             run |= {name: result.metrics[name] for name in ("best_epoch", "epochs")}
             run |= result.metrics["test"] | plan.added_terms(task[0], result)
@@ -151,10 +134,12 @@ def _result(
     shown = list(table_scores(plan.config.task, plan.config.outputs))
     one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
     published = published_rows(names, plan.dataset if one_number else None, plan.config)
-    costs = DataFrame.from_dict(costs, orient="index").assign(seconds_per_epoch=Series(seconds))
     table = seeds_table(records, shown)
-    parts = table, model_table(table, shown, costs, published), missing_table(subsets, shown, names)
-    return Comparison(*parts, plan.training, len(splits["test"]), published)
+    models = model_table(table, shown, DataFrame.from_dict(costs, orient="index"), published)
+    missing = missing_table(subsets, shown, names)
+    found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
+    write_reports(found, plan.folder)
+    return found
 
 
 def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -171,13 +156,3 @@ def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str
             costs[name] = {"parameters": size, "parameters_in_training": size}
     constant = all_scores({}, splits, plan.config)["constant"]["test"]
     return [*found, {"model": "constant", "kind": "constant"} | constant]
-
-
-def _written(found: Comparison, folder: Path) -> Comparison:
-    found.write_csv(folder)
-    write_text(folder / "comparison.md", markdown(found))
-    write_text(folder / "missing_modalities.md", missing_markdown(found))
-    runs.write_picture(folder / "comparison.png", draw_comparison(found))
-    if found.missing.seeds.any():  # else no run has succeeded
-        runs.write_picture(folder / "missing_modalities.png", draw_missing(found))
-    return found

@@ -31,36 +31,31 @@ def linear_baseline(
     scaler = StandardScaler().fit(means["train"])
     inputs = {name: scaler.transform(x) for name, x in means.items()}
     truth = {name: split.truth(config.task) for name, split in splits.items()}
-    fitted = [Linear(inputs["train"], truth["train"], penalty, config) for penalty in PENALTIES]
-    errors = [task_error(model.predict(inputs["valid"]), truth["valid"], config.task) for model in fitted]
+    fitted = [_fit(inputs["train"], truth["train"], penalty, config) for penalty in PENALTIES]
+    errors = [task_error(_predict(parts, inputs["valid"], config), truth["valid"], config.task) for parts in fitted]
     best = fitted[int(np.argmin(errors))]
-    return task_metrics(best.predict(inputs["test"]), truth["test"], config.task), best.coefficients
+    coefficients = sum(part.coef_.size + np.size(part.intercept_) for part in best if hasattr(part, "coef_"))
+    return task_metrics(_predict(best, inputs["test"], config), truth["test"], config.task), coefficients
 
 
-class Linear:
-    """Predicts like a model: numbers, or logits of classes or levels."""
+def _fit(inputs: np.ndarray, truth: np.ndarray, penalty: float, config: ModelConfig) -> list[Any]:
+    """One model of the numbers or classes; of levels, one for each "above level k"."""
+    if config.task == "regression":
+        return [Ridge(alpha=penalty).fit(inputs, truth)]
+    if config.task == "classification":
+        return [_fit_classes(inputs, truth, penalty)]
+    return [_fit_classes(inputs, truth > level, penalty) for level in range(config.outputs - 1)]
 
-    def __init__(self, inputs: np.ndarray, truth: np.ndarray, penalty: float, config: ModelConfig):
-        self.config = config
-        if config.task == "regression":
-            self.parts = [Ridge(alpha=penalty).fit(inputs, truth)]
-        elif config.task == "classification":
-            self.parts = [_fit_classes(inputs, truth, penalty)]
-        else:
-            self.parts = [_fit_classes(inputs, truth > level, penalty) for level in range(config.outputs - 1)]
 
-    @property
-    def coefficients(self) -> int:
-        return sum(part.coef_.size + np.size(part.intercept_) for part in self.parts if hasattr(part, "coef_"))
-
-    def predict(self, inputs: np.ndarray) -> Float[np.ndarray, "clip *logits"]:
-        if self.config.task == "regression":
-            return self.parts[0].predict(inputs)
-        if self.config.task == "classification":
-            return np.log(_probabilities(self.parts[0], inputs, range(self.config.outputs)))
-        sides = [_probabilities(part, inputs, (False, True)) for part in self.parts]
-        above = np.stack([np.log(side[:, 1] / side[:, 0]) for side in sides], axis=1)
-        return above[:, 0] if above.shape[1] == 1 else above
+def _predict(parts: list[Any], inputs: np.ndarray, config: ModelConfig) -> Float[np.ndarray, "clip *logits"]:
+    """As a model of ours does: numbers, or logits of classes or levels."""
+    if config.task == "regression":
+        return parts[0].predict(inputs)
+    if config.task == "classification":
+        return np.log(_probabilities(parts[0], inputs, range(config.outputs)))
+    sides = [_probabilities(part, inputs, (False, True)) for part in parts]
+    above = np.stack([np.log(side[:, 1] / side[:, 0]) for side in sides], axis=1)
+    return above[:, 0] if above.shape[1] == 1 else above
 
 
 def _fit_classes(inputs: np.ndarray, truth: np.ndarray, penalty: float) -> Any:

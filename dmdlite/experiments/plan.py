@@ -1,6 +1,7 @@
 """What the runs of a comparison share, and how each of its models is made, recognised and trained."""
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +10,12 @@ from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import load_features
-from dmdlite.experiments.missing import Scores, stored_subsets
+from dmdlite.experiments.missing import Scores, score_subsets, stored_subsets
 from dmdlite.experiments.workers import Task, on_cpu
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import NAMES, RECIPES, Recipe
 from dmdlite.training import runs
-from dmdlite.training.metrics import Splits
+from dmdlite.training.metrics import Splits, table_scores
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
@@ -70,10 +71,14 @@ class Plan:
             runs.state_of(folder, description, restart=True)  # raises if there is no run at all
             return "stale"
 
-    def train(self, task: Task, splits: Splits) -> tuple[SavedModel, runs.Result]:
-        """The model of one task, trained, and its run."""
+    def train(self, task: Task) -> str:
+        """The work of one task: a finished run and its scores for each subset. Returns its error and time, in words."""
+        started, splits = time.perf_counter(), self.splits()
         model, options, _ = self.start(task, splits)
-        return model, train(model, splits, self.run_folder(task), progress=False, **options)
+        result = train(model, splits, self.run_folder(task), progress=False, **options)
+        score_subsets(result, splits["test"], model)
+        error = result.metrics["test"][table_scores(self.config.task, self.config.outputs)[0]]
+        return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
 
     def is_done(self, task: Task, splits: Splits) -> bool:
         """Whether nothing is left to do. Raises ValueError if the run folder holds something else."""

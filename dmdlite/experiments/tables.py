@@ -1,26 +1,25 @@
-"""What a comparison has found, as pandas DataFrames, and the same as CSV and Markdown."""
+"""What a comparison has found, and what papers report, as pandas DataFrames."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from pandas import DataFrame, Series
+from scipy.stats import ttest_1samp
 
-from dmdlite.config import TrainingConfig
+from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.experiments.missing import SUBSETS, subset_name
-from dmdlite.experiments.paired import holm, paired_test
-from dmdlite.experiments.published import number, published_columns, published_markdown
 from dmdlite.files import write_text
-from dmdlite.training.metrics import title
 
 REFERENCE = "dmd"  # every model is tested against it
 SPELLED = {"dmd": "DMD", "dhmd": "DHMD", "mult": "MulT", "misa": "MISA", "pmr": "PMR", "pkdot": "PKDOT"}
 FILES = {"seeds": "comparison_seeds.csv", "table": "comparison.csv", "missing": "missing_modalities.csv"}
 RUN = ["model", "kind", "seed", "failure", "error", "best_epoch", "epochs"]
-PAIRED = {"mean": "difference_mean", "std": "difference_std", "n": "difference_n", "p": "p"}
 WHOLE = {"seed", "seeds", "failed", "best_epoch", "epochs", "difference_n", "parameters", "parameters_in_training"}
+PUBLISHED = Path(__file__).with_name("published.csv")  # scores in per cent; first_hand: reported by the model's authors
 
 
 @dataclass
@@ -121,89 +120,67 @@ def _tests(seeds: DataFrame) -> DataFrame:
     runs = seeds.dropna(subset=["seed", "error"]).groupby("model", sort=False)
     errors = {name: own.set_index("seed").error.to_dict() for name, own in runs}
     reference = errors.pop(REFERENCE, {})
-    tests = {name: vars(test) for name, own in errors.items() if (test := paired_test(own, reference))}
-    table = DataFrame(list(tests.values()), list(tests), list(PAIRED), dtype=float)
-    return table.rename(columns=PAIRED).assign(p_holm=holm(table.p))
+    tests = {name: test for name, own in errors.items() if (test := paired_test(own, reference))}
+    columns = ["difference_mean", "difference_std", "difference_n", "p"]
+    table = DataFrame(list(tests.values()), list(tests), columns, dtype=float)
+    return table.assign(p_holm=holm(table.p))
 
 
 def _whole(table: DataFrame) -> DataFrame:
     return table.astype({name: "Int64" for name in table if name in WHOLE})
 
 
-def markdown(found: Comparison) -> str:
-    """comparison.md: the budget above the table; how to read it, what failed and what is published below."""
-    columns = _columns(found)
-    lines = [_heading(found), "", *markdown_table(list(columns), zip(*columns.values())), "", _legend(found)]
-    lines += [f"\nFailed: {failure}" for failure in found.failures]
-    published = published_markdown(found.published, found.clips, title_of)
-    return "\n".join(lines) + "\n" + (f"\n{published}" if published else "")
+class Paired(NamedTuple):
+    """A model's error minus the reference's, seed by seed, and the two-sided p of the paired t-test.
+
+    `std` and `p` are None where they are undefined: for a single seed, and `p` if all differences are equal.
+    """
+
+    mean: float
+    std: float | None
+    n: int
+    p: float | None
 
 
-def _heading(found: Comparison) -> str:
-    training, seeds = found.training, [str(seed) for seed in found.seeds.seed.dropna().unique()]
-    spread = "mean ± standard deviation over seeds" if len(seeds) > 1 else "seed"
-    budget = [f"at most {training.epochs} epochs"]
-    budget += [f"stopped after {training.early_stopping_patience} without a lower validation error"]
-    budget += [f"batches of {training.batch_size * training.gradient_accumulation}"]
-    budget += [f"Adam with learning rate {training.learning_rate:g}"]
-    budget += [f"weight decay {training.weight_decay:g}"] if training.weight_decay else []
-    budget += ["padding masked"] if training.padding_mask else []
-    budget += ["bfloat16"] if training.bf16 else []
-    text = f"""Test split ({found.clips} clips), {spread} {", ".join(seeds)}. One budget for all: {", ".join(budget)};
-        the best epoch by validation error is kept and nothing was tuned for any model."""
-    return " ".join(text.split())
+def paired_test(errors: Mapping[Hashable, float], reference: Mapping[Hashable, float]) -> Paired | None:
+    """Compares the errors of those seeds (or other pairs) that both have. None if there are none."""
+    differences = Series([error - reference[seed] for seed, error in errors.items() if seed in reference], dtype=float)
+    if differences.empty:
+        return None
+    std = float(differences.std()) if len(differences) > 1 else None
+    p = float(ttest_1samp(differences, 0).pvalue) if std else None
+    return Paired(float(differences.mean()), std, len(differences), p)
 
 
-def _columns(found: Comparison) -> dict[str, Iterable[str]]:
-    """The cells of comparison.md, by the title of the column."""
-    table = found.table
-    successes = lambda row: f" ({row.seeds} of {row.seeds + row.failed} seeds)" if row.seeds and row.failed else ""
-    columns = {"model": [title_of(name) + successes(row) for name, row in table.iterrows()]}
-    columns |= {title(score): spread(table, score, empty="failed") for score in found.shown}
-    if REFERENCE in table.index:
-        columns[f"{title(found.shown[0])} − DMD's"] = spread(table, "difference", sign="+")
-        columns["p (Holm)"] = ["< 0.001" if p < 0.001 else number(p, ".3f") for p in table.p_holm]
-    columns |= {f"loss: {term.replace('_', ' ')}": spread(table, f"loss_{term}") for term in found.terms}
-    columns["parameters"] = [number(count, ",") for count in table.parameters]
-    columns["s/epoch"] = [number(seconds, ".2g") for seconds in table.seconds_per_epoch]
-    return columns
+def holm(p: Series) -> Series:
+    """The p of all tests in a table after Holm's step-down correction (Scandinavian Journal of Statistics 6, 1979).
+
+    In a table of twenty rows one falls below 0.05 by luck. Holm's correction keeps the chance of any false finding
+    below 0.05, however the rows depend on each other (they share DMD's runs), and never finds less than Bonferroni's.
+    The price: p depends on which other rows are in the table.
+    """
+    p = p.dropna().sort_values()
+    return (p * np.arange(len(p), 0, -1)).clip(upper=1.0).cummax()
 
 
-def _legend(found: Comparison) -> str:
-    tests = f"""{title(found.shown[0])} − DMD's: the difference with the same seed. p: two-sided paired t-test over
-        seeds, corrected by Holm for the {found.table.p.count()} tests of this table."""
-    terms = "loss: a term that DMD does not have, in training, in the best epoch."
-    text = f"""{tests if REFERENCE in found.table.index else ""} {terms if found.terms else ""} parameters: those that a
-        prediction depends on. s/epoch: seconds of the training steps of one epoch (one thread on a CPU). linear: ridge
-        regression on time means, or logistic regression for classes; it has no seed."""
-    return " ".join(text.split())
+def published_rows(names: Sequence[str], dataset: str | None, config: ModelConfig) -> DataFrame:
+    """The rows for these models. Word-aligned features have three equal lengths; unaligned ones do not."""
+    table = pd.read_csv(PUBLISHED)
+    table["paper"], table["source"] = zip(*(text.rsplit(", ", 1) for text in table.source), strict=True)
+    alignment = "aligned" if len(set(config.lengths.values())) == 1 else "unaligned"
+    rows = table[(table.dataset == dataset) & (table.alignment == alignment) & table.model.isin(names)]
+    return rows.sort_values("model", key=lambda models: models.map(list(names).index), kind="stable")
 
 
-def spread(table: DataFrame, name: str, sign: str = "", empty: str = "") -> list[str]:
-    """NAME_mean ± NAME_std of each row."""
-    pairs = zip(table[f"{name}_mean"], table[f"{name}_std"])
-    return [empty if pd.isna(mean) else plus_minus(mean, std, sign) for mean, std in pairs]
+def published_columns(rows: DataFrame) -> DataFrame:
+    """The same for comparison.csv: texts by model; a semicolon separates the numbers of a model with two rows."""
+    if rows.empty:
+        return DataFrame()
+    columns = {"published": rows.published_as, "published_source": rows.source + ", " + rows.alignment}
+    columns |= {f"published_{score}": rows[score].map(number) for score in ("acc2", "f1", "acc7")}
+    return DataFrame(columns).groupby(rows.model, sort=False).agg("; ".join)
 
 
-def plus_minus(mean: float, std: float | None, sign: str = "") -> str:
-    """A single value has no deviation."""
-    return f"{mean:{sign}.3f}" + ("" if pd.isna(std) else f" ± {std:.3f}")
-
-
-def missing_markdown(found: Comparison) -> str:
-    """missing_modalities.md: the error of every model with each subset of the modalities present."""
-    error, subsets = found.shown[0], list(map(subset_name, SUBSETS))
-    heading = f"{title(error)} on the test split when only these modalities are present; an absent one is zeros."
-    cells = found.missing.assign(cell=spread(found.missing, "error", empty="failed"))
-    rows = [[title_of(name), *own.cell] for name, own in cells.groupby("model", sort=False)]
-    if "constant" in found.table.index:
-        rows.append(["constant", *spread(found.table.loc[["constant"]], error) * len(subsets)])
-    titles = ["model", *(subset.replace("+", " + ") for subset in subsets)]
-    return "\n".join([heading, "", *markdown_table(titles, rows)]) + "\n"
-
-
-def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table: the first column flush left, all others flush right."""
-    rule = "|---" + "|---:" * (len(titles) - 1) + "|"
-    line = lambda cells: "| " + " | ".join(cells) + " |"
-    return [line(titles), rule, *map(line, rows)]
+def number(value: Any, form: str = ".1f") -> str:
+    """Formatted; empty for one that is missing."""
+    return "" if pd.isna(value) else format(value, form)

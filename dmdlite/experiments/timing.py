@@ -35,23 +35,21 @@ def seconds_per_epoch(
     if set(names) <= set(stored):
         return {name: stored[name] for name in names}
     keep_freed_memory()
-    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     training = training.replace(gradient_accumulation=1)
     clips = train.subset(slice(0, training.batch_size))
     steps: dict[str, list[float]] = {name: [] for name in names}
     with one_thread():
         for _ in range(PASSES):
             for name in names:
-                steps[name] += _steps(make(name).to(device), clips, training)[1:]
-    epoch = len(train) / len(clips)
-    seconds = {name: statistics.median(times) * epoch for name, times in steps.items()}
+                steps[name] += _steps(make(name), clips, training)[1:]
+    seconds = {name: statistics.median(times) * (len(train) / len(clips)) for name, times in steps.items()}
     write_json(file, seconds)
     return seconds
 
 
 def _steps(model: SavedModel, clips: FeatureSplit, training: TrainingConfig) -> list[float]:
-    optimizer, device = make_optimizer(model, training), next(model.parameters()).device
-    times = []
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    optimizer, times = make_optimizer(model.to(device), training), []
     for step in range(STEPS):
         started = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=training.bf16):

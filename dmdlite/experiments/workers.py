@@ -9,10 +9,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,8 +19,7 @@ Task = tuple[str, int]  # the name of a model and a seed
 Work = Callable[[Any, Task], Any]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The value of a task, or why there is none, in one sentence."""
 
     task: Task
@@ -76,13 +74,11 @@ def attempt(work: Work, shared: Any, task: Task) -> Outcome:
 
 def _outcome(future: Future, task: Task, executor: Executor) -> Outcome:
     """What `attempt` has returned, unless its process died, or the task or its value could not be sent."""
-    try:
-        return future.result()
-    except BrokenExecutor:
+    problem = future.exception()
+    if isinstance(problem, BrokenExecutor):
         executor.shutdown()
         return Outcome(task, failure=f"its process died (exit code {executor.process.exitcode})")
-    except Exception as problem:
-        return Outcome(task, failure=_sentence(problem))
+    return future.result() if problem is None else Outcome(task, failure=_sentence(problem))
 
 
 def _sentence(problem: BaseException) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dmdlite.config import MODALITIES, SPACES
-from dmdlite.experiments.paired import Paired, paired_test
-from dmdlite.experiments.tables import markdown_table
+from dmdlite.experiments.reports import markdown_table
+from dmdlite.experiments.tables import Paired, paired_test
 
 Records = Sequence[Mapping[str, Any]]  # one for each run and space
 LABELS = ("exact", "noisy")

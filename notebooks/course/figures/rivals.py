@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from pandas import DataFrame, Series
 
-from dmdlite.experiments.figures import draw_heat
+from dmdlite.experiments.reports import draw_heat
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 # Name -> (column, row, second line). Columns go with time, rows with the idea.

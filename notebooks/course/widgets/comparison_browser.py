@@ -9,8 +9,8 @@ from course.comparison_table import LOWER_IS_BETTER, SCORES, models_of
 from course.figures.plain import png
 from course.figures.rivals import draw_seeds
 from course.widgets import PICTURE
-from dmdlite.experiments.paired import paired_test
-from dmdlite.experiments.tables import REFERENCE, Comparison, plus_minus, title_of
+from dmdlite.experiments.reports import plus_minus
+from dmdlite.experiments.tables import REFERENCE, Comparison, paired_test, title_of
 
 GROUPS = {
     "all models": lambda models: models.kind == "model",
