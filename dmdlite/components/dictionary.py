@@ -141,10 +141,7 @@ class MarginMatching(nn.Module):
 
 
 class DivergenceMatching(nn.Module):
-    """Ours: the activations of each modality teach those of the two others, the teacher held fixed as in the GD-Unit.
-
-    The mean over clips and over the six ordered pairs.
-    """
+    """Ours: activations teach each other, the teacher held fixed; the mean over clips and the six ordered pairs."""
 
     def __init__(self, activation: str):
         super().__init__()

@@ -99,11 +99,10 @@ def representation_distance(nodes: Nodes, kind: str) -> Edges:
 class EvidenceUnit(GraphDistillationUnit):
     """Edges that follow how good a teacher each modality is. Our own rule, not from a paper.
 
-    The published score of an edge is learned by the gradient of Eq. (9), Σ w ε: it falls fastest when the weight goes
-    to pairs whose ε is small already, whether or not the lesson helps. Here evidence is gathered during training.
-    w_{i→j} is i's share in a softmax, for each student j, over its two possible teachers and "no teacher". Their scores
-    are the running means of `evidence`, 0 for "no teacher", times `config.edge_sharpness`. So the lessons of a student
-    weigh at most 1, and a student that errs less than both others refuses them all. There is no prior.
+    The gradient of Eq. (9), Σ w ε, favours edges between heads that agree already, whether or not the lesson helps.
+    Here w_{i→j} is i's share in a softmax, for each student j, over its two possible teachers and "no teacher". Their
+    scores are the running means of `evidence`, 0 for "no teacher", times `config.edge_sharpness`. So a student's
+    lessons weigh at most 1, and one that errs less than both others refuses them all. There is no prior.
     """
 
     def __init__(self, config: DMDConfig, space: str, node_width: int):

@@ -1,12 +1,11 @@
 """Every loss that is not about graphs: the task's, Eqs. (2) to (5) of decoupling, and their weighted sum, Eq. (11).
 
-`config.task` and `config.outputs` say what the `config.num_logits` numbers of a head mean for each clip:
+`config.task` and `config.outputs` say what the `config.num_logits` numbers of a head mean for each clip. A single one
+has no axis of its own: (batch,), otherwise (batch, logits).
 
 regression        `outputs` numbers (sentiment; valence and arousal), which are the prediction itself
 classification    one logit for each of `outputs` classes
 ordinal           outputs − 1 logits for `outputs` ordered levels, the k-th for "above level k" (Frank and Hall, 2001)
-
-A single number has no axis of its own: (batch,), otherwise (batch, logits).
 """
 
 from collections.abc import Callable
@@ -60,10 +59,7 @@ def decide(prediction: Logits, task: str) -> Labels:
 
 
 def total_loss(terms: dict[str, Loss], weights: dict[str, float]) -> Loss:
-    """Eq. (11): the weighted sum of the terms. Weight 0 leaves a term out; a term without a weight counts fully.
-
-    Raises ValueError for a weight without a term.
-    """
+    """Eq. (11): the weighted sum; a term without weight counts fully. Raises ValueError for a weight without a term."""
     if absent := [name for name, weight in weights.items() if weight and name not in terms]:
         raise ValueError(f"nothing gives the term {absent[0]!r} of the loss; set its weight in loss_weights to 0")
     weights = weights | {name: 1.0 for name in terms if name not in weights}
@@ -171,9 +167,8 @@ def whole_batch(x: Num[Tensor, "clips *rest"]) -> Num[Tensor, "all_clips *rest"]
     """The clips of all processes, of which each must bring equally many; x itself in a single process.
 
     Most terms are means over clips, and DistributedDataParallel averages them over processes. A term that compares
-    clips, or multiplies means of them, needs the clips of every process. Its backward pass adds up what the losses of
-    all processes ask of a clip, so the averaged gradients of the weights are those of the whole batch.
-    Nothing is gathered without gradients: evaluation needs no communication.
+    clips, or multiplies means of them, needs all clips. Its backward pass adds up what the losses of all processes ask
+    of a clip, so the averaged gradients are those of the whole batch. Evaluation, without gradients, gathers nothing.
     """
     together = dist.is_available() and dist.is_initialized() and torch.is_grad_enabled()
     return _Gather.apply(x) if together and dist.get_world_size() > 1 else x

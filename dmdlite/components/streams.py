@@ -22,9 +22,8 @@ Vectors = dict[str, Vector]  # modality -> (batch, width)
 class LanguageEncoder(nn.Module):
     """Any encoder that transformers' AutoModel knows, fine-tuned or frozen (published: bert-base-uncased, fine-tuned).
 
-    model: a name on the Hub or a local folder, whose weights are then loaded; or the fields of a transformers config
-    with its "model_type", for an untrained model of any size that needs no download. Raises ValueError for what
-    cannot be loaded or built.
+    model: a name on the Hub or a local folder, whose weights are loaded; or the fields of a transformers config with
+    its "model_type", for an untrained model without a download. Raises ValueError for what cannot be loaded or built.
     """
 
     def __init__(self, model: str | dict[str, Any], trainable: bool):

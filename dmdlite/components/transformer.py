@@ -1,7 +1,6 @@
 """The transformer built from cross-modal attention (MulT, ACL 2019).
 
-Encoders of one shape are one module with a leading axis, which `encode_each` calls: the six cross-modal encoders of
-DMD cost the calls of one.
+Encoders of one shape are one module with a leading axis, which `encode_each` calls: six cost the calls of one.
 """
 
 import math

@@ -1,8 +1,7 @@
 """Entropy-regularised optimal transport between clouds of points: plan, cost and debiased Sinkhorn divergence.
 
 Moving mass from point i of the first cloud to point j of the second costs C_ij = |x_i − y_j|² / 2. The plan P says how
-much goes where. All points of a cloud weigh the same: the rows of P add up to 1/n, its columns to 1/m. It is the
-cheapest one when spread is rewarded:
+much goes where: its rows add up to 1/n, its columns to 1/m. It is the cheapest one when spread is rewarded:
 
     OT_ε(x, y) = min_P  Σ_ij P_ij C_ij + ε Σ_ij P_ij log(n m P_ij) = max_{f,g} mean(f) + mean(g), at the optimum
 

@@ -169,10 +169,7 @@ def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
 
 
 def feature_shapes(splits: Mapping[str, FeatureSplit]) -> dict[str, dict[str, int]]:
-    """The sizes of the data, for a config: `config.replace(**feature_shapes(splits))`.
-
-    The widths have no language if the data holds token ids only.
-    """
+    """For `config.replace(**feature_shapes(splits))`; the widths have no language if there are token ids only."""
     train = splits["train"]
     return {"feature_widths": {m: x.shape[2] for m, x in train.features.items()}, "lengths": train.steps}
 

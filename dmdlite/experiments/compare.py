@@ -31,7 +31,6 @@ from dmdlite.experiments.tables import Comparison, missing_table, model_table, p
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
-from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, all_scores, table_scores
 
 
@@ -143,10 +142,7 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
 
 
 def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, Any]) -> list[dict[str, Any]]:
-    """Linear models of all streams and of each that a model here reads alone, and a constant; they need no seed.
-
-    The costs of linear models are added to `costs`.
-    """
+    """A constant, and linear models of all streams and of each that a model reads alone; adds to `costs` theirs."""
     found = []
     alone = {f"linear_{m}": (m,) for m in names if m in MODALITIES}
     for name, modalities in {"linear": MODALITIES, **alone}.items():

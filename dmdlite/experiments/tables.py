@@ -131,15 +131,12 @@ def _whole(table: DataFrame) -> DataFrame:
 
 
 class Paired(NamedTuple):
-    """A model's error minus the reference's, seed by seed, and the two-sided p of the paired t-test.
-
-    `std` and `p` are None where they are undefined: for a single seed, and `p` if all differences are equal.
-    """
+    """A model's error minus the reference's, seed by seed, and the two-sided p of the paired t-test."""
 
     mean: float
-    std: float | None
+    std: float | None  # None for a single seed
     n: int
-    p: float | None
+    p: float | None  # None for a single seed, and if all differences are equal
 
 
 def paired_test(errors: Mapping[Hashable, float], reference: Mapping[Hashable, float]) -> Paired | None:
@@ -155,9 +152,8 @@ def paired_test(errors: Mapping[Hashable, float], reference: Mapping[Hashable, f
 def holm(p: Series) -> Series:
     """The p of all tests in a table after Holm's step-down correction (Scandinavian Journal of Statistics 6, 1979).
 
-    In a table of twenty rows one falls below 0.05 by luck. Holm's correction keeps the chance of any false finding
-    below 0.05, however the rows depend on each other (they share DMD's runs), and never finds less than Bonferroni's.
-    The price: p depends on which other rows are in the table.
+    It keeps the chance of any false finding below 0.05, however the tests depend on each other (they share DMD's runs),
+    and never finds less than Bonferroni's. The price: p depends on which other rows are in the table.
     """
     p = p.dropna().sort_values()
     return (p * np.arange(len(p), 0, -1)).clip(upper=1.0).cummax()

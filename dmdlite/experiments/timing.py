@@ -27,8 +27,7 @@ def seconds_per_epoch(
     """Seconds that the training steps of one epoch take each model, with one thread on a CPU.
 
     The median step (forward, backward, optimizer, one batch) times the batches of an epoch, without validation,
-    checkpoints and `compile`. The models take turns in this one process, so that other load on the machine disturbs
-    all alike.
+    checkpoints and `compile`. The models take turns, so that other load on the machine disturbs all alike.
     file: where the times are kept. If it has a time for every model, nothing is measured.
     """
     stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -1,7 +1,4 @@
-"""Runs side by side on a CPU, in processes with one thread each that die with the process that started them.
-
-The result of a run does not depend on how many run at once, because each uses one thread in any case.
-"""
+"""Runs side by side on a CPU, in processes of one thread each, so that no result depends on how many run at once."""
 
 import os
 import signal

@@ -1,1 +1,0 @@
-"""One system, one file. `registry.py` knows them by name."""

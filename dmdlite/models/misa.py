@@ -20,10 +20,7 @@ PUBLISHED_CLIPS, PUBLISHED_WIDTH = 64, 128  # of a batch, for CMU-MOSI; see `sof
 
 
 def constraint_weights(weights: dict[str, float] = TUNED) -> dict[str, float]:
-    """The same weights, for losses whose size depends on neither batch nor width.
-
-    With the `PUBLISHED` weights one toy run of five ends in a constant prediction; with MMSA's tuned weights none does.
-    """
+    """The same weights, for losses whose size depends on neither batch nor width."""
     return weights | {"difference": weights["difference"] * (PUBLISHED_CLIPS / PUBLISHED_WIDTH) ** 2}
 
 

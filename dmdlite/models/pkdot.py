@@ -27,6 +27,7 @@ from dmdlite.components.transport import sinkhorn_divergence
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel, load_weights
 
+WEIGHTS = dict(task_final=1.0, transport=0.6, hallucination=1.0)  # the last is ours
 TAUGHT = ("transport", "hallucination")  # the terms of the loss that need the teacher
 
 
@@ -39,10 +40,7 @@ class PKDOTConfig(ModelConfig):
     anchor_choice: Literal["highest", "lowest"] = "lowest"  # paper: the top k; its code takes the lowest similarities
     epsilon: float = 0.01  # of the transport; published as geomloss's blur, its root, of 0.1
     transport_iterations: int = 10  # at most, after ε-scaling; published: none after it
-    # The last weight is ours.
-    loss_weights: dict[str, float] = field(
-        default_factory=lambda: dict(task_final=1.0, transport=0.6, hallucination=1.0)
-    )
+    loss_weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,8 +72,7 @@ class PKDOTOutput(FusedOutput):
 class GatedFusion(nn.Module):
     """z = g ⊙ v + (1 − g) ⊙ p with g = σ(W [v; p]), of prevalent v and privileged p; then a head.
 
-    The published attention between v and p has one step to attend to, so it is a linear map: here that from the two
-    prevalent vectors to v.
+    The published attention between v and p has one step to attend to, so it is a linear map: here `join`.
     """
 
     def __init__(self, config: PKDOTConfig):
@@ -107,9 +104,8 @@ class PKDOTTeacher(SavedModel):
         out = self.fuse(prevalent, vectors[self.config.privileged])
         if labels is None:
             return out
-        return out.with_losses(
-            {"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}, weights={}
-        )
+        loss = task_loss_where_known(out.prediction, labels, self.config.task)
+        return out.with_losses({"task_final": loss}, weights={})
 
 
 class PKDOT(SavedModel):

@@ -2,9 +2,8 @@
 
 No code was published. A walkthrough of the paper and two re-implementations confirm the hub, the directions of
 reinforcement, the merge, and the inputs of the head; the gate of a unit is from memory. Our choices: both directions
-of a layer start from the previous layer; layer norms are where `TransformerLayer` has them; no attention is causal,
-because steps of the hub have no order; the transformer at the end has one layer, which computes only the last step;
-sizes and rates are the shared config's.
+of a layer start from the previous layer; layer norms as in `TransformerLayer`; no attention is causal, because steps of
+the hub have no order; the transformer at the end has one layer; sizes and rates are the shared config's.
 """
 
 from collections.abc import Sequence

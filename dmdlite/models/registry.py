@@ -26,8 +26,7 @@ Settings = Mapping[str, Any]  # fields of configs, by name; each system takes th
 class Recipe:
     """One system. A variant of your own is `Recipe(make)` with a function from a config to a model.
 
-    The annotation of the first parameter of `make` says which kind of config the system has; without one it gets the
-    shared config itself.
+    The annotation of `make`'s first parameter is the kind of config it gets; without one that is the shared config.
     """
 
     make: Callable[..., SavedModel]  # a model class, or a function that returns a model
@@ -101,10 +100,7 @@ GROUPS = {
 
 
 def build(name: str, config: ModelConfig, **settings: Any) -> SavedModel:
-    """A fresh model by its name, from a config of any kind. The settings must be fields of the model's own config.
-
-    Raises ValueError for an unknown name or field.
-    """
+    """A fresh model; the settings are fields of its own config. Raises ValueError for an unknown name or field."""
     recipe = RECIPES[known("model", name, NAMES)]
     return recipe.make(recipe.config(config).replace(**settings), **recipe.arguments)
 

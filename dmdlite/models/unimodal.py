@@ -12,8 +12,7 @@ from dmdlite.models.base import ModelOutput, SavedModel
 class Unimodal(SavedModel):
     """A temporal convolution, a self-attention encoder, its last step, a residual head: DMD's parts, for one stream.
 
-    It is called like DMD; the other two streams are ignored and may be left out. Its widths, depths and rates are those
-    of the config.
+    It is called like DMD; the other two streams are ignored and may be left out.
     """
 
     def __init__(self, config: ModelConfig, modality: str):

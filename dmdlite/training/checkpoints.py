@@ -1,8 +1,8 @@
 """What a run needs in order to resume: folders `checkpoint-STEP`, each sealed once all of its files are there.
 
-`transformers.Trainer` writes the files of a checkpoint one by one, in their final place. If the process is killed in
-between, the folder looks like a checkpoint but is none; so only one whose seal names every file and its digest is used.
-The weights are safetensors. Trainer reads the rest with `torch.load(weights_only=True)`, which runs no code.
+`transformers.Trainer` writes the files of a checkpoint one by one, in their final place. If it is killed in between,
+the folder looks like a checkpoint but is none; so only one whose seal names every file and its digest is used.
+Nothing in it can run code: the weights are safetensors, Trainer reads the rest with `torch.load(weights_only=True)`.
 """
 
 import hashlib

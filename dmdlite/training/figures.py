@@ -120,10 +120,7 @@ def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.
 
 
 def draw_edges(epochs: Records, priors: dict[str, list[list[float]]] | None = None) -> Figure:
-    """The six edges of each graph, averaged over the training clips, over the epochs. Paper: Fig. 5.
-
-    priors: the hand-set prior of each graph; its values are drawn as grey lines across the panel.
-    """
+    """The six edges of each graph, means over the training clips, over the epochs (Fig. 5); priors are grey lines."""
     spaces = list(epochs[0]["edges"])
     figure = Figure(figsize=(5.0 * len(spaces) + 1.8, 4.2), layout="constrained")
     axes = figure.subplots(1, len(spaces), sharey=True, squeeze=False).ravel()

@@ -98,10 +98,7 @@ def batch_options(model: nn.Module, padding_mask: bool) -> dict[str, Any]:
 def predict_logits(
     model: nn.Module, split: FeatureSplit, padding_mask: bool = False
 ) -> Float[np.ndarray, "clips *logits"]:
-    """The model's output for every clip, in the order of the split, without dropout and in float32.
-
-    Sentiments, rows of numbers, or the logits of classes and levels (`components/losses.py`).
-    """
+    """The model's output (`components/losses.py`) for each clip, in the split's order, in float32, without dropout."""
     was_training = model.training
     model.eval()
     predictions = []
@@ -114,10 +111,7 @@ def predict_logits(
 
 
 def keep_freed_memory() -> None:
-    """Asks the C library of Linux to keep freed memory instead of returning it to the system.
-
-    Every step allocates and frees the same large blocks; zeroing them anew takes a tenth to a quarter of its time.
-    """
+    """On Linux freed memory stays with the process: zeroing it anew takes a tenth to a quarter of a training step."""
     if sys.platform == "linux":
         change = getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)  # glibc has it
         change(-1, 2**31 - 1)  # M_TRIM_THRESHOLD in bytes: never

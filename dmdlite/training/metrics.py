@@ -26,9 +26,8 @@ def sentiment_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray,
     acc2_with_zero, f1_with_zero    non-negative (>= 0) or not, over all clips
     acc7, acc5      the same class after clipping to ±3 or ±2 and rounding half to even
 
-    Definitions: DMD's utils/metricsTop.py:92-109, which are MMSA's. A score that is not defined is 0.0: the correlation
-    of constant values, and acc2 and f1 where every true sentiment is zero. Raises ValueError on values that are
-    not finite.
+    Definitions: DMD's utils/metricsTop.py:92-109, which are MMSA's. An undefined score is 0.0: the correlation of a
+    constant, acc2 and f1 where every true sentiment is zero. Raises ValueError on values that are not finite.
     """
     prediction, truth = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
     for name, values in (("prediction", prediction), ("true sentiment", truth)):

@@ -78,9 +78,9 @@ class TransformerLayer(transformer.TransformerLayer):
 class Attend(torch.autograd.Function):
     """The attention map applied to V, with dropout; its gradient is written out.
 
-    Memory: it keeps each map once, and a byte per entry for dropout: less than half of what autograd would keep. Blocks
-    skip most of what is never seen. Speed: time is the last axis of every product, where matrix products are up to four
-    times as fast as over the few channels of a head.
+    Memory: each map is kept once, with a byte per entry for dropout: less than half of what autograd would keep. Speed:
+    blocks skip most of what is never seen, and every product has time as its last axis, which is up to four times as
+    fast as the few channels of a head.
     """
 
     @staticmethod
