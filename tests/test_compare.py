@@ -216,6 +216,18 @@ def test_a_failing_run_does_not_lose_the_others(splits, config, tmp_path, monkey
     assert not again.failures and list(again.errors["audio"].index) == [0, 1]
 
 
+def test_a_loss_that_always_fails_leaves_the_other_models_standing(splits, config, tmp_path):
+    def broken(out, labels):
+        raise RuntimeError("this loss never works")
+
+    variants = {"mine": lambda config: DMD(config, losses={"broken": broken})}
+    found = compare(["audio"], splits, config, [0], tmp_path, QUICK, variants=variants, progress=False)
+    assert found.failures == ["mine, seed 0: RuntimeError: this loss never works"]
+    assert found.table.loc["audio", ["mae_mean", "seconds_per_epoch"]].gt(0).all()
+    assert found.table.loc["mine", ["mae_mean", "parameters", "seconds_per_epoch"]].isna().all()
+    assert "| mine | failed | failed |" in (tmp_path / "comparison.md").read_text()
+
+
 def test_where_every_run_fails_the_tables_say_so(splits, config, tmp_path):
     hopeless = QUICK.replace(learning_rate=1e30, gradient_clip=0.0)
     found = compare(["dmd", "audio"], splits, config, [0], tmp_path, hopeless, progress=False)

@@ -30,8 +30,11 @@ from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Task, run_tasks
+from dmdlite.files import write_json
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training.metrics import Splits, all_scores, table_scores
+
+COSTS = ["parameters", "parameters_in_training", "seconds_per_epoch"]
 
 
 def compare(
@@ -134,7 +137,7 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
     one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
     published = published_rows(names, plan.dataset if one_number else None, plan.config)
     table = seeds_table(records, shown)
-    models = model_table(table, shown, DataFrame.from_dict(costs, orient="index"), published)
+    models = model_table(table, shown, DataFrame(costs, index=COSTS).T, published)
     missing = missing_table(subsets, shown, names)
     found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
     write_reports(found, plan.folder)
