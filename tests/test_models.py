@@ -311,8 +311,8 @@ def test_published_language_model_weights():
 
     model = DMD(small_config(language_model=TINY_BERT))
     sources = dmd_sources(model.state_dict())
-    names = {name: source.names for name, source in sources.items() if name.startswith("read.language_encoder")}
-    assert names["read.language_encoder.model.pooler.dense.weight"] == ("text_model.model.pooler.dense.weight",)
+    names = {name: source for name, source in sources.items() if name.startswith("read.language_encoder")}
+    assert names["read.language_encoder.model.pooler.dense.weight"] == ["text_model.model.pooler.dense.weight"]
     assert len(names) == len(model.read.language_encoder.state_dict())
 
 
