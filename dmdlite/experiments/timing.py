@@ -16,7 +16,8 @@ from dmdlite.data.features import FeatureSplit
 from dmdlite.experiments.workers import one_thread
 from dmdlite.files import write_json
 from dmdlite.models.base import SavedModel
-from dmdlite.training.loop import keep_freed_memory, make_batch, make_optimizer, train_epoch
+from dmdlite.training.allocator import keep_freed_memory
+from dmdlite.training.loop import make_batch, make_optimizer, train_epoch
 
 PASSES, STEPS = 3, 4  # each model gets its turn three times; the first of its four steps warms up
 

@@ -1,7 +1,5 @@
 """A whole training run in one loop that can be read from top to bottom."""
 
-import ctypes
-import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -16,6 +14,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
+from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.metrics import task_error
 
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
@@ -108,14 +107,6 @@ def predict_logits(
             predictions.append(out.prediction.float().cpu())
     model.train(was_training)
     return torch.cat(predictions).numpy()
-
-
-def keep_freed_memory() -> None:
-    """On Linux freed memory stays with the process: zeroing it anew takes a tenth to a quarter of a training step."""
-    if sys.platform == "linux":
-        change = getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)  # glibc has it
-        change(-1, 2**31 - 1)  # M_TRIM_THRESHOLD in bytes: never
-        change(-3, 2**25)  # M_MMAP_THRESHOLD in bytes: the highest one allowed
 
 
 def epochs_without_progress(records: list[dict[str, Any]]) -> int:

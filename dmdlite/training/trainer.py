@@ -17,6 +17,7 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import check_fits
 from dmdlite.models.base import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
+from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.callbacks import ShowProgress, is_first_process
 from dmdlite.training.loop import EpochMeans, batch_options, epochs_without_progress, make_batch, predict_logits
 from dmdlite.training.metrics import Splits, task_error
@@ -50,7 +51,7 @@ def train(
     state = runs.state_of(folder, description, restart)
     if state == "finished":
         return _stored(folder, model, say)
-    loop.keep_freed_memory()
+    keep_freed_memory()
     home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
     trainer.in_first_process(runs.begin, folder, description, restart)

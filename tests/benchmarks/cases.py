@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dmdlite import DMD, MODALITIES, DMDConfig
 from dmdlite.components.losses import margin_contrastive_loss
-from dmdlite.training.loop import keep_freed_memory
+from dmdlite.training.allocator import keep_freed_memory
 
 LENGTHS = {
     ("mosi", True): (50, 50, 50),

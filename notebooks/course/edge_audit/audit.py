@@ -23,7 +23,8 @@ from dmdlite.data.toy import ToyWorld, toy_world
 from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.models.dmd import DMD
 from dmdlite.presets import Matrix
-from dmdlite.training.loop import keep_freed_memory, make_batch, make_optimizer, seed_everything, train_epoch
+from dmdlite.training.allocator import keep_freed_memory
+from dmdlite.training.loop import make_batch, make_optimizer, seed_everything, train_epoch
 
 Record = dict[str, Any]
 CLIPS = 1000
