@@ -65,12 +65,13 @@ class GraphDistillationUnit(nn.Module):
         """Eq. (9) as `logit`, and the published code's `representation` and `prior_penalty`, before their weights."""
         config, strength = self.config, self.strengths(edges)
         distance = representation_distance(nodes, config.graph_representations[self.space])
-        from_prior = (whole_batch(edges).mean(dim=0) - self.prior).square().sum()
-        has_prior = config.graph_priors[self.space] is not None
+        penalty = logits.new_zeros(())
+        if config.graph_priors[self.space] is not None:
+            penalty = (whole_batch(edges).mean(dim=0) - self.prior).square().sum()
         return {
             "logit": torch.einsum("bij,bij->b", strength, logit_difference(logits)).mean(),
             "representation": config.graph_representation_scale * torch.einsum("bij,bij->b", strength, distance).mean(),
-            "prior_penalty": config.graph_prior_penalty * from_prior if has_prior else logits.new_zeros(()),
+            "prior_penalty": config.graph_prior_penalty * penalty,
         }
 
 
