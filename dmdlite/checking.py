@@ -53,7 +53,7 @@ def check_fields(config: Any) -> None:
             raise ValueError(f"{name} must be a dict, got {value!r}")
         keys = set(f.default_factory())
         if odd := sorted(set(value) ^ keys, key=str):
-            closest = suggestion(odd[0], keys - set(odd[:1]))
+            closest = "" if odd[0] in keys else suggestion(odd[0], keys)
             raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{closest}")
         for key, entry in value.items():
             _check_value(f"{name}[{key!r}]", entry, get_args(hints[name])[1])

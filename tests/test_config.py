@@ -79,6 +79,13 @@ def test_bad_fields(changes, message):
         DMDConfig.official("mosi", **changes)
 
 
+def test_a_missing_key_is_not_answered_with_its_neighbour():
+    weights = DMDConfig().loss_weights
+    del weights["gd_heterogeneous_logit"]
+    with pytest.raises(ValueError, match="'gd_heterogeneous_logit' is off$"):
+        DMDConfig(loss_weights=weights)
+
+
 def test_a_key_that_is_no_string():
     with pytest.raises(ValueError, match="feature_widths needs exactly the keys audio, language, vision; 3 is off"):
         DMDConfig(feature_widths={3: 4})
