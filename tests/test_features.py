@@ -570,10 +570,12 @@ class WithConfidence(FeatureSplit):
     """A split with a number of one's own for each clip."""
 
     confidence: np.ndarray = field(default_factory=lambda: np.ones(6))
+    annotator: str = "unknown"
 
 
 def test_the_fingerprint_sees_the_fields_of_a_subclass(splits):
-    def split(confidence: float) -> dict[str, FeatureSplit]:
-        return {"train": WithConfidence(**vars(splits["train"]), confidence=np.full(6, confidence))}
+    def split(confidence: float, **own) -> dict[str, FeatureSplit]:
+        return {"train": WithConfidence(**vars(splits["train"]), confidence=np.full(6, confidence), **own)}
 
     assert data.fingerprint(split(1)) == data.fingerprint(split(1)) != data.fingerprint(split(0))
+    assert data.fingerprint(split(1)) != data.fingerprint(split(1, annotator="a"))

@@ -162,9 +162,10 @@ def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
         digest.update(repr((name, split.ids, [(m, x.shape) for m, x in sorted(split.features.items())])).encode())
         parts = [split.labels, *(x for _, x in sorted(split.lengths.items()))]
         parts += [*(x for _, x in sorted(few.features.items())), few.tokens, split.classes]
-        parts += [getattr(split, f.name) for f in fields(split)[len(fields(FeatureSplit)) :]]  # arrays of a subclass
         for part in (x for x in parts if x is not None):
             digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
+        for x in (getattr(split, f.name) for f in fields(split)[len(fields(FeatureSplit)) :]):  # of a subclass
+            digest.update(x.tobytes() if isinstance(x, np.ndarray) else repr(x).encode())
     return digest.hexdigest()[:16]
 
 
