@@ -45,21 +45,25 @@ PUBLISHED_PRIORS: dict[str, Matrix | None] = {
     "heterogeneous": graph_prior("language->vision", "language->audio", "vision->audio"),
 }
 
-MOSEI: dict[str, Any] = dict(width=30, attention_heads=6, language_dropout=0.3, embedding_dropout=0.0)
-MOSEI |= dict(language_attention_dropout=0.4, audio_attention_dropout=0.0, memory_attention_dropout=0.4)
-MOSEI |= dict(feature_widths=dict(vision=35, audio=74), kernel_sizes=dict(vision=3, audio=1))
+# fmt: off
+MOSEI: dict[str, Any] = dict(
+    width=30, attention_heads=6, feature_widths=dict(vision=35, audio=74), kernel_sizes=dict(vision=3, audio=1),
+    language_dropout=0.3, embedding_dropout=0.0,
+    language_attention_dropout=0.4, audio_attention_dropout=0.0, memory_attention_dropout=0.4,
+)
 DATASETS: dict[str, dict[str, Any]] = {"mosi": {}, "mosei": MOSEI}
-
-PAPER: dict[str, Any] = dict(convolution_padding="same", causal_attention=False, positions_skip_zeros=False)
-PAPER |= dict(common_branch="time_mean", fusion_gate="scales")
-PAPER |= dict(reconstruction_norm="frobenius", orthogonality_clamped=False)
-PAPER |= dict(margin_features="time_mean", margin_constant=0.1, margin_per_label_distance=0.0)
-PAPER |= dict(margin_classes="seven", margin_triplets="across_modalities", margin_average="triplets")
-PAPER |= dict(graph_nodes="features", graph_inputs="raw", graph_sharpness=1.0, graph_priors=dict.fromkeys(SPACES))
-PAPER |= dict(loss_weights=loss_weights(every_head=False, only_logits=True))
-
-TOY: dict[str, Any] = dict(width=24, attention_heads=4, layers=2, minimum_memory_layers=2)
-TOY |= dict(feature_widths=dict(language=16, vision=10, audio=6), lengths=dict(language=16, vision=60, audio=50))
-TOY |= dict(kernel_sizes=dict(language=1, vision=5, audio=5))
-TOY |= dict(language_dropout=0.2, embedding_dropout=0.1, output_dropout=0.2)
-TOY |= dict(language_attention_dropout=0.1, audio_attention_dropout=0.1, memory_attention_dropout=0.1)
+PAPER: dict[str, Any] = dict(
+    convolution_padding="same", causal_attention=False, positions_skip_zeros=False,
+    common_branch="time_mean", fusion_gate="scales", reconstruction_norm="frobenius", orthogonality_clamped=False,
+    margin_features="time_mean", margin_constant=0.1, margin_per_label_distance=0.0,
+    margin_classes="seven", margin_triplets="across_modalities", margin_average="triplets",
+    graph_nodes="features", graph_inputs="raw", graph_sharpness=1.0, graph_priors=dict.fromkeys(SPACES),
+    loss_weights=loss_weights(every_head=False, only_logits=True),
+)
+TOY: dict[str, Any] = dict(
+    width=24, attention_heads=4, layers=2, minimum_memory_layers=2, kernel_sizes=dict(language=1, vision=5, audio=5),
+    feature_widths=dict(language=16, vision=10, audio=6), lengths=dict(language=16, vision=60, audio=50),
+    language_dropout=0.2, embedding_dropout=0.1, output_dropout=0.2,
+    language_attention_dropout=0.1, audio_attention_dropout=0.1, memory_attention_dropout=0.1,
+)
+# fmt: on

@@ -201,13 +201,18 @@ def test_held_edges_are_what_they_are_held_at_and_the_others_learn():
     assert "held" not in unit.state_dict()
 
 
-def test_a_margin_of_ones_own(clips=5):
+def test_a_margin_of_ones_own():
     """`margins` stands in for the margin of the config: a constant, and half of what the labels say."""
-    config, labels = DMDConfig.toy(margin_constant=0.0, margin_per_label_distance=0.15), torch.randn(clips).round()
-    features = {m: torch.randn(clips, 4) for m in MODALITIES}
+    torch.manual_seed(0)
+    config, labels = (
+        DMDConfig.toy(margin_constant=0.0, margin_per_label_distance=0.15),
+        torch.tensor([-1.0, 0, 2, 2, -1]),
+    )
+    features = {m: torch.randn(len(labels), 4) for m in MODALITIES}
     constant = config.replace(margin_constant=0.3, margin_per_label_distance=0.0)
     own = margin_contrastive_loss(features, labels, config, margins=lambda y, _: torch.full((len(y), len(y)), 0.3))
     close(own, margin_contrastive_loss(features, labels, constant))
     shrunk = lambda y, config: 0.5 * label_margins(y, config)
     expected = margin_contrastive_loss(features, labels, config.replace(margin_per_label_distance=0.075))
     close(margin_contrastive_loss(features, labels, config, margins=shrunk), expected)
+    assert len({loss.item() for loss in (own, expected, margin_contrastive_loss(features, labels, config))}) == 3
