@@ -147,15 +147,15 @@ def train(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Prints the table. Raises ValueError at the end if runs have failed."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("compare runs whole trainings side by side (--jobs), not under torchrun; use train for that")
+    if "seed" in dict(options.set):
+        raise ValueError("the seeds of a comparison are given by --seeds")
     splits, source, config, training, settings = read_options(options)
     from dmdlite.experiments.compare import compare as run
     from dmdlite.experiments.reports import markdown
     from dmdlite.experiments.workers import on_cpu
 
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise ValueError("compare runs whole trainings side by side (--jobs), not under torchrun; use train for that")
-    if "seed" in dict(options.set):
-        raise ValueError("the seeds of a comparison are given by --seeds")
     output = options.output or Path("runs") / f"compare-{options.preset}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1

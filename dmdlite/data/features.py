@@ -77,10 +77,7 @@ def convert_features(source: str | Path, folder: str | Path) -> None:
 
 
 def write_folder(splits: Mapping[str, FeatureSplit], folder: str | Path) -> None:
-    """Writes the splits to a new or empty folder, which appears complete or not at all.
-
-    Raises DataError if the folder holds anything, or if the splits are not sound.
-    """
+    """Writes splits to a new or empty folder, whole or not at all. Raises DataError for other folders, bad splits."""
     folder = Path(folder).resolve()
     check_free(folder)
     checked = make_splits({name: to_layout(splits[name]) for name in SPLITS}, folder.name)

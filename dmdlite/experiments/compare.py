@@ -34,8 +34,6 @@ from dmdlite.files import write_json
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training.metrics import Splits, all_scores, table_scores
 
-COSTS = ["parameters", "parameters_in_training", "seconds_per_epoch"]
-
 
 def compare(
     names: Sequence[str],
@@ -137,7 +135,8 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
     one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
     published = published_rows(names, plan.dataset if one_number else None, plan.config)
     table = seeds_table(records, shown)
-    models = model_table(table, shown, DataFrame(costs, index=COSTS).T, published)
+    spent = DataFrame(costs, index=["parameters", "parameters_in_training", "seconds_per_epoch"]).T
+    models = model_table(table, shown, spent, published)
     missing = missing_table(subsets, shown, names)
     found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
     write_reports(found, plan.folder)

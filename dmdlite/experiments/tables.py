@@ -32,8 +32,7 @@ class Comparison:
     table       one row per model, which is its index: mean and sample standard deviation over the seeds of the scores
                 that are shown and of added terms (NAME_mean, NAME_std), paired difference of the error to DMD's with
                 p and Holm's p, parameters, seconds per epoch, published numbers.
-    missing     one row per model and subset of the modalities present at test time: mean and deviation of error and
-                scores.
+    missing     one row per model and subset of the modalities present at test time: mean and deviation of each score.
     """
 
     seeds: DataFrame

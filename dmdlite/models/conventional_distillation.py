@@ -12,14 +12,14 @@ from dmdlite.config import MODALITIES
 from dmdlite.models.late_fusion import TASKS, LateFusion, LateFusionConfig, LateFusionOutput
 from dmdlite.presets import EDGES
 
+LESSONS = dict.fromkeys(EDGES, 0.0) | {"language->vision": 1.0, "language->audio": 1.0}
+
 
 @dataclass(kw_only=True)
 class ConventionalDistillationConfig(LateFusionConfig):
     """Which modality teaches which, and how strongly: 0 is no lesson. The weight of all lessons is DMD's λ2."""
 
-    lessons: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(EDGES, 0.0) | {"language->vision": 1.0, "language->audio": 1.0}
-    )
+    lessons: dict[str, float] = field(default_factory=lambda: dict(LESSONS))
     loss_weights: dict[str, float] = field(default_factory=lambda: TASKS | {"distillation": 0.05})
 
     def __post_init__(self) -> None:

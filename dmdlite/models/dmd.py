@@ -126,9 +126,8 @@ class DMD(SavedModel):
 
     @classmethod
     def from_official(cls, weights, config: DMDConfig, homogeneous=None, heterogeneous=None) -> "DMD":
-        """A model with published weights: state dicts, or paths of .pth files, of the model and of its two GD-Units.
+        """A model in evaluation mode with published weights: state dicts, or .pth files, of it and its two GD-Units.
 
-        It is in evaluation mode, as after `from_pretrained`.
         Raises ValueError naming the first weight that is missing, unknown or of another shape.
         """
         from dmdlite.models.official import load_official

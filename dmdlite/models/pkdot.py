@@ -70,10 +70,7 @@ class PKDOTOutput(FusedOutput):
 
 
 class GatedFusion(nn.Module):
-    """z = g ⊙ v + (1 − g) ⊙ p with g = σ(W [v; p]), of prevalent v and privileged p; then a head.
-
-    The published attention between v and p has one step to attend to, so it is a linear map: here `join`.
-    """
+    """z = g ⊙ v + (1 − g) ⊙ p with g = σ(W [v; p]), of prevalent v and privileged p; then a head."""
 
     def __init__(self, config: PKDOTConfig):
         super().__init__()
@@ -82,7 +79,7 @@ class GatedFusion(nn.Module):
         self.head = ResidualHead(width, width, config.output_dropout, config.num_logits)
 
     def forward(self, prevalent: Float[Tensor, "batch both"], privileged: Vector) -> FusedOutput:
-        v = self.join(prevalent)
+        v = self.join(prevalent)  # published: attention with one step to attend to, which is a linear map, too
         g = self.gate(torch.cat([v, privileged], dim=1)).sigmoid()
         fused = g * v + (1 - g) * privileged
         return FusedOutput(self.head(fused).prediction, privileged=privileged, fused=fused)
