@@ -1,4 +1,4 @@
-"""What somebody tries in the first five minutes: printing things, misspelling things, feeding a split to a loader."""
+"""What a newcomer tries in the first five minutes: printing, misspelling, feeding a split to a loader."""
 
 import pytest
 import torch
