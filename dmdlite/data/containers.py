@@ -1,0 +1,1 @@
+from dmdlite.data.pickles import read_pickle as read_file  # noqa: F401
