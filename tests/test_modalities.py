@@ -18,14 +18,11 @@ from dmdlite.models.registry import NAMES, RECIPES, build
 from dmdlite.models.unimodal import Unimodal
 from dmdlite.training.figures import draw_edges
 from dmdlite.training.loop import seed_everything
+from dmdlite.training.runs import load_result
 
-PAIRS = list(combinations(MODALITIES, 2))
+with_pairs = pytest.mark.parametrize("pair", combinations(MODALITIES, 2), ids="+".join)
 NEED_THREE = [name for name in NAMES if RECIPES[name].make.needs[0] == 3]
 OF_TWO = [name for name in NAMES if name not in (*NEED_THREE, *MODALITIES)]
-
-
-def pair_config(pair, **changes) -> DMDConfig:
-    return small_config(modalities=list(pair), **changes)
 
 
 def only(modalities, batch=4) -> dict:
@@ -33,16 +30,12 @@ def only(modalities, batch=4) -> dict:
     return {name: whole[name] for name in (*modalities, "labels")}
 
 
-def with_pairs(names):
-    pairs = pytest.mark.parametrize("pair", PAIRS, ids="+".join)
-    return lambda test: pairs(pytest.mark.parametrize("name", names)(test))
-
-
-@with_pairs(OF_TWO)
+@with_pairs
+@pytest.mark.parametrize("name", OF_TWO)
 def test_a_pair_is_enough(name, pair, tmp_path):
     """What is not read needs no size that fits, neither a stream nor a mask, and changes nothing."""
     (unread,) = set(MODALITIES) - set(pair)
-    model, batch = build(name, pair_config(pair, lengths={unread: 1})), only(pair)
+    model, batch = build(name, small_config(modalities=list(pair), lengths={unread: 1})), only(pair)
     mask = right_padding(dict(language=[1, 4, 9, 7], vision=[2, 12, 6, 1], audio=[10, 1, 3, 8]), small_config())
     batch["mask"] = {m: mask[m] for m in pair}
     assert model.reads == pair and model.config.modalities == list(pair)
@@ -62,12 +55,13 @@ def test_a_pair_is_enough(name, pair, tmp_path):
     assert torch.equal(again(**batch, **{unread: torch.ones(4, 3, 2)}).prediction, model.eval()(**batch).prediction)
 
 
-@with_pairs(["dmd", "dhmd", "dmd_without_crossmodal_attention"])
+@with_pairs
+@pytest.mark.parametrize("name", ["dmd", "dhmd", "dmd_without_crossmodal_attention"])
 def test_graphs_of_two_have_two_edges(name, pair):
-    model = build(name, pair_config(pair))
+    model = build(name, small_config(modalities=list(pair)))
     out = model(**only(pair))
-    for space in SPACES:
-        edges, prior = out.edges[space], model.units[space].prior
+    for space, edges in out.edges.items():
+        prior = model.units[space].prior
         assert edges.shape == (4, 2, 2) and prior.shape == (2, 2)
         assert edges.diagonal(dim1=1, dim2=2).eq(0).all() and (edges > 0).sum() == 4 * 2
         torch.testing.assert_close(edges.sum(dim=(1, 2)), torch.ones(4))
@@ -81,22 +75,20 @@ def test_graphs_of_two_have_two_edges(name, pair):
 
 
 def test_each_hears_the_other_and_nobody_else():
-    model, batch = DMD(pair_config(["vision", "audio"])).eval(), only(["vision", "audio"])
+    model, batch = DMD(small_config(modalities=["vision", "audio"])).eval(), only(["vision", "audio"])
     assert model.reinforce.pairs == [("audio", "vision"), ("vision", "audio")]
     assert len(model.reinforce.crossmodal.norm.weight) == 2 and model.reinforce.memory.norm.weight.shape == (2, 8)
-    before, after = (
-        model(**batch | x).reinforced["audio"] for x in ({}, {"vision": torch.randn_like(batch["vision"])})
-    )
-    assert not torch.allclose(before, after)
+    other = {"vision": torch.randn_like(batch["vision"])}
+    assert not torch.allclose(model(**batch).reinforced["audio"], model(**batch | other).reinforced["audio"])
 
 
-@with_pairs(["dmd", "dhmd"])
+@with_pairs
+@pytest.mark.parametrize("name", ["dmd", "dhmd"])
 def test_edges_that_follow_errors(name, pair):
-    model = build(name, pair_config(pair, edge_learning="errors"))
+    model = build(name, small_config(modalities=list(pair), edge_learning="errors"))
     batch = only(pair, 8)
     for _ in range(30):
-        out = model(**batch)
-        model.update_evidence(out, batch["labels"])
+        model.update_evidence(out := model(**batch), batch["labels"])
     for space in SPACES:
         errors = [(out.predictions[f"{space}_{m}"] - batch["labels"]).abs().mean() for m in pair]
         teacher = int(errors[1] < errors[0])
@@ -104,33 +96,31 @@ def test_edges_that_follow_errors(name, pair):
         assert edges[teacher, 1 - teacher] > 0.5 > edges[1 - teacher, teacher] and edges.diagonal().eq(0).all()
 
 
-@with_pairs(["dmd", "dhmd", "mult", "misa", "early_fusion", "late_fusion", "conventional_distillation"])
+@with_pairs
+@pytest.mark.parametrize(
+    "name", ["dmd", "dhmd", "mult", "misa", "early_fusion", "late_fusion", "conventional_distillation"]
+)
 def test_eight_clips_are_learned(name, pair, without_shape_checks):
     seed_everything(0)
     batch = only(pair, 8) | {"labels": torch.linspace(-3, 3, 8)}
-    model = build(name, pair_config(pair)).train()
+    model = build(name, small_config(modalities=list(pair))).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    errors = []
+    before = model(**batch).losses["task_final"]
     for _ in range(40):
-        out = model(**batch)
-        errors.append((out.prediction - batch["labels"]).abs().mean().item())
         optimizer.zero_grad()
-        out.loss.backward()
+        model(**batch).loss.backward()
         optimizer.step()
-    assert errors[-1] < 0.6 * errors[0]
-
-
-@pytest.mark.parametrize("name", ["vision", "early_fusion", "late_fusion"])
-def test_one_stream_is_enough(name):
-    model = build(name, small_config(modalities=["vision"]))
-    assert model(**only(["vision"])).loss.isfinite() and model.reads == ("vision",)
+    assert model(**batch).losses["task_final"] < 0.6 * before
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if RECIPES[name].make.needs[0] > 1])
 def test_one_modality_is_refused_where_several_belong_together(name):
-    words = r"\w+ [\w ]+ needs [\w ]+; for one train the model 'vision'$"
-    words = "DMD distils between modalities and needs two or three; for one" if name.startswith("dmd") else words
-    with pytest.raises(ValueError, match=f"^{words}"):
+    why = (
+        "DMD distils between modalities and needs two or three"
+        if name.startswith("dmd")
+        else r"\w+ [\w ]+ needs [\w ]+"
+    )
+    with pytest.raises(ValueError, match=f"^{why}; for one train the model 'vision'$"):
         build(name, small_config(modalities=["vision"]))
 
 
@@ -138,10 +128,12 @@ def test_one_modality_is_refused_where_several_belong_together(name):
 def test_two_modalities_are_refused_where_three_belong_together(name):
     words = rf"{RECIPES[name].make.__name__} [\w ]+ needs all three modalities; for two train one of {WITH_TWO}$"
     with pytest.raises(ValueError, match=f"^{words}"):
-        build(name, pair_config(["language", "audio"]))
+        build(name, small_config(modalities=["language", "audio"]))
 
 
 def test_who_needs_how_many():
+    for name in ("vision", "early_fusion", "late_fusion"):
+        assert build(name, small_config(modalities=["vision"]))(**only(["vision"])).loss.isfinite()
     assert NEED_THREE == ["pmr", "pkdot", "pkdot_teacher", "pkdot_without_teacher"]
     assert {RECIPES[name].make for name in WITH_TWO.split(", ")} == {RECIPES[name].make for name in OF_TWO}
 
@@ -154,7 +146,6 @@ def test_who_needs_how_many():
         ([], "one or more of language, vision, audio, each once, got"),
         ("language", "modalities must be a list, got 'language'"),
         ({"language": 1}, "modalities must be a list, got"),
-        ([["audio"]], r"modalities cannot be \['audio'\]"),
     ],
 )
 def test_bad_modalities(modalities, message):
@@ -185,7 +176,7 @@ def test_a_language_model_is_for_those_who_read_language():
 @pytest.mark.parametrize("name", NAMES)
 def test_clips_without_a_modality_are_finite(name, clips, gone):
     model, batch = build(name, small_config()), small_batch()
-    mask = right_padding(dict(language=[9] * 4, vision=[12] * 4, audio=[10] * 4), small_config())
+    mask = {m: torch.ones(4, model.config.lengths[m], dtype=torch.bool) for m in MODALITIES}
     mask[gone][clips] = False
     out = model(**batch, mask=mask)
     out.loss.backward()
@@ -195,7 +186,6 @@ def test_clips_without_a_modality_are_finite(name, clips, gone):
 
 
 def test_a_comparison_of_two_modalities(tmp_path):
-    """Its baselines, subsets and pictures are of these two, down to the edges."""
     splits = toy_world(40).splits
     sizes = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1, modalities=["language", "audio"])
     config, training = DMDConfig.toy(**sizes, **feature_shapes(splits)), TrainingConfig(epochs=1, batch_size=16)
@@ -205,8 +195,7 @@ def test_a_comparison_of_two_modalities(tmp_path):
     assert found.missing.error_mean.notna().all() and (tmp_path / "missing_modalities.png").is_file()
     features = sum(config.feature_widths[m] for m in config.modalities)
     assert found.table.parameters["linear"] == linear_baseline(splits, config)[1] == 1 + features
-    log = json.loads((tmp_path / "dmd" / "seed_0" / "log.jsonl").read_text())
-    figure = draw_edges([log], None, config.modalities)
+    figure = draw_edges(load_result(tmp_path / "dmd" / "seed_0").epochs, None, config.modalities)
     assert [x.get_text() for x in figure.legends[0].get_texts()] == ["language → audio", "audio → language"]
     assert "(both sum to 1)" in figure.axes[0].get_ylabel()
     with pytest.raises(ValueError, match="PMR merges three streams in its hub and needs all three modalities"):
