@@ -41,7 +41,8 @@ def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
 def check_fields(config: Any) -> None:
     """Raises ValueError on the first field whose value its annotation does not allow.
 
-    Counts are at least 1 and seeds at least 0; a `_dropout` is a rate in [0, 1); a dict has the keys of its default.
+    Counts are at least 1 and seeds at least 0; a `_dropout` is a rate in [0, 1); a dict has the keys of its default, a
+    list some of its default's entries, each once.
     """
     hints = get_type_hints(type(config))
     for f in fields(config):
@@ -49,9 +50,15 @@ def check_fields(config: Any) -> None:
         if f.default_factory is MISSING:
             _check_value(name, value, hints[name])
             continue
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} must be a dict, got {value!r}")
-        keys = set(f.default_factory())
+        default = f.default_factory()
+        if not isinstance(value, type(default)):
+            raise ValueError(f"{name} must be a {type(default).__name__}, got {value!r}")
+        if isinstance(default, list):
+            repeated = [entry for entry in value if known(name, entry, default) and value.count(entry) > 1]
+            if repeated or not value:
+                raise ValueError(f"{name} needs one or more of {', '.join(default)}, each once, got {value!r}")
+            continue
+        keys = set(default)
         if odd := sorted(set(value) ^ keys, key=str):
             closest = "" if odd[0] in keys else suggestion(odd[0], keys)
             raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{closest}")

@@ -36,7 +36,7 @@ class Config:
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed; a dict updates a dict field."""
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
-        updated = {name: kept[name] | x for name, x in changes.items() if name in kept and isinstance(x, dict)}
+        updated = {name: kept[name] | x for name, x in changes.items() if type(kept.get(name)) is type(x) is dict}
         return replace(self, **deepcopy(kept | changes | updated))
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,6 +52,9 @@ class ModelConfig(Config):
     """
 
     # The data. `language` features come from a file or from a language model (below).
+    modalities: list[str] = field(
+        default_factory=lambda: list(MODALITIES)
+    )  # that are read; sizes of others do not count
     feature_widths: dict[str, int] = field(default_factory=lambda: dict(language=768, vision=20, audio=5))
     lengths: dict[str, int] = field(default_factory=lambda: dict(language=50, vision=50, audio=50))
     language_model: str | dict[str, Any] | None = None  # a Hub name, or the fields of its transformers config
@@ -87,6 +90,7 @@ class ModelConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "modalities", [m for m in MODALITIES if m in self.modalities])  # in one order
         if self.width % self.attention_heads:
             heads = self.attention_heads
             raise ValueError(f"width must be a multiple of heads, got width {self.width} and {heads} heads")
@@ -132,8 +136,8 @@ class ModelConfig(Config):
     @property
     def lengths_after_convolution(self) -> dict[str, int]:
         """Time steps that the temporal convolution of each modality leaves."""
-        lost = {m: self.kernel_sizes[m] - 1 if self.convolution_padding == "valid" else 0 for m in MODALITIES}
-        return {m: self.lengths[m] - lost[m] for m in MODALITIES}
+        lost = {m: self.kernel_sizes[m] - 1 if self.convolution_padding == "valid" else 0 for m in self.modalities}
+        return {m: self.lengths[m] - steps for m, steps in lost.items()}
 
     @classmethod
     def official(cls, dataset: str = "mosi", **changes: Any) -> Self:

@@ -16,7 +16,7 @@ from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
 from dmdlite.experiments import linear
 from dmdlite.experiments.compare import compare
-from dmdlite.experiments.missing import SUBSETS, with_only
+from dmdlite.experiments.missing import subsets_of, with_only
 from dmdlite.experiments.reports import published_markdown
 from dmdlite.experiments.tables import Paired, holm, paired_test, published_columns, published_rows
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
@@ -30,6 +30,7 @@ from dmdlite.training.systems import train_system
 
 SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 ONE_EPOCH = TrainingConfig(epochs=1, batch_size=16)
+SUBSETS = subsets_of(MODALITIES)
 SMALL_BERT = dict(model_type="bert", vocab_size=200, hidden_size=8, num_attention_heads=2, num_hidden_layers=1)
 
 
@@ -46,6 +47,7 @@ def config(splits):
 def test_subsets_are_all_there():
     assert len(SUBSETS) == len(set(SUBSETS)) == 7 and SUBSETS[0] == MODALITIES
     assert all(tuple(m for m in MODALITIES if m in subset) == subset for subset in SUBSETS)
+    assert subsets_of(["vision", "audio"]) == [("vision", "audio"), ("vision",), ("audio",)]
 
 
 @pytest.mark.parametrize("present", SUBSETS, ids="+".join)

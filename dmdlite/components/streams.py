@@ -71,7 +71,7 @@ def resolve_language_model(config: ModelConfig) -> tuple[ModelConfig, LanguageEn
 class StreamReader(nn.Module):
     """Checks the streams, encodes tokens if there is a language model, and sets padding to zero if there is a mask."""
 
-    def __init__(self, config: ModelConfig, encoder: LanguageEncoder | None, modalities: Sequence[str] = MODALITIES):
+    def __init__(self, config: ModelConfig, encoder: LanguageEncoder | None, modalities: Sequence[str]):
         super().__init__()
         self.language_encoder, self.modalities = encoder, tuple(modalities)
         self.expected = {m: (config.lengths[m], config.feature_widths[m]) for m in modalities}
@@ -119,8 +119,8 @@ class TemporalConvolution(nn.Conv1d):
 class TemporalConvolutions(nn.ModuleDict):
     """X̃_m of each modality, and which of its steps are real."""
 
-    def __init__(self, config: ModelConfig, modalities: Sequence[str] = MODALITIES):
-        super().__init__({m: TemporalConvolution.from_config(config, m) for m in modalities})
+    def __init__(self, config: ModelConfig, modalities: Sequence[str] = ()):
+        super().__init__({m: TemporalConvolution.from_config(config, m) for m in modalities or config.modalities})
 
     def forward(self, streams: dict[str, Stream], mask: Masks | None) -> tuple[Streams, Masks | None]:
         masks = mask and {m: self[m].kept_mask(mask[m]) for m in streams}
@@ -147,12 +147,12 @@ class FlattenedProjections(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         width, times = config.width, config.lengths_after_convolution
-        self.linear = nn.ModuleDict({m: nn.Linear(times[m] * width, width) for m in MODALITIES})
+        self.linear = nn.ModuleDict({m: nn.Linear(steps * width, width) for m, steps in times.items()})
 
     def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
         return {m: linear(streams[m].flatten(1)) for m, linear in self.linear.items()}
 
 
 def concatenate(vectors: Vectors) -> Vector:
-    """One vector for each clip: language, vision and audio side by side."""
-    return torch.cat([vectors[m] for m in MODALITIES], dim=1)
+    """One vector for each clip: language, vision and audio side by side, as far as they are there."""
+    return torch.cat([vectors[m] for m in MODALITIES if m in vectors], dim=1)

@@ -131,13 +131,13 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
             subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
         records.append(run)
     records += _baselines(plan, splits, names, costs)
-    shown = list(table_scores(plan.config.task, plan.config.outputs))
-    one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
-    published = published_rows(names, plan.dataset if one_number else None, plan.config)
+    config, shown = plan.config, list(table_scores(plan.config.task, plan.config.outputs))
+    as_in_papers = config.task == "regression" and config.outputs == 1 and len(config.modalities) == len(MODALITIES)
+    published = published_rows(names, plan.dataset if as_in_papers else None, config)
     table = seeds_table(records, shown)
     spent = DataFrame(costs, index=["parameters", "parameters_in_training", "seconds_per_epoch"]).T
     models = model_table(table, shown, spent, published)
-    missing = missing_table(subsets, shown, names)
+    missing = missing_table(subsets, shown, names, config.modalities)
     found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
     write_reports(found, plan.folder)
     return found
@@ -147,7 +147,7 @@ def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str
     """A constant, and linear models of all streams and of each that a model reads alone; adds to `costs` theirs."""
     found = []
     alone = {f"linear_{m}": (m,) for m in names if m in MODALITIES}
-    for name, modalities in {"linear": MODALITIES, **alone}.items():
+    for name, modalities in {"linear": plan.config.modalities, **alone}.items():
         if any(m in splits["train"].features for m in modalities):
             scores, size = linear_baseline(splits, plan.config, modalities)
             found.append({"model": name, "kind": "linear"} | scores)

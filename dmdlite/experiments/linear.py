@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.config import ModelConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.training.metrics import task_error, task_metrics
 
@@ -19,15 +19,15 @@ LEAST = 1e-9  # probability
 
 
 def linear_baseline(
-    splits: Mapping[str, FeatureSplit], config: ModelConfig, modalities: Sequence[str] = MODALITIES
+    splits: Mapping[str, FeatureSplit], config: ModelConfig, modalities: Sequence[str] = ()
 ) -> tuple[dict[str, float], int]:
     """The test scores and the number of coefficients of a linear model of standardised time means.
 
     Ridge regression for numbers, logistic regression for classes, and one "above level k" for each level. The
     validation error selects the penalty, just as it selects the epoch of the other models. Modalities without features
-    (language as token ids alone) are left out.
+    (language as token ids alone) are left out. modalities: those of the config, if no others are given.
     """
-    means = {name: time_means(split, modalities) for name, split in splits.items()}
+    means = {name: time_means(split, modalities or config.modalities) for name, split in splits.items()}
     scaler = StandardScaler().fit(means["train"])
     inputs = {name: scaler.transform(x) for name, x in means.items()}
     truth = {name: split.truth(config.task) for name, split in splits.items()}

@@ -76,7 +76,7 @@ class Plan:
         started, splits = time.perf_counter(), self.splits()
         model, options, _ = self.start(task, splits)
         result = train(model, splits, self.run_folder(task), progress=False, **options)
-        score_subsets(result, splits["test"], model)
+        score_subsets(result, splits["test"], model, self.config.modalities)
         error = result.metrics["test"][table_scores(self.config.task, self.config.outputs)[0]]
         return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
 
@@ -88,7 +88,7 @@ class Plan:
     def stored(self, task: Task) -> tuple[runs.Result, dict[str, Scores]]:
         """A finished run and its scores for each subset of the modalities, if they are there."""
         result = runs.load_result(self.run_folder(task))
-        return result, stored_subsets(result.folder, result.metrics["test"])
+        return result, stored_subsets(result.folder, result.metrics["test"], self.config.modalities)
 
     def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
         """The loss terms in its best epoch for which a variant's config has no weight, as loss_TERM."""

@@ -28,7 +28,7 @@ class ModelOutput:
     prediction: Logits
     loss: Loss | None = None  # None without labels
     losses: dict[str, Loss] = field(default_factory=dict)  # every term by name, before its weight
-    edges: dict[str, Float[Tensor, "batch 3 3"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
+    edges: dict[str, Float[Tensor, "batch _ _"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
     fused: Vector | None = None  # the vector of each clip that the prediction is made from
 
     def with_losses(self, terms: dict[str, Loss], weights: dict[str, float]) -> "ModelOutput":
@@ -74,6 +74,7 @@ CARD = """---
 A model of the family of [DMD](https://arxiv.org/abs/2303.13802), made with dmdlite.
 `from_pretrained` of its class reads this folder.
 """
+WITH_TWO = "dmd, dhmd, mult, misa, early_fusion, late_fusion, conventional_distillation"  # names of such models
 SIZES = ("feature_widths", "lengths", "width", "attention_heads", "layers", "outputs")  # what a model's repr shows
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
@@ -82,18 +83,32 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     """A model that keeps its config as `config`, with `save_pretrained`, `from_pretrained` and `push_to_hub`.
 
     The annotation of the constructor's `config` says of which kind it is. `read` checks the streams, and encodes tokens
-    if there is a language model: `config` then describes that model in full.
+    if there is a language model: `config` then describes that model in full. Raises ValueError for fewer modalities
+    than the model can work with.
     """
 
     config: ModelConfig
-    reads: tuple[str, ...] = MODALITIES  # the streams that `forward` needs
+    reads: tuple[str, ...]  # the streams that `forward` needs, for its losses at least
+    needs: tuple[int, str] = (1, "reads streams")  # how many modalities at the least, and what for
 
-    def __init__(self, config: ModelConfig, modalities: Sequence[str] = MODALITIES):
+    def __init__(self, config: ModelConfig, modalities: Sequence[str] = ()):
+        """modalities: those that a prediction needs, if they are fewer than the config's."""
         super().__init__()
-        if "language" not in modalities:
+        self.reads, (least, why) = tuple(config.modalities), self.needs
+        if len(self.reads) < least:
+            other = f"one train the model {self.reads[0]!r}" if len(self.reads) == 1 else f"two train one of {WITH_TWO}"
+            number = "two or three" if least == 2 else "all three modalities"
+            raise ValueError(f"{type(self).__name__} {why} and needs {number}; for {other}")
+        if "language" not in (modalities := modalities or self.reads):
             config = config.replace(language_model=None)
         self.config, encoder = resolve_language_model(config)
         self.read = StreamReader(self.config, encoder, modalities)
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Those of the config, without the terms of modalities that are not read."""
+        weights, unread = self.config.loss_weights, set(MODALITIES) - set(self.reads)
+        return {term: weight for term, weight in weights.items() if term.rpartition("_")[2] not in unread}
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self.config, name)!r}" for name in SIZES)

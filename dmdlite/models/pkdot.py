@@ -88,14 +88,17 @@ class GatedFusion(nn.Module):
 class PKDOTTeacher(SavedModel):
     """The multimodal teacher: it reads all three modalities. Trained first, and on its own."""
 
+    needs = 3, "teaches with a third modality"
+
     def __init__(self, config: PKDOTConfig):
         super().__init__(config)
         self.temporal, self.encode = TemporalConvolutions(self.config), SelfAttentionReaders(self.config)
         self.fuse = GatedFusion(self.config)
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> FusedOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> FusedOutput:  # fmt: skip
         vectors = self.encode(*self.temporal(self.read(language, vision, audio, mask), mask))
         prevalent = torch.cat([vectors[m] for m in self.config.prevalent], dim=1)
         out = self.fuse(prevalent, vectors[self.config.privileged])
@@ -111,6 +114,8 @@ class PKDOT(SavedModel):
     The teacher of a fresh PKDOT is random. It is frozen, always in evaluation mode, and part of the checkpoint.
     A prediction does not use the privileged stream, which may be left out; the losses need it.
     """
+
+    needs = 3, "learns with two what a teacher knows with a third"
 
     def __init__(self, config: PKDOTConfig):
         super().__init__(config, config.prevalent)
@@ -142,13 +147,9 @@ class PKDOT(SavedModel):
         return self
 
     def forward(
-        self,
-        language: Language | None = None,
-        vision: Stream | None = None,
-        audio: Stream | None = None,
-        labels: Labels | None = None,
-        mask: Masks | None = None,
-    ) -> PKDOTOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> PKDOTOutput:  # fmt: skip
         """A missing label is NaN: such a clip teaches everything but the task."""
         vectors = self.encode(*self.temporal(self.read(language, vision, audio, mask), mask))
         prevalent = torch.cat([vectors[m] for m in self.config.prevalent], dim=1)

@@ -1,5 +1,6 @@
 """The three pictures of a run folder. Each returns a figure that belongs to no window; its title says what it shows."""
 
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
@@ -20,7 +21,7 @@ TARGET_STYLES = {"language": "solid", "vision": "dashed", "audio": "dotted"}
 MODEL, INK, QUIET = "#AA3377", "#222222", "#888888"  # all modalities together; a loss term; for comparison only
 
 Records = list[dict[str, Any]]
-PAIRS = list(permutations(enumerate(MODALITIES), 2))  # the six edges: ((i, source), (j, target))
+Priors = dict[str, list[list[float]]]
 
 
 def draw_losses(epochs: Records, constant_error: float) -> Figure:
@@ -119,26 +120,27 @@ def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.
     return figure
 
 
-def draw_edges(epochs: Records, priors: dict[str, list[list[float]]] | None = None) -> Figure:
-    """The six edges of each graph, means over the training clips, over the epochs (Fig. 5); priors are grey lines."""
-    spaces = list(epochs[0]["edges"])
+def draw_edges(epochs: Records, priors: Priors | None = None, modalities: Sequence[str] = MODALITIES) -> Figure:
+    """The edges of each graph, means over the training clips, over the epochs (Fig. 5); priors are grey lines."""
+    spaces, pairs = list(epochs[0]["edges"]), list(permutations(enumerate(modalities), 2))  # (i, source), (j, target)
     figure = Figure(figsize=(5.0 * len(spaces) + 1.8, 4.2), layout="constrained")
     axes = figure.subplots(1, len(spaces), sharey=True, squeeze=False).ravel()
     strongest = {}
     for axis, space in zip(axes, spaces, strict=True):
         curves = {}
-        for (i, source), (j, target) in PAIRS:
+        for (i, source), (j, target) in pairs:
             edge = f"{source} → {target}"
             curves[edge] = [record["edges"][space][i][j] for record in epochs]
             style = {"color": COLOURS[source], "linestyle": TARGET_STYLES[target], "label": edge}
             _plot(axis, epochs, curves[edge], linewidth=2, **style)
         strongest[space] = max(curves, key=lambda edge: curves[edge][-1])
-        for (i, _), (j, _) in PAIRS if priors else ():
+        for (i, _), (j, _) in pairs if priors else ():
             axis.axhline(priors[space][i][j], label="prior", color=QUIET, linewidth=1, zorder=0)
         axis.set_title(f"{space} graph", fontsize=11)
         axis.set_xlabel("epoch")
     sums_to_one = all(abs(np.sum(edges) - 1) < 1e-3 for edges in epochs[-1]["edges"].values())
-    axes[0].set_ylabel("mean edge weight (all six sum to 1)" if sums_to_one else "mean edge weight")
+    together = " (all six sum to 1)" if len(pairs) == 6 else " (both sum to 1)"
+    axes[0].set_ylabel("mean edge weight" + together * sums_to_one)
     lines = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
     figure.legend(lines.values(), lines, loc="outside right center", frameon=False)
     parts = [f"{edge} ({space})" for space, edge in strongest.items()]

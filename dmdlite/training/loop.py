@@ -122,7 +122,7 @@ class EpochMeans:
         self.sums: dict[tuple[str, str], Tensor] = {}
         self.batches = 0
 
-    def add(self, loss: Tensor, losses: dict[str, Tensor], edges: dict[str, Float[Tensor, "batch 3 3"]]) -> None:
+    def add(self, loss: Tensor, losses: dict[str, Tensor], edges: dict[str, Float[Tensor, "batch _ _"]]) -> None:
         """Adds one batch. The loss itself is called `total`."""
         values = {("losses", name): value for name, value in {"total": loss, **losses}.items()}
         values |= {("edges", space): matrix.mean(0) for space, matrix in edges.items()}
@@ -131,7 +131,7 @@ class EpochMeans:
         self.batches += 1
 
     def result(self) -> dict[str, dict[str, Any]]:
-        """{"losses": {name: float}, "edges": {space: 3 by 3 list, rows are sources}}."""
+        """{"losses": {name: float}, "edges": {space: 3 by 3 list (of two modalities 2 by 2), rows are sources}}."""
         means: dict[str, dict[str, Any]] = {"losses": {}, "edges": {}}
         for (kind, name), total in self.sums.items():
             means[kind][name] = (total / self.batches).tolist()

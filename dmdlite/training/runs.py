@@ -121,7 +121,7 @@ def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str
     answers = draw_answers(predictions["test"], splits["test"].truth(task), metrics, task)
     write_picture(folder / "predictions.png", answers)
     if epochs[-1]["edges"]:
-        write_picture(folder / "edges.png", draw_edges(epochs))
+        write_picture(folder / "edges.png", draw_edges(epochs, None, model.reads))
     write_json(folder / "metrics.json", metrics)
     checkpoints.put_aside(folder)
 
