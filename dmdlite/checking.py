@@ -41,8 +41,8 @@ def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
 def check_fields(config: Any) -> None:
     """Raises ValueError on the first field whose value its annotation does not allow.
 
-    Counts are at least 1 and seeds at least 0; a `_dropout` is a rate in [0, 1); a dict has the keys of its default, a
-    list some of its default's entries, each once.
+    Counts are at least 1 and seeds at least 0; a `_dropout` or `missing_rate` is in [0, 1); a dict has the keys of its default;
+    a list some of its default's entries, each once, or, where the default is empty, any of its kind.
     """
     hints = get_type_hints(type(config))
     for f in fields(config):
@@ -53,6 +53,9 @@ def check_fields(config: Any) -> None:
         default = f.default_factory()
         if not isinstance(value, type(default)):
             raise ValueError(f"{name} must be a {type(default).__name__}, got {value!r}")
+        if default == []:
+            _check_entries(name, value, get_args(hints[name])[0])
+            continue
         if isinstance(default, list):
             repeated = [entry for entry in value if known(name, entry, default) and value.count(entry) > 1]
             if repeated or not value:
@@ -66,6 +69,14 @@ def check_fields(config: Any) -> None:
             _check_value(f"{name}[{key!r}]", entry, get_args(hints[name])[1])
 
 
+def _check_entries(name: str, values: list, kind: type) -> None:
+    for i, value in enumerate(values):
+        if kind is str and not isinstance(value, str):
+            raise ValueError(f"{name}[{i}] must be a name, got {value!r}")
+        if kind is float:
+            _check_value(f"{name}[{i}]", value, float)
+
+
 def _check_value(name: str, value: Any, hint: Any) -> None:
     if get_origin(hint) is Literal:
         known(name, value, get_args(hint))
@@ -77,7 +88,7 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
     elif hint is float:
         if type(value) not in (int, float) or not math.isfinite(value):
             raise ValueError(f"{name} must be a number, got {value!r}")
-        if name.endswith("_dropout") and not 0 <= value < 1:
+        if name.endswith(("_dropout", "missing_rate")) and not 0 <= value < 1:
             raise ValueError(f"{name} must be in [0, 1), got {value}")
     elif hint is bool and type(value) is not bool:
         raise ValueError(f"{name} must be true or false, got {value!r}")

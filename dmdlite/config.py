@@ -52,17 +52,19 @@ class ModelConfig(Config):
     """
 
     # The data. `language` features come from a file or from a language model (below).
-    modalities: list[str] = field(
-        default_factory=lambda: list(MODALITIES)
-    )  # that are read; sizes of others do not count
+    modalities: list[str] = field(default_factory=lambda: list(MODALITIES))  # those that are read
     feature_widths: dict[str, int] = field(default_factory=lambda: dict(language=768, vision=20, audio=5))
     lengths: dict[str, int] = field(default_factory=lambda: dict(language=50, vision=50, audio=50))
     language_model: str | dict[str, Any] | None = None  # a Hub name, or the fields of its transformers config
     language_model_trainable: bool = True
 
     # The task. `outputs` counts classes or ordered levels, or the numbers of a regression; see components/losses.py.
-    task: Literal["regression", "classification", "ordinal"] = "regression"
+    task: Literal["regression", "classification", "ordinal", "multilabel"] = "regression"
     outputs: int = 1
+    label_scale: Literal["mosi", "sims", "other"] = "mosi"  # whose scores make sense; see training/metrics.py
+    class_names: list[str] = field(default_factory=list)  # empty: classes are called by their numbers
+    class_weights: list[float] = field(default_factory=list)  # of each class in the task loss; empty: all 1
+    standardise: bool = False  # streams get mean 0 and standard deviation 1, those of the training split
 
     # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.
     width: int = 50
@@ -96,8 +98,11 @@ class ModelConfig(Config):
             raise ValueError(f"width must be a multiple of heads, got width {self.width} and {heads} heads")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
-        if self.task != "regression" and self.outputs < 2:
+        if self.task in ("classification", "ordinal") and self.outputs < 2:
             raise ValueError(f"outputs must be at least 2 for {self.task}, got {self.outputs}")
+        for name in ("class_names", "class_weights"):
+            if (count := len(getattr(self, name))) not in (0, self.outputs):
+                raise ValueError(f"{name} has {count} entries, but there are {self.outputs} outputs")
         if not any(self.loss_weights.values()):
             raise ValueError("loss_weights are all zero: there is nothing to learn from")
         for m in (m for m, steps in self.lengths_after_convolution.items() if steps < 1):
