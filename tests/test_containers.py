@@ -135,6 +135,12 @@ def test_safetensors(tmp_path):
     assert_tensors(read(tmp_path, to_safetensors({key: tensor.contiguous() for key, tensor in TENSORS.items()})))
 
 
+def test_a_safetensors_file_may_begin_like_another_kind(tmp_path):
+    """Its first bytes are a length; here they are those of a file of joblib."""
+    text = b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'.ljust(0x178)
+    assert read(tmp_path, struct.pack("<Q", 0x178) + text + bytes(4))["a"].tolist() == [0]
+
+
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
 def test_npz(tmp_path, write):
     objects = np.array([["a", None], [np.float32(1), [1, 2]]], object)
@@ -159,15 +165,18 @@ OTHER_KINDS = {
     "MATLAB": (b"MATLAB 5.0 MAT-file, Platform: PCWIN64" + bytes(100), "scipy.io.loadmat"),
     "zip": (zipped(**{"mosi/aligned.pkl": PLAIN}), "zip archive of other files: unpack it first"),
     "empty zip": (zipped(**{"x/": b""}), "unpack it first"),
-    "tar": (b"mosi.pkl".ljust(257, b"\0") + b"ustar\x0000" + bytes(248), "tar archive: unpack"),
-    "tar.gz": (gzip.compress(b"mosi.pkl".ljust(257, b"\0") + b"ustar\x0000" + bytes(248)), "tar archive: unpack"),
+    "tar": (b"mosi.pkl".ljust(257, b"\0") + b"ustar\x0000" + bytes(248), "tar, 7z or rar archive: unpack"),
+    "tar.gz": (
+        gzip.compress(b"mosi.pkl".ljust(257, b"\0") + b"ustar\x0000" + bytes(248)),
+        "tar, 7z or rar archive: unpack",
+    ),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(30), "unpack it first"),
     "rar": (b"Rar!\x1a\x07\x01\0" + bytes(30), "unpack it first"),
-    "JSON": (b'{"train": {"text": [1, 2]}}', "text file"),
-    "JSON list": (b"[\n 1, 2]", "text file"),
-    "CSV": (b"video_id,clip_id,label\nabc,1,0.5\n", "text file"),
-    "CSV of Excel": (b"\xef\xbb\xbfid;a,b\n", "text file"),
-    "TSV": (b"id\tlabel\nabc\t1\n", "text file"),
+    "JSON": (b'{"train": {"text": [1, 2]}}', "JSON text"),
+    "JSON list": (b"[\n 1, 2]", "text"),
+    "CSV": (b"video_id,clip_id,label\nabc,1,0.5\n", "CSV table"),
+    "CSV of Excel": (b"\xef\xbb\xbfid;a,b\n", "CSV table"),
+    "TSV": (b"id\tlabel\nabc\t1\n", "CSV table"),
     "zero bytes": (bytes(4096), "interrupted download"),
     "empty": (b"", "is empty"),
     "joblib": (zlib.compress(PLAIN), "joblib.load"),
@@ -432,7 +441,7 @@ def test_bombs_are_refused_within_400_megabytes(tmp_path):
 
 
 def test_deep_nesting_is_survived(tmp_path):
-    for program in (b"(" * 20_000 + b"l" * 20_000 + b".", b"]" * 20_000 + b"a" * 19_999 + b".", b"(" * 20_000):
+    for program in (b"(" * 5_000 + b"l" * 5_000 + b".", b"]" * 5_000 + b"a" * 4_999 + b".", b"(" * 5_000):
         try:
             read(tmp_path, program)
         except DataError:

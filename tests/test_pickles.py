@@ -199,7 +199,7 @@ def test_damaged_files_are_named(tmp_path, content):
 @pytest.mark.parametrize("protocol", range(6))
 def test_truncation_anywhere(tmp_path, protocol):
     content = pickle.dumps(CONTENT, protocol)
-    for end in range(0, len(content), 7):
+    for end in range(0, len(content), 23):
         with pytest.raises(DataError, match=r"^data\.pkl "):
             read(tmp_path, content[:end])
 

@@ -6,6 +6,7 @@ Files are untrusted: nothing in them runs, and what they may fill in memory depe
 import gzip
 import io
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,20 +20,19 @@ from dmdlite.data.rebuilders import array_of, check_fit
 
 HEAD = 512  # bytes that tell the kinds apart
 AS_NPZ = "save its arrays with np.savez"
-NOT_DATA = {  # first bytes: what the file is, and what to do
-    (b"version https://git-lfs",): "is a Git LFS pointer, not the data: run `git lfs pull`",
-    (b"\x89HDF",): f"is an HDF5 file (.h5, .csd or MATLAB 7.3): read it with CMU-MultimodalSDK or h5py and {AS_NPZ}",
-    (b"MATLAB",): f"is a MATLAB file: read it with scipy.io.loadmat, or with h5py from version 7.3 on, and {AS_NPZ}",
-    (b"7z\xbc\xaf", b"Rar!"): "is a 7z or rar archive: unpack it first",
-    (b"BZh", b"\xfd7zXZ", b"]\0\0", b"(\xb5/\xfd"): "is compressed with bzip2, xz or zstd: unpack it first",
-    (
-        b"x\x01",
-        b"x\x5e",
-        b"x\x9c",
-        b"x\xda",
-        b"ZF0x",
-    ): f"is compressed by joblib: read it with joblib.load and {AS_NPZ}",
-    (b"PAR1", b"ARROW1"): f"is a table in Parquet or Arrow format: read it with pandas and {AS_NPZ}",
+NOT_DATA = {  # a pattern of the first bytes: what the file is, and what to do
+    rb"\Z": "is empty: download or write it again",
+    rb"\0+\Z": "begins with nothing but zero bytes, as an interrupted download does: download it again",
+    rb"\s*<": "is a web page (such as Google Drive's virus-scan warning), not the data: download the file itself",
+    rb"version https://git-lfs": "is a Git LFS pointer, not the data: run `git lfs pull`",
+    rb"\x89HDF": f"is an HDF5 file (.h5, .csd or MATLAB 7.3): read it with CMU-MultimodalSDK or h5py and {AS_NPZ}",
+    rb"MATLAB": f"is a MATLAB file: read it with scipy.io.loadmat, or with h5py from version 7.3 on, and {AS_NPZ}",
+    rb".{257}ustar|7z\xbc\xaf|Rar!": "is a tar, 7z or rar archive: unpack it first",
+    rb"BZh|\xfd7zXZ|]\0\0|\x28\xb5\x2f\xfd": "is compressed with bzip2, xz, lzma or zstd: unpack it first",
+    rb"x[\x01\x5e\x9c\xda]|ZF0x": f"is compressed by joblib: read it with joblib.load and {AS_NPZ}",
+    rb"PAR1|ARROW1": f"is a table in Parquet or Arrow format: read it with pandas and {AS_NPZ}",
+    rb"\s*[{\[]": f"is JSON text: read it with json and {AS_NPZ}",
+    rb"[^\0-\x1f(\x80-\xdf][\t -\xff]*[,\t][\t -\xff]*\r?\n": f"is a CSV table: read it with pandas and {AS_NPZ}",
 }
 
 
@@ -47,18 +47,19 @@ def read_file(path: Path) -> Any:
     with opened(path) as (file, allowance):
         head = file.read(HEAD)
         file.seek(0)
+        if head[4:9] == b"\0\0\0\0{":  # first of all: the length of its JSON text, before it, may look like any kind
+            return _read_safetensors(path)
         if head.startswith(b"\x1f\x8b"):
             with intact(path.name, "gzip file"):
                 file = io.BytesIO(b"".join(_gunzip(file, allowance)))
             head = file.getvalue()[:HEAD]
-        _refuse_other_kinds(head, path.name)
+        if problem := next((what for pattern, what in NOT_DATA.items() if re.match(pattern, head, re.DOTALL)), None):
+            raise DataError(f"{path.name} {problem}.")
         if head.startswith(b"PK"):
             with intact(path.name, "zip archive"), zipfile.ZipFile(file) as archive:
                 return _read_zip(archive, path.name, allowance)
         if head.startswith(np.lib.format.MAGIC_PREFIX):
             return _read_npy(file, os.path.getsize(path), path.name, allowance)
-        if head[4:9] == b"\0\0\0\0{":  # after the length of a JSON text
-            return _read_safetensors(path)
         return unpickle(file, path.name, allowance)
 
 
@@ -67,24 +68,6 @@ def _gunzip(file: io.BufferedIOBase, allowance: Allowance) -> Iterator[bytes]:
         while part := unpacked.read(1 << 20):
             allowance.spend(len(part))
             yield part
-
-
-def _refuse_other_kinds(head: bytes, name: str) -> None:
-    line = head.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n")[0].rstrip()
-    text = line.decode("utf-8", "replace").replace("\t", ",")
-    problem = next((what for starts, what in NOT_DATA.items() if head.startswith(starts)), "")
-    if not head:
-        problem = "is empty: download or write it again"
-    elif not head.strip(b"\0"):
-        problem = "begins with nothing but zero bytes, as an interrupted download does: download it again"
-    elif head[257:262] == b"ustar":
-        problem = "is a tar archive: unpack it first"
-    elif line.startswith(b"<"):
-        problem = "is a web page (such as Google Drive's virus-scan warning), not the data: download the file itself"
-    elif line.startswith((b"{", b"[")) or ("," in text and text.isprintable() and not line.startswith(b"(")):
-        problem = f"is a text file (JSON or CSV): read it with json or pandas and {AS_NPZ}"
-    if problem:
-        raise DataError(f"{name} {problem}.")
 
 
 def _read_zip(archive: zipfile.ZipFile, name: str, allowance: Allowance) -> Any:
