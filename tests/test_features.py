@@ -586,7 +586,9 @@ def test_token_ids_alone(tmp_path):
     assert_equal(load_features(tmp_path / "folder"), splits)
     shapes = data.feature_shapes(splits)
     assert shapes["feature_widths"] == {"vision": 3, "audio": 2}
-    assert shapes["modalities"] == list(shapes["lengths"]) == list(MODALITIES) and set(shapes["lengths"].values()) == {5}
+    assert shapes["modalities"] == list(shapes["lengths"]) == list(MODALITIES) and set(shapes["lengths"].values()) == {
+        5
+    }
     batch = splits["train"].batch([0, 1], tokens=True, mask=True)
     assert batch["language"].shape == (2, 3, 5) and batch["mask"]["language"].sum(dim=1).tolist() == [3, 1]
     assert torch.equal(next(iter(DataLoader(splits["train"], batch_size=2)))["language"], batch["language"])
