@@ -90,6 +90,7 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     config: ModelConfig
     reads: tuple[str, ...]  # the streams that `forward` needs, for its losses at least
     needs: tuple[int, str] = (1, "reads streams")  # how many modalities at the least, and what for
+    loss_weights: dict[str, float]  # those of the config, without the terms of modalities that are not read
 
     def __init__(self, config: ModelConfig, modalities: Sequence[str] = ()):
         """modalities: those that a prediction needs, if they are fewer than the config's."""
@@ -103,12 +104,8 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
             config = config.replace(language_model=None)
         self.config, encoder = resolve_language_model(config)
         self.read = StreamReader(self.config, encoder, modalities)
-
-    @property
-    def loss_weights(self) -> dict[str, float]:
-        """Those of the config, without the terms of modalities that are not read."""
-        weights, unread = self.config.loss_weights, set(MODALITIES) - set(self.reads)
-        return {term: weight for term, weight in weights.items() if term.rpartition("_")[2] not in unread}
+        unread = tuple(f"_{m}" for m in MODALITIES if m not in self.reads)
+        self.loss_weights = {term: x for term, x in config.loss_weights.items() if not term.endswith(unread)}
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self.config, name)!r}" for name in SIZES)
