@@ -98,7 +98,7 @@ def _same_class(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clip
 
 
 def labelled_clips(
-    prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"]
+    prediction: Num[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"]
 ) -> tuple[ndarray, ndarray]:
     """Those of clips whose label is known: the label of every other is NaN."""
     known = ~np.isnan(truth).reshape(len(truth), -1).any(axis=1)
