@@ -86,20 +86,19 @@ class ModelConfig(Config):
     feed_forward_dropout: float = 0.0
     residual_dropout: float = 0.0
     output_dropout: float = 0.5
-
-    # The weight of every term in the total loss.
-    loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0})
+    loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0})  # of all terms in the loss
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "modalities", [m for m in MODALITIES if m in self.modalities])  # in one order
-        if self.width % self.attention_heads:
-            heads = self.attention_heads
+        if self.width % (heads := self.attention_heads):
             raise ValueError(f"width must be a multiple of heads, got width {self.width} and {heads} heads")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
         if self.task in ("classification", "ordinal") and self.outputs < 2:
             raise ValueError(f"outputs must be at least 2 for {self.task}, got {self.outputs}")
+        if self.class_weights and (self.task == "regression" or min(self.class_weights) < 0):
+            raise ValueError("class_weights are for tasks with classes, and none is negative")
         for name in ("class_names", "class_weights"):
             if (count := len(getattr(self, name))) not in (0, self.outputs):
                 raise ValueError(f"{name} has {count} entries, but there are {self.outputs} outputs")
@@ -221,9 +220,11 @@ class TrainingConfig(Config):
     learning_rate: float = 2e-3  # Adam
     weight_decay: float = 0.0
     gradient_clip: float = 0.6  # largest absolute value of one gradient entry; 0 switches it off
-    plateau_patience: int = 5  # epochs without a lower validation error before the learning rate is halved
+    select_by: str = "error"  # what selects the best epoch on the validation split: the error, or a score of the task
+    plateau_patience: int = 5  # epochs without a better one before the learning rate is halved
     plateau_factor: float = 0.5
-    early_stopping_patience: int = 10  # epochs without a lower validation error before training stops
+    early_stopping_patience: int = 10  # epochs without a better one before training stops
+    missing_rate: float = 0.0  # how often a training clip lacks a modality; one of them always stays
     seed: int = 0  # of the weights, of dropout and of the order of the clips
     bf16: bool = False
     compile: bool = False  # by torch.compile, with CUDA graphs on a GPU: pays off in long runs
@@ -231,9 +232,8 @@ class TrainingConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("weight_decay", "gradient_clip"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in (x for x in ("weight_decay", "gradient_clip") if getattr(self, x) < 0):
+            raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
         if not 0 < self.plateau_factor < 1:

@@ -11,11 +11,11 @@ from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
 from dmdlite.experiments.compare import compare
-from dmdlite.experiments.linear import linear_baseline
 from dmdlite.models.base import WITH_TWO
 from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import NAMES, RECIPES, build
 from dmdlite.training.figures import draw_edges
+from dmdlite.training.linear import linear_baseline
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.runs import load_result
 

@@ -35,11 +35,11 @@ class ModelOutput:
         """The same output with these terms and their weighted sum, Eq. (11)."""
         return replace(self, losses=terms, loss=total_loss(terms, weights))
 
-    def supervised(self, labels: Labels | None, task: str) -> "ModelOutput":
+    def supervised(self, labels: Labels | None, task: str, weights: Sequence[float] = ()) -> "ModelOutput":
         """The same output with the task loss of the prediction as the whole loss; without labels there is none."""
         if labels is None:
             return self
-        return self.with_losses({"task_final": task_loss(self.prediction, labels, task)}, weights={})
+        return self.with_losses({"task_final": task_loss(self.prediction, labels, task, weights)}, weights={})
 
     def to_dict(self) -> dict[str, Any]:
         """All tensors by name, in plain dicts; what is absent, such as the loss without labels, is left out."""

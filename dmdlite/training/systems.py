@@ -33,14 +33,22 @@ def train_system(
     """
     if teacher := recipes[name].teacher:
         train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
-    model = fresh(name, recipes, config, settings, training.seed, folder_of)
+    model = fresh(name, recipes, config, settings, training.seed, folder_of, splits)
     return model, train(model, splits, folder_of(name), training, **options)
 
 
 def fresh(
-    name: str, recipes: Recipes, config: ModelConfig, settings: Settings | None, seed: int, folder_of: Folders
+    name: str,
+    recipes: Recipes,
+    config: ModelConfig,
+    settings: Settings | None,
+    seed: int,
+    folder_of: Folders,
+    splits: Splits,
 ) -> SavedModel:
     """The system as it begins its training: weights of this seed, and its teacher, if any, as its run folder holds it.
+
+    If it standardises its streams, their scale is that of the training split.
 
     Raises ValueError if the teacher's run is not finished.
     """
@@ -48,4 +56,6 @@ def fresh(
     model = recipes[name].build(config, settings)
     if teacher := recipes[name].teacher:
         model.learn_from(load_model(folder_of(teacher), recipes[teacher].build(config, settings)))
+    if model.config.standardise:
+        model.read.learn_scale(splits["train"])
     return model
