@@ -64,6 +64,7 @@ class ModelConfig(Config):
     label_scale: Literal["mosi", "sims", "other"] = "mosi"  # whose scores make sense; see training/metrics.py
     class_names: list[str] = field(default_factory=list)  # empty: classes are called by their numbers
     class_weights: list[float] = field(default_factory=list)  # of each class in the task loss; empty: all 1
+    members: int = 1  # of an ensemble: models whose mean prediction counts
     standardise: bool = False  # streams get mean 0 and standard deviation 1, those of the training split
 
     # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.

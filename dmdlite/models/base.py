@@ -1,71 +1,25 @@
-"""What every model has in common: its output, and checkpoints that are read strictly and without trust."""
+"""What every model has in common: a config, checkpoints that are read strictly and without trust; and ensembles."""
 
 import inspect
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from huggingface_hub.constants import CONFIG_NAME
 from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS_NAME
 from huggingface_hub.errors import HFValidationError
-from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss, total_loss
-from dmdlite.components.streams import StreamReader, Vector, resolve_language_model
+from dmdlite.components.losses import Labels, Logits
+from dmdlite.components.streams import StreamReader, resolve_language_model
 from dmdlite.config import MODALITIES, ModelConfig
-
-
-@dataclass(repr=False)
-class ModelOutput:
-    """What every model returns: fields by name, or out[0] (loss) and out[1] (prediction), as other libraries expect."""
-
-    prediction: Logits
-    loss: Loss | None = None  # None without labels
-    losses: dict[str, Loss] = field(default_factory=dict)  # every term by name, before its weight
-    edges: dict[str, Float[Tensor, "batch _ _"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
-    fused: Vector | None = None  # the vector of each clip that the prediction is made from
-
-    def with_losses(self, terms: dict[str, Loss], weights: dict[str, float]) -> "ModelOutput":
-        """The same output with these terms and their weighted sum, Eq. (11)."""
-        return replace(self, losses=terms, loss=total_loss(terms, weights))
-
-    def supervised(self, labels: Labels | None, task: str, weights: Sequence[float] = ()) -> "ModelOutput":
-        """The same output with the task loss of the prediction as the whole loss; without labels there is none."""
-        if labels is None:
-            return self
-        return self.with_losses({"task_final": task_loss(self.prediction, labels, task, weights)}, weights={})
-
-    def to_dict(self) -> dict[str, Any]:
-        """All tensors by name, in plain dicts; what is absent, such as the loss without labels, is left out."""
-        return _plain(self)
-
-    def __getitem__(self, key: int | slice | str) -> Any:
-        both = tuple(x for x in (self.loss, self.prediction) if x is not None)
-        return getattr(self, key) if isinstance(key, str) else both[key]
-
-    def __repr__(self) -> str:
-        first = ", ".join(f"{x:.3g}" for x in self.prediction.detach().flatten()[:4].tolist())
-        more = ", …" if self.prediction.numel() > 4 else ""
-        loss = "no loss without labels" if self.loss is None else f"loss {self.loss:.4f}, {len(self.losses)} terms"
-        others = ", ".join(name for name in self.to_dict() if name not in ("prediction", "loss", "losses"))
-        return f"{type(self).__name__}: prediction {tuple(self.prediction.shape)}: {first}{more}\n{loss}\nwith {others}"
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        value = vars(value)
-    elif hasattr(value, "_asdict"):  # a NamedTuple
-        value = value._asdict()
-    if not isinstance(value, dict):
-        return value
-    return {name: _plain(entry) for name, entry in value.items() if entry is not None and entry != {}}
-
+from dmdlite.models.output import ModelOutput
 
 CARD = """---
 {{ card_data }}
@@ -90,12 +44,14 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     config: ModelConfig
     reads: tuple[str, ...]  # the streams that `forward` needs, for its losses at least
     needs: tuple[int, str] = (1, "reads streams")  # how many modalities at the least, and what for
+    learns_unlabelled = False  # whether clips without labels may be in the training split
+    kind: type  # the class, of an ensemble that of its members
     loss_weights: dict[str, float]  # those of the config, without the terms of modalities that are not read
 
     def __init__(self, config: ModelConfig, modalities: Sequence[str] = ()):
         """modalities: those that a prediction needs, if they are fewer than the config's."""
         super().__init__()
-        self.reads, (least, why) = tuple(config.modalities), self.needs
+        self.kind, self.reads, (least, why) = type(self), tuple(config.modalities), self.needs
         if len(self.reads) < least:
             other = f"one train the model {self.reads[0]!r}" if len(self.reads) == 1 else f"two train one of {WITH_TWO}"
             number = "two or three" if least == 2 else "all three modalities"
@@ -146,9 +102,69 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
         for name in (CONFIG_NAME, WEIGHTS_NAME):
             if not (folder / name).is_file():
                 raise ValueError(f"{folder} holds no saved model: {name} is missing")
-        model = cls(**saved_arguments(folder / CONFIG_NAME, cls) | options)
+        model = assembled(cls, **saved_arguments(folder / CONFIG_NAME, cls) | options)
         load_saved_weights(model, folder / WEIGHTS_NAME)
         return model.to(map_location).eval()
+
+
+@dataclass(repr=False)
+class EnsembleOutput(ModelOutput):
+    """The means over the members, and what each of them returned."""
+
+    predictions: dict[str, Logits] = field(default_factory=dict)  # of all heads
+    members: list[ModelOutput] = field(default_factory=list)
+
+
+class Ensemble(SavedModel):
+    """Models that differ in their first weights alone; each learns by itself, and the mean of their predictions counts.
+
+    Where data are few, members err in different places, so that their mean errs less than any of them (Hansen and
+    Salamon, 1990). They share the reading of the streams.
+    """
+
+    def __init__(self, members: Sequence[SavedModel]):
+        nn.Module.__init__(self)
+        first = members[0]
+        self.members, self.read = nn.ModuleList(members), first.read
+        self.config, self.reads, self.loss_weights, self.kind = (
+            first.config,
+            first.reads,
+            first.loss_weights,
+            first.kind,
+        )
+        self.learns_unlabelled = first.learns_unlabelled
+        for member in members:
+            member.read = first.read
+
+    def forward(self, *streams: Tensor | None, **inputs: Any) -> EnsembleOutput:
+        """Called as its members are. The loss is the sum of theirs, so that each learns as if it were alone."""
+        outs = [member(*streams, **inputs) for member in self.members]
+        mean = lambda name: _mean_of([getattr(out, name, {}) for out in outs])
+        prediction = torch.stack([out.prediction for out in outs]).mean(dim=0)
+        fused = None if outs[0].fused is None else torch.cat([out.fused for out in outs], dim=1)
+        loss = None if outs[0].loss is None else torch.stack([out.loss for out in outs]).sum()
+        return EnsembleOutput(prediction, loss, mean("losses"), mean("edges"), fused, mean("predictions"), outs)
+
+    def update_evidence(self, out: EnsembleOutput, labels: Labels) -> None:
+        for member, own in zip(self.members, out.members, strict=True):
+            member.update_evidence(own, labels)
+
+    def learn_from(self, teacher: nn.Module) -> None:
+        for member in self.members:
+            member.learn_from(teacher)
+
+    def saved_fields(self) -> dict:
+        return self.members[0].saved_fields()
+
+
+def _mean_of(dicts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([values[name] for values in dicts]).mean(dim=0) for name in dicts[0]}
+
+
+def assembled(make: Callable[..., SavedModel], config: ModelConfig, **arguments: Any) -> SavedModel:
+    """A model, or an ensemble of as many as `config.members` says."""
+    members = [make(config, **arguments) for _ in range(config.members)]
+    return members[0] if len(members) == 1 else Ensemble(members)
 
 
 def saved_arguments(file: Path, kind: type[SavedModel]) -> dict[str, Any]:

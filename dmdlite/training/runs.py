@@ -61,7 +61,7 @@ class Result:
 def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
     """What training.json holds: all that a run depends on. Call it while the model has its initial weights."""
     description = {
-        "model": name_of(model),
+        "model": name_of(model.kind),
         "config": model.saved_fields(),
         "training": asdict(training),
         "data": {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)},
