@@ -46,8 +46,7 @@ def draw_losses(epochs: Records, constant: float, select_by: str = "error") -> F
     axes[0].axhline(constant, color=QUIET, linestyle="dashed", linewidth=1)
     figure.supxlabel("epoch", fontsize=10)
     extreme = "lowest" if lower_is_better(select_by) else "highest"
-    heading = f"V{name[1:]} is {extreme} after epoch {best['epoch']} of {epochs[-1]['epoch']}"
-    figure.suptitle(heading, fontsize=13)
+    figure.suptitle(f"V{name[1:]} is {extreme} after epoch {best['epoch']} of {epochs[-1]['epoch']}", fontsize=13)
     return figure
 
 

@@ -51,19 +51,18 @@ def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: T
 def prepare(
     model: nn.Module, splits: Mapping[str, FeatureSplit], training: TrainingConfig, needed: Sequence[str] = SPLITS
 ) -> None:
-    """What comes before any training: the model learns the scale of its streams, if its config says so.
+    """What comes before any training: checks, and the model learns the scale of its streams, if it standardises them.
 
     Raises ValueError for splits that do not fit or teach nothing, or if the task has no score `training.select_by`.
     """
     config = model.config
-    check_trainable(splits, config.task, getattr(model, "learns_unlabelled", False), needed)
+    check_trainable(splits, config.task, model.learns_unlabelled, needed)
     check_fits(splits, config, model.reads)
     logits = np.zeros((len(splits["valid"]), *[config.num_logits] * (config.num_logits > 1)), np.float32)
     names = ["error", *score({"valid": logits}, splits, config)["valid"]]
     if training.select_by not in names:
         raise ValueError(f"select_by must be one of {', '.join(names)}, got {training.select_by!r}")
-    if config.standardise:
-        model.read.learn_scale(splits["train"])
+    model.read.learn_scale(splits["train"])
 
 
 def train_epoch(

@@ -38,17 +38,10 @@ def train_system(
 
 
 def fresh(
-    name: str,
-    recipes: Recipes,
-    config: ModelConfig,
-    settings: Settings | None,
-    seed: int,
-    folder_of: Folders,
+    name: str, recipes: Recipes, config: ModelConfig, settings: Settings | None, seed: int, folder_of: Folders,
     splits: Splits,
-) -> SavedModel:
-    """The system as it begins its training: weights of this seed, and its teacher, if any, as its run folder holds it.
-
-    If it standardises its streams, their scale is that of the training split.
+) -> SavedModel:  # fmt: skip
+    """The system as it begins its training: weights of this seed, its teacher as its run folder holds it, its scales.
 
     Raises ValueError if the teacher's run is not finished.
     """
@@ -56,6 +49,5 @@ def fresh(
     model = recipes[name].build(config, settings)
     if teacher := recipes[name].teacher:
         model.learn_from(load_model(folder_of(teacher), recipes[teacher].build(config, settings)))
-    if model.config.standardise:
-        model.read.learn_scale(splits["train"])
+    model.read.learn_scale(splits["train"])
     return model
