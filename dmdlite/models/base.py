@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from huggingface_hub.constants import CONFIG_NAME
 from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS_NAME
-from huggingface_hub.errors import HFValidationError
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dmdlite.checking import suggestion
 from dmdlite.components.losses import Labels, Logits, Loss, task_loss, total_loss
 from dmdlite.components.streams import StreamReader, Vector, resolve_language_model
 from dmdlite.config import MODALITIES, ModelConfig
@@ -142,16 +143,31 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
         """
         folder, hub = Path(pretrained_model_name_or_path), {x: options.pop(x) for x in HUB_OPTIONS if x in options}
         if not folder.is_dir():
-            try:
-                folder = Path(snapshot_download(str(folder), allow_patterns=[CONFIG_NAME, WEIGHTS_NAME], **hub))
-            except HFValidationError as error:
-                raise ValueError(f"{folder} is neither a folder nor the name of a model on the Hub") from error
+            folder = downloaded(str(pretrained_model_name_or_path), hub)
         for name in (CONFIG_NAME, WEIGHTS_NAME):
             if not (folder / name).is_file():
                 raise ValueError(f"{folder} holds no saved model: {name} is missing")
         model = cls(**saved_arguments(folder / CONFIG_NAME, cls) | options)
         load_saved_weights(model, folder / WEIGHTS_NAME)
         return model.to(map_location).eval()
+
+
+def downloaded(name: str, hub: dict[str, Any]) -> Path:
+    """The folder of a model on the Hub, "owner/model". Raises ValueError for a mistyped path, and without a network."""
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) or Path(name).parent.is_dir():
+        raise ValueError(no_such_folder(name))
+    try:
+        return Path(snapshot_download(name, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME], **hub))
+    except Exception as error:  # the Hub has many kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{name} is no folder here, and the Hub gives no such model: {reason}") from error
+
+
+def no_such_folder(name: str, kind: str = "folder") -> str:
+    """What to say of a path that is not there, with its closest neighbour."""
+    path = Path(name)
+    around = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    return f"there is no {kind} {name}{suggestion(path.name, around)}"
 
 
 def saved_arguments(file: Path, kind: type[SavedModel]) -> dict[str, Any]:
