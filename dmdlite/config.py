@@ -4,44 +4,16 @@ Where the paper (CVPR 2023) and the published code disagree, the difference is o
 so that `official` and `paper` are two sets of values and never two branches of code.
 """
 
+import json
 from copy import deepcopy
-from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 from dmdlite import presets
-from dmdlite.checking import check_fields, known, refuse_unknown
+from dmdlite.checking import Config, known
 from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, Matrix, graph_prior, loss_weights
 
 __all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", "graph_prior"]
-
-
-@dataclass(kw_only=True)
-class Config:
-    """What all configs share: fields that are checked once and never change, and copies with some of them changed."""
-
-    def __new__(cls, *_: Any, **values: Any) -> Self:
-        refuse_unknown(cls, values)
-        return super().__new__(cls)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        object.__setattr__(self, "_checked", True)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Fields stay as they are; other libraries may attach attributes, as `transformers.Trainer` does."""
-        if "_checked" in vars(self) and any(f.name == name for f in fields(self)):
-            raise FrozenInstanceError(f"{name!r} cannot be changed; make a copy with .replace({name}=...)")
-        object.__setattr__(self, name, value)
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed; a dict updates a dict field."""
-        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
-        updated = {name: kept[name] | x for name, x in changes.items() if type(kept.get(name)) is type(x) is dict}
-        return replace(self, **deepcopy(kept | changes | updated))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain containers, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(kw_only=True)
@@ -65,6 +37,7 @@ class ModelConfig(Config):
     class_names: list[str] = field(default_factory=list)  # empty: classes are called by their numbers
     class_weights: list[float] = field(default_factory=list)  # of each class in the task loss; empty: all 1
     members: int = 1  # of an ensemble: models whose mean prediction counts
+    with_line: bool = False  # whether a linear model of the time means has half the say
     standardise: bool = False  # streams get mean 0 and standard deviation 1, those of the training split
 
     # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.
@@ -104,8 +77,10 @@ class ModelConfig(Config):
             raise ValueError(f"{name} has {len(getattr(self, name))} entries, but there are {self.outputs} outputs")
         if not any(self.loss_weights.values()):
             raise ValueError("loss_weights are all zero: there is nothing to learn from")
-        for m in (m for m, steps in self.lengths_after_convolution.items() if steps < 1):
-            raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}")
+        if short := {m: self.lengths[m] for m, steps in self.lengths_after_convolution.items() if steps < 1}:
+            m, steps = next(iter(short.items()))
+            advice = f"in Python kernel_sizes={short}, as an option --set 'kernel_sizes={json.dumps(short)}'"
+            raise ValueError(f"lengths[{m!r}] is {steps}, shorter than its kernel of {self.kernel_sizes[m]}; {advice}")
 
     @classmethod
     def of(cls, config: "ModelConfig", **changes: Any) -> Self:
@@ -218,6 +193,8 @@ class TrainingConfig(Config):
     batch_size: int = 32  # samples of one forward pass of one process
     gradient_accumulation: int = 1  # forward passes for one optimizer step
     learning_rate: float = 2e-3  # Adam
+    language_model_learning_rate: float | None = None  # of a trainable language model; none: that of all else
+    warmup_epochs: int = 0  # in which the learning rates rise to their full values, in equal steps
     weight_decay: float = 0.0
     gradient_clip: float = 0.6  # largest absolute value of one gradient entry; 0 switches it off
     select_by: str = "error"  # what selects the best epoch on the validation split: the error, or a score of the task
@@ -234,8 +211,9 @@ class TrainingConfig(Config):
         super().__post_init__()
         for name in (x for x in ("weight_decay", "gradient_clip") if getattr(self, x) < 0):
             raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        for name in ("learning_rate", "language_model_learning_rate"):
+            if (rate := getattr(self, name)) is not None and rate <= 0:
+                raise ValueError(f"{name} must be positive, got {rate}")
         if not 0 < self.plateau_factor < 1:
             raise ValueError(f"plateau_factor must be between 0 and 1, got {self.plateau_factor}")
 

@@ -22,6 +22,7 @@ FLOORS = (
     ("dmdlite.models",),
     ("dmdlite.training",),
     ("dmdlite.experiments",),
+    ("dmdlite.options",),
     ("dmdlite.__main__",),
     ("course",),  # its single files
     ("course.checks",),

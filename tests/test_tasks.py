@@ -154,7 +154,14 @@ def test_a_run_of_each_task_is_whole(task, tmp_path):
     written = lambda stem: rows.filter(regex=rf"^{stem}(_\d+)?$").to_numpy().squeeze()
     np.testing.assert_allclose(written("label"), splits["test"].truth(task), rtol=1e-6)
     said = predict_logits(model, splits["test"])
-    np.testing.assert_allclose(written("prediction" if task == "regression" else "logit"), said, rtol=1e-5, atol=1e-6)
+    if task == "regression":
+        np.testing.assert_allclose(written("prediction"), said, rtol=1e-5, atol=1e-6)
+    else:
+        chances = rows.filter(regex="^probability ").to_numpy()
+        np.testing.assert_allclose(chances.sum(axis=1), 1)
+        assert chances.shape[1] == model.config.outputs and chances.min() >= 0
+    if task == "classification":
+        np.testing.assert_allclose(chances, np.exp(said) / np.exp(said).sum(axis=1, keepdims=True), rtol=1e-5)
     assert evaluate(tmp_path / "run", splits)["test"] == result.metrics["test"]
     assert result.metrics["test"] == task_metrics(said, splits["test"].truth(task), task)
     assert all((tmp_path / "run" / name).is_file() for name in ("losses.png", "predictions.png", "edges.png"))
@@ -188,7 +195,15 @@ def test_the_command_line_takes_a_task(tmp_path, capsys):
     assert main(command.split()) == 0
     assert "cross-entropy  accuracy  macro F1     MAE" in capsys.readouterr().out
     with open(tmp_path / "run" / "predictions.csv") as file:
-        assert next(csv.reader(file)) == ["split", "id", "label", "prediction", "logit_1", "logit_2", "logit_3"]
+        assert next(csv.reader(file)) == [
+            "split",
+            "id",
+            "label",
+            "prediction",
+            "probability 0",
+            "probability 1",
+            "probability 2",
+        ]
     assert main([*command.split()[:-1], str(tmp_path / "other"), "--task", "guess"]) == 2
     assert "--task must be one of" in capsys.readouterr().err
 

@@ -24,7 +24,8 @@ class LanguageEncoder(nn.Module):
     """Any encoder that transformers' AutoModel knows, fine-tuned or frozen (published: bert-base-uncased, fine-tuned).
 
     model: a name on the Hub or a local folder, whose weights are loaded; or the fields of a transformers config with
-    its "model_type", for an untrained model without a download. Raises ValueError for what cannot be loaded or built.
+    its "model_type", for an untrained model without a download. Of an encoder and a decoder (BART, T5) only the encoder
+    is used. Raises ValueError for what cannot be loaded or built, and for models that do not read words.
     """
 
     def __init__(self, model: str | dict[str, Any], trainable: bool):
@@ -42,8 +43,17 @@ class LanguageEncoder(nn.Module):
         except Exception as problem:  # transformers has many kinds
             reason = " ".join(str(problem).split())
             raise ValueError(f"language_model {model!r} cannot be built: {reason}") from problem
-        self.trainable = trainable
+        self.fields = self.model.config.to_diff_dict()
+        if self.model.config.is_encoder_decoder:
+            self.model = self.model.get_encoder()
+        self.trainable, mode = trainable, self.model.training
         self.model.requires_grad_(trainable)
+        try:
+            self.model.eval()  # no dropout, which would use up random numbers
+            self.width = self(torch.tensor([[[1], [1], [0]]])).shape[2]
+        except Exception as problem:
+            raise ValueError(f"language_model {model!r} does not turn token ids into features") from problem
+        self.model.train(mode)
 
     def train(self, mode: bool = True) -> "LanguageEncoder":
         """A frozen encoder stays in evaluation mode, so that its dropout is off."""
@@ -65,8 +75,7 @@ def resolve_language_model(config: ModelConfig) -> tuple[ModelConfig, LanguageEn
     if config.language_model is None:
         return config, None
     encoder = LanguageEncoder(config.language_model, config.language_model_trainable)
-    built = encoder.model.config
-    return config.replace(language_model=built.to_diff_dict(), feature_widths={"language": built.hidden_size}), encoder
+    return config.replace(language_model=encoder.fields, feature_widths={"language": encoder.width}), encoder
 
 
 class Scale(nn.Module):

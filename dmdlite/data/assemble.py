@@ -10,7 +10,7 @@ import numpy as np
 
 from dmdlite.data.layout import Layout
 from dmdlite.data.pickles import DataError
-from dmdlite.data.readers import Arrays, is_text, is_whole
+from dmdlite.data.readers import Arrays, is_text, is_whole, listed
 from dmdlite.data.splits import KEYS, SPLITS, FeatureSplit, Splits
 
 LARGE = 100.0  # a channel of this root mean square drowns the others
@@ -59,6 +59,8 @@ def divided_by_id(split: FeatureSplit, shares: Sequence[float], seed: int) -> Sp
 
     What stands in an id before "$_$", "[" or a last "_" names the video. Raises DataError for fewer than three of them.
     """
+    if len(shares) != len(SPLITS) or min(shares) <= 0:
+        raise DataError(f"a division needs three positive shares, such as 0.7,0.1,0.2, got {listed(shares)}.")
     if "id" in split.problems:
         raise DataError(split.problems["id"])
     videos = np.array([re.split(r"\$_\$|\[|_(?=[^_]*$)", name)[0] for name in split.ids])

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from dmdlite.checking import known
 from dmdlite.config import MODALITIES
 from dmdlite.data.assemble import divided_by_id, make_splits, to_layout
-from dmdlite.data.fitting import check_fits, check_trainable, feature_shapes, fitted, label_shape
+from dmdlite.data.fitting import check_fits, check_trainable, clipped, feature_shapes, fitted, label_shape
 from dmdlite.data.pickles import DataError, UnsafePickle
 from dmdlite.data.readers import listed, read_layout
 from dmdlite.data.splits import SPLITS, WHOLE, Clip, FeatureSplit, Splits, fingerprint
@@ -41,12 +41,14 @@ def load_features(
     invalid: str = "refuse",
     split_by_id: Sequence[float] | None = None,
     split_seed: int = 0,
+    label_range: Sequence[float] | None = None,
 ) -> Splits:
     """The splits of a feature file or folder in any layout of docs/own_data.md, or of a converted folder.
 
     task: "regression", "classification", "ordinal" or "multilabel"; by default what the labels are.
     modalities: those to read; the others need not be sound. invalid: "zero" sets NaN and infinities to 0, with a count.
     split_by_id: shares of train, valid and test for a file without splits; no video or speaker is in two of them.
+    label_range: the least and the largest number of a label; those outside are clipped, with a count.
     A file is read whole and every value is checked; a converted folder opens at once, mapped from disk clip by clip.
     Raises DataError, naming file, split and key, and UnsafePickle (a DataError) if a pickle holds more than data.
     """
@@ -59,21 +61,24 @@ def load_features(
     content = _read_folder(path.resolve()) if converted else read_layout(path)
     name = path.resolve().name
     splits = make_splits(content, name, task, modalities=modalities, invalid=invalid, scan=not converted)
-    if split_by_id is None:
-        return splits
-    if list(splits) != [WHOLE]:
-        raise DataError(f"{name} has the splits {listed(splits)} already; --split-by-id is for a file without any.")
-    return divided_by_id(splits[WHOLE], split_by_id, split_seed)
+    if split_by_id is not None:
+        if list(splits) != [WHOLE]:
+            raise DataError(f"{name} has the splits {listed(splits)} already; --split-by-id is for a file without any.")
+        splits = divided_by_id(splits[WHOLE], split_by_id, split_seed)
+    splits = clipped(splits, *label_range) if label_range else splits
+    splits.reading = {"task": task, "modalities": [*modalities], "invalid": invalid, "split_by_id": split_by_id}
+    splits.reading |= {"split_seed": split_seed, "label_range": label_range}
+    return splits
 
 
-def open_data(path: Path | None) -> tuple[Mapping[str, FeatureSplit], Path | None]:
-    """The data of a command, and the file or folder that they come from.
+def open_data(path: Path | None, **reading: Any) -> tuple[Mapping[str, FeatureSplit], Path | None]:
+    """The data of a command, read with these options of `load_features`, and the file or folder that they come from.
 
     Without a path this is data_samples/toy, here or beside this package; elsewhere the same splits, made in memory.
     """
     samples = [Path("data_samples/toy"), Path(__file__).parents[2] / "data_samples" / "toy"]
     path = path or next((place for place in samples if place.exists()), None)
-    return (toy_world().splits, None) if path is None else (load_features(path), path)
+    return (toy_world().splits, None) if path is None else (load_features(path, **reading), path)
 
 
 def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:

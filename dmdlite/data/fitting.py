@@ -1,5 +1,6 @@
 """Whether splits and a model fit: sizes and task for a config, clips of other lengths, labels that can be learned."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.data.pickles import DataError
-from dmdlite.data.splits import SPLITS, FeatureSplit
+from dmdlite.data.splits import SPLITS, FeatureSplit, Splits
 
 
 def feature_shapes(splits: Mapping[str, FeatureSplit], tokens: bool = False) -> dict[str, Any]:
@@ -69,6 +70,14 @@ def check_fits(splits: Mapping[str, FeatureSplit], config: ModelConfig, modaliti
                     raise DataError(f"{split.place} has {m} {what} {found}, the model was made for {expected}.")
 
 
+def clipped(splits: Splits, low: float, high: float) -> Splits:
+    """The splits with labels within a range, and a warning that counts those that were outside."""
+    if count := sum(np.count_nonzero((x.labels < low) | (x.labels > high)) for x in splits.values()):
+        source = next(iter(splits.values())).source
+        warnings.warn(f"{source}: {count} labels outside [{low:g}, {high:g}] are clipped to it.", stacklevel=2)
+    return Splits({name: replace(x, labels=x.labels.clip(low, high)) for name, x in splits.items()})
+
+
 def check_trainable(
     splits: Mapping[str, FeatureSplit], task: str, unlabelled: bool = False, needed: Sequence[str] = SPLITS
 ) -> None:
@@ -107,8 +116,11 @@ def class_weights(split: FeatureSplit, outputs: int, task: str | None = None) ->
 
 def fitted(split: FeatureSplit, config: ModelConfig) -> FeatureSplit:
     """The split as a model reads it: shorter clips padded to its lengths, classes numbered as its own are."""
+    tokens, names = split.tokens, split.class_names
     read = [m for m in split.features if m != "language" or config.language_model is None]
-    split, names = split.resized({m: config.lengths[m] for m in read}), split.class_names
+    split = split.resized({m: config.lengths[m] for m in read})
+    if tokens is not None and config.language_model and (more := config.lengths["language"] - tokens.shape[2]) > 0:
+        split = replace(split, tokens=np.pad(tokens, ((0, 0), (0, 0), (0, more))))
     if config.class_names and split.classes is not None and list(names) != config.class_names:
         if unknown := [name for name in names if name not in config.class_names]:
             known = ", ".join(config.class_names)

@@ -198,7 +198,9 @@ class FeatureSplit:
 
 
 class Splits(dict[str, FeatureSplit]):
-    """Splits by name, with a readable error for a missing one."""
+    """Splits by name, with a readable error for a missing one. `reading`: the options they were read with."""
+
+    reading: dict[str, Any] = {}
 
     def __missing__(self, name: str) -> NoReturn:
         hint = "; did you mean 'valid'?" if name in ("dev", "val", "validation") else ""

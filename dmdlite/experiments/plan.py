@@ -2,8 +2,9 @@
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Plan:
     recipes: dict[str, Recipe]  # the library's and the variants'
     restart: bool
     dataset: str | None  # whose published numbers are to stand beside ours
+    reading: dict[str, Any] = field(default_factory=dict)  # how a path is opened: options of `load_features`
     retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
 
     @property
@@ -42,7 +44,7 @@ class Plan:
         return list(table_scores(self.config.task, self.config.outputs, self.config.label_scale))
 
     def splits(self) -> Splits:
-        return load_features(self.data) if isinstance(self.data, (str, Path)) else self.data
+        return load_features(self.data, **self.reading) if isinstance(self.data, (str, Path)) else self.data
 
     def run_folder(self, task: Task) -> Path:
         return self.folder / task[0] / f"seed_{task[1]}"
@@ -78,7 +80,9 @@ class Plan:
 
     def train(self, task: Task) -> str:
         """The work of one task: a finished run and its scores for each subset. Returns its error and time, in words."""
-        started, splits = time.perf_counter(), self.splits()
+        started = time.perf_counter()
+        with warnings.catch_warnings(action="ignore"):  # said before, when the comparison began
+            splits = self.splits()
         model, options, _ = self.start(task, splits)
         result = train(model, splits, self.run_folder(task), progress=False, **options)
         score_subsets(result, splits["test"], model, self.config.modalities)

@@ -1,25 +1,27 @@
 """What every model has in common: a config, checkpoints that are read strictly and without trust; and ensembles."""
 
-import inspect
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, snapshot_download
-from huggingface_hub.constants import CONFIG_NAME
-from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS_NAME
-from huggingface_hub.errors import HFValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from dmdlite.components.losses import Labels, Logits
-from dmdlite.components.streams import StreamReader, resolve_language_model
+from dmdlite.components.streams import Language, Masks, Stream, StreamReader, resolve_language_model, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.output import ModelOutput
+from dmdlite.models.saving import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    downloaded,
+    load_saved_weights,
+    read_config,
+    saved_arguments,
+)
 
 CARD = """---
 {{ card_data }}
@@ -95,16 +97,35 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
         """
         folder, hub = Path(pretrained_model_name_or_path), {x: options.pop(x) for x in HUB_OPTIONS if x in options}
         if not folder.is_dir():
-            try:
-                folder = Path(snapshot_download(str(folder), allow_patterns=[CONFIG_NAME, WEIGHTS_NAME], **hub))
-            except HFValidationError as error:
-                raise ValueError(f"{folder} is neither a folder nor the name of a model on the Hub") from error
+            folder = downloaded(str(pretrained_model_name_or_path), hub)
         for name in (CONFIG_NAME, WEIGHTS_NAME):
             if not (folder / name).is_file():
                 raise ValueError(f"{folder} holds no saved model: {name} is missing")
         model = assembled(cls, **saved_arguments(folder / CONFIG_NAME, cls) | options)
         load_saved_weights(model, folder / WEIGHTS_NAME)
         return model.to(map_location).eval()
+
+
+class Line(SavedModel):
+    """A linear model of the time means of the streams: what every other model has to beat, as a model."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__(config)
+        self.predict = nn.Linear(sum(self.config.feature_widths[m] for m in self.reads), self.config.num_logits)
+        nn.init.zeros_(self.predict.weight)
+
+    def forward(
+        self,
+        language: Language | None = None,
+        vision: Stream | None = None,
+        audio: Stream | None = None,
+        labels: Labels | None = None,
+        mask: Masks | None = None,
+    ) -> ModelOutput:
+        streams = self.read(language, vision, audio, mask)
+        means = torch.cat([time_mean(x, x.any(dim=2)) for x in streams.values()], dim=1)
+        out = ModelOutput(self.predict(means).squeeze(-1), fused=means)
+        return out.supervised(labels, self.config.task, self.config.class_weights)
 
 
 @dataclass(repr=False)
@@ -119,22 +140,20 @@ class Ensemble(SavedModel):
     """Models that differ in their first weights alone; each learns by itself, and the mean of their predictions counts.
 
     Where data are few, members err in different places, so that their mean errs less than any of them (Hansen and
-    Salamon, 1990). They share the reading of the streams.
+    Salamon, 1990). They share the reading of the streams. With a line, that has half the say.
     """
 
-    def __init__(self, members: Sequence[SavedModel]):
+    def __init__(self, members: Sequence[SavedModel], line: SavedModel | None = None):
         nn.Module.__init__(self)
         first = members[0]
         self.members, self.read = nn.ModuleList(members), first.read
-        self.config, self.reads, self.loss_weights, self.kind = (
-            first.config,
-            first.reads,
-            first.loss_weights,
-            first.kind,
-        )
-        self.learns_unlabelled = first.learns_unlabelled
+        self.config, self.reads, self.loss_weights = first.config, first.reads, first.loss_weights
+        self.kind, self.learns_unlabelled = first.kind, first.learns_unlabelled
         for member in members:
             member.read = first.read
+        self.line = line
+        if line is not None:
+            line.read = first.read
 
     def forward(self, *streams: Tensor | None, **inputs: Any) -> EnsembleOutput:
         """Called as its members are. The loss is the sum of theirs, so that each learns as if it were alone."""
@@ -143,6 +162,9 @@ class Ensemble(SavedModel):
         prediction = torch.stack([out.prediction for out in outs]).mean(dim=0)
         fused = None if outs[0].fused is None else torch.cat([out.fused for out in outs], dim=1)
         loss = None if outs[0].loss is None else torch.stack([out.loss for out in outs]).sum()
+        if self.line is not None:
+            straight = self.line(*streams, **inputs)
+            prediction, loss = (prediction + straight.prediction) / 2, None if loss is None else loss + straight.loss
         return EnsembleOutput(prediction, loss, mean("losses"), mean("edges"), fused, mean("predictions"), outs)
 
     def update_evidence(self, out: EnsembleOutput, labels: Labels) -> None:
@@ -164,67 +186,6 @@ def _mean_of(dicts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 def assembled(make: Callable[..., SavedModel], config: ModelConfig, **arguments: Any) -> SavedModel:
     """A model, or an ensemble of as many as `config.members` says."""
     members = [make(config, **arguments) for _ in range(config.members)]
-    return members[0] if len(members) == 1 else Ensemble(members)
-
-
-def saved_arguments(file: Path, kind: type[SavedModel]) -> dict[str, Any]:
-    """What the constructor was called with: a config, and further arguments of some kinds of models.
-
-    Raises ValueError unless the file describes a model of this kind, with every field of its config and no other.
-    """
-    saved = read_config(file)
-    if own := ", ".join(saved.get("own_parts", ())):
-        raise ValueError(f"{file} describes a model with its own {own}: make it with them, then `load_saved`")
-    if (name := saved.pop("model", None)) != kind.__name__:
-        raise ValueError(f"{file} describes the model {name!r}, not {kind.__name__}")
-    parameters = inspect.signature(kind).parameters
-    config = parameters["config"].annotation
-    further = {name for name, x in parameters.items() if x.kind is x.POSITIONAL_OR_KEYWORD} - {"config"}
-    needed = {f.name for f in fields(config)} | further
-    if odd := sorted(needed ^ saved.keys()):
-        raise ValueError(f"{file} {'lacks' if odd[0] in needed else 'has the unknown'} field {odd[0]!r}")
-    arguments = {name: saved.pop(name) for name in further}
-    return arguments | {"config": config(**saved)}
-
-
-def read_config(file: Path) -> dict:
-    try:
-        saved = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} is not a readable config: {error}") from error
-    if not isinstance(saved, dict):
-        raise ValueError(f"{file} is not a readable config: it holds a {type(saved).__name__}, not named fields")
-    return saved
-
-
-def name_of(part: object) -> str:
-    """The full name of a class or a function, or of the class of anything else."""
-    kind = part if inspect.isclass(part) or inspect.isroutine(part) else type(part)
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def load_saved_weights(model: nn.Module, file: Path) -> None:
-    try:
-        weights = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} is not a readable safetensors file: {error}") from error
-    load_weights(model, weights, str(file))
-
-
-def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Copies every weight; a missing, unknown or differently shaped one is a ValueError that names it.
-
-    A shared weight has several names in the model; one of them is enough.
-    """
-    own = model.state_dict()
-    shared = {(x.data_ptr(), x.shape): weights[name] for name, x in own.items() if name in weights and x.numel()}
-    weights = {name: shared[key] for name, x in own.items() if (key := (x.data_ptr(), x.shape)) in shared} | weights
-    for name in sorted(own.keys() | weights.keys()):
-        if name not in weights:
-            raise ValueError(f"{source} has no weight {name!r}, which the model needs")
-        if name not in own:
-            raise ValueError(f"{source} has the weight {name!r}, which the model does not know")
-        if weights[name].shape != own[name].shape:
-            shapes = f"{tuple(weights[name].shape)}, the model needs {tuple(own[name].shape)}"
-            raise ValueError(f"{source} was made for another shape: {name!r} is {shapes}")
-    model.load_state_dict(weights)
+    return (
+        Ensemble(members, Line(config) if config.with_line else None) if config.with_line or members[1:] else members[0]
+    )

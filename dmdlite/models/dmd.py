@@ -33,7 +33,8 @@ from dmdlite.components.streams import (
 )
 from dmdlite.components.transformer import TransformerLayer
 from dmdlite.config import SPACES, DMDConfig
-from dmdlite.models.base import ModelOutput, SavedModel, name_of
+from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.saving import name_of
 
 
 @dataclass

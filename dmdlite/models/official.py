@@ -1,7 +1,6 @@
 """Reads checkpoints of the published code: its names and layouts (its model/dmd.py), and how they map to ours."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch import Tensor
 from dmdlite.components.reinforcement import PAIRS
 from dmdlite.config import SPACES
 from dmdlite.models.base import load_weights
+from dmdlite.models.starting import read_state
 
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}
 
@@ -65,15 +65,6 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
             found |= convert_weights(published, unit_sources(space))
     load_weights(model, found, "the published checkpoint")
     return model
-
-
-def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
-    if isinstance(given, Mapping):
-        return dict(given)
-    try:
-        return dict(torch.load(given, map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise ValueError(f"{given} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
 
 
 def dmd_sources(own: Iterable[str]) -> Sources:

@@ -114,6 +114,12 @@ def in_groups(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(model for name in names for model in GROUPS.get(name, (name,))))
 
 
+def can_read(name: str, modalities: Sequence[str]) -> bool:
+    """Whether the system works with these modalities alone."""
+    recipe = RECIPES[name]
+    return len(modalities) >= recipe.make.needs[0] and recipe.arguments.get("modality") in (None, *modalities)
+
+
 def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe]) -> list[str]:
     """The names, and before each the teacher that it needs."""
     needed: list[str] = []

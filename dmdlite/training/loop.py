@@ -89,14 +89,42 @@ def train_epoch(
 
 
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
-    """Adam for every trainable parameter; the weight decay, if any, is the same for all of them."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return torch.optim.Adam(trained, lr=training.learning_rate, weight_decay=training.weight_decay)
+    """Adam for every trainable parameter; the language model's have a learning rate of their own, if one is set."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    groups = [{"params": list(trained.values())}]
+    if rate := training.language_model_learning_rate:
+        words = {name: parameter for name, parameter in trained.items() if "language_encoder." in name}
+        groups = [{"params": [x for name, x in trained.items() if name not in words]}]
+        groups += [{"params": list(words.values()), "lr": rate}] if words else []
+    return torch.optim.Adam(groups, lr=training.learning_rate, weight_decay=training.weight_decay)
+
+
+class Plateau(ReduceLROnPlateau):
+    """Lowers the learning rates after some epochs without a lower validation error, and raises them at the start.
+
+    Epoch e of `warmup_epochs`, counted from 1, has e / (warmup_epochs + 1) of each learning rate.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, training: TrainingConfig):
+        super().__init__(optimizer, factor=training.plateau_factor, patience=training.plateau_patience)
+        self.rising, self.full = training.warmup_epochs, [group["lr"] for group in optimizer.param_groups]
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        share = min(1.0, (self.last_epoch + 1) / (self.rising + 1))
+        for group, rate in zip(self.optimizer.param_groups, self.full):
+            group["lr"] = share * rate
+
+    def step(self, metrics: Any, epoch: int | None = None) -> None:
+        if self.last_epoch >= self.rising:
+            return super().step(metrics, epoch)
+        self.last_epoch += 1
+        self.warm_up()
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, training: TrainingConfig) -> ReduceLROnPlateau:
-    """Lowers the learning rate after some epochs without a better one (`shortfall`)."""
-    return ReduceLROnPlateau(optimizer, factor=training.plateau_factor, patience=training.plateau_patience)
+    """A step of it follows each epoch; without a better one (`shortfall`) for some, it lowers the learning rate."""
+    return Plateau(optimizer, training)
 
 
 def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import Recipe, Settings
+from dmdlite.models.starting import start_from
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.metrics import Splits
 from dmdlite.training.runs import Result, load_model
@@ -24,16 +25,20 @@ def train_system(
     training: TrainingConfig,
     folder_of: Folders,
     settings: Settings | None = None,
+    start: Path | None = None,
     **options: Any,
 ) -> tuple[SavedModel, Result]:
     """Trains a system, after its teacher, if it has one, with the same seed and budget. A finished run is reused.
 
     config, settings: what all systems share, and further fields, of which each system takes those it has.
+    start: what `start_from` takes weights from; a teacher starts from fresh ones all the same.
     options: `progress`, `restart` and `source`, as of `train`; they hold for the teacher, too.
     """
     if teacher := recipes[name].teacher:
         train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
     model = fresh(name, recipes, config, settings, training.seed, folder_of, splits)
+    if start is not None:
+        start_from(model, start)
     return model, train(model, splits, folder_of(name), training, **options)
 
 
