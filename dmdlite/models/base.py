@@ -186,6 +186,5 @@ def _mean_of(dicts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 def assembled(make: Callable[..., SavedModel], config: ModelConfig, **arguments: Any) -> SavedModel:
     """A model, or an ensemble of as many as `config.members` says."""
     members = [make(config, **arguments) for _ in range(config.members)]
-    return (
-        Ensemble(members, Line(config) if config.with_line else None) if config.with_line or members[1:] else members[0]
-    )
+    line = Line(config) if config.with_line else None
+    return Ensemble(members, line) if line or len(members) > 1 else members[0]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dmdlite.components.reinforcement import PAIRS
 from dmdlite.config import SPACES
-from dmdlite.models.base import load_weights
+from dmdlite.models.saving import load_weights
 from dmdlite.models.starting import read_state
 
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}

@@ -25,7 +25,8 @@ from dmdlite.components.reinforcement import SelfAttentionReaders
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Vector
 from dmdlite.components.transport import sinkhorn_divergence
 from dmdlite.config import MODALITIES, ModelConfig
-from dmdlite.models.base import ModelOutput, SavedModel, load_weights
+from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.saving import load_weights
 
 WEIGHTS = dict(task_final=1.0, transport=0.6, hallucination=1.0)  # the last is ours
 TAUGHT = ("transport", "hallucination")  # the terms of the loss that need the teacher

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dmdlite.models.base import CONFIG_NAME, WEIGHTS_NAME, SavedModel, load_weights, no_such_folder, read_config
+from dmdlite.models.base import SavedModel
+from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, no_such_folder, read_config
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training code keeps the weights
 PREFIXES = ("module.", "Model.")  # of DataParallel, and of MMSA

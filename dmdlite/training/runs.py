@@ -33,7 +33,7 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits, fingerprint, fitted, open_data
 from dmdlite.files import write_bytes, write_json, write_text
 from dmdlite.models import registry as models
-from dmdlite.models.base import name_of
+from dmdlite.models.saving import name_of
 from dmdlite.training import checkpoints
 from dmdlite.training.figures import Records, draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
