@@ -15,8 +15,7 @@ from dmdlite.options import PRESETS, Parser, make_parser, one_line, read_options
 # What a RuntimeError of PyTorch says -> what to do.
 REMEDIES = {
     r"out of memory|allocate|MemoryError": "not enough memory; a smaller --batch-size needs less",
-    r"CxxCompiler|C\+\+ compiler|ompiler: \S+ is not found|riton": "--compile needs a C++ compiler, and on a GPU "
-    "Triton; install them or leave --compile out",
+    r"CxxCompiler|C\+\+ compiler|ompiler: \S+ is not found|riton": "--compile needs a C++ compiler (on a GPU, Triton)",
 }
 
 
@@ -34,15 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *_, **__: f"{prog}: {one_line(message)}\n"
     try:
         COMMANDS[options.command](options)
-    except (ValueError, OSError) as problem:
-        print(f"{prog}: {one_line(problem)}", file=sys.stderr)
-        return 2
-    except (RuntimeError, MemoryError) as problem:
-        said = f"{type(problem).__name__} {problem}"
-        remedies = [remedy for pattern, remedy in REMEDIES.items() if re.search(pattern, said)]
-        if not remedies:
+    except (ValueError, OSError, RuntimeError, MemoryError) as problem:
+        found = [problem] if isinstance(problem, (ValueError, OSError)) else []
+        found += [remedy for signs, remedy in REMEDIES.items() if re.search(signs, f"{type(problem)} {problem}")]
+        if not found:
             raise
-        print(f"{prog}: {remedies[0]}", file=sys.stderr)
+        print(f"{prog}: {one_line(found[0])}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         resumes = options.command in ("train", "compare")

@@ -165,6 +165,7 @@ def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConf
     from dmdlite.data.features import check_trainable, feature_shapes, label_shape, open_data
 
     kind, dataset = PRESETS[known("--preset", options.preset, PRESETS)]
+    known("--task", options.task or TASKS[0], TASKS)
     settings = dict(options.set)
     given = {name: value for name, value in vars(options).items() if value is not None} | settings
     if given.get("language_model") == "none":

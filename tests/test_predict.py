@@ -246,7 +246,7 @@ def test_warm_up_and_two_learning_rates():
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), "smaller --batch-size"),
         (MemoryError(), "smaller --batch-size"),
-        (RuntimeError("InvalidCxxCompiler: No working C++ compiler found"), "leave --compile out"),
+        (RuntimeError("InvalidCxxCompiler: No working C++ compiler found"), "--compile needs a C++ compiler"),
         (RuntimeError("our own mistake"), None),
     ],
 )

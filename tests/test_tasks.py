@@ -195,15 +195,8 @@ def test_the_command_line_takes_a_task(tmp_path, capsys):
     assert main(command.split()) == 0
     assert "cross-entropy  accuracy  macro F1     MAE" in capsys.readouterr().out
     with open(tmp_path / "run" / "predictions.csv") as file:
-        assert next(csv.reader(file)) == [
-            "split",
-            "id",
-            "label",
-            "prediction",
-            "probability 0",
-            "probability 1",
-            "probability 2",
-        ]
+        levels = [f"probability {level}" for level in range(4)]
+        assert next(csv.reader(file)) == ["split", "id", "label", "prediction", *levels]
     assert main([*command.split()[:-1], str(tmp_path / "other"), "--task", "guess"]) == 2
     assert "--task must be one of" in capsys.readouterr().err
 

@@ -54,13 +54,12 @@ def compare(
     """Trains and scores every model with every seed, and writes the tables and figures.
 
     names: models that `dmdlite.build` knows, and the groups in `dmdlite.models.registry.GROUPS`.
-    training: the budget, the same for all; its seed is replaced by each of the seeds.
-    settings: fields beside those of `config`; each model takes those that it has.
+    training: the budget, the same for all; its seed is replaced by each of the seeds. reading: options of
+    `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
-    dataset: "mosi" or "mosei" adds published numbers.
-    jobs: runs at the same time on a CPU, each in a process of one thread; the results do not depend on it.
-    reading: options of `load_features`, if `data` is a path. restart: train those runs afresh that were made by other
-    code, weights or settings.
+    dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
+    thread; the results do not depend on it.
+    restart: train those runs afresh that were made by other code, weights or settings.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds

@@ -1,17 +1,10 @@
-"""Weights to start from: those of a run, of a saved model, or of a checkpoint in any of the usual wrappings."""
+"""Weights to start from: those of a run, of a saved model, or of a checkpoint."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
-
 from dmdlite.models.base import SavedModel
-from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, no_such_folder, read_config
-
-WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training code keeps the weights
-PREFIXES = ("module.", "Model.")  # of DataParallel, and of MMSA
+from dmdlite.models.official import load_official, read_state
+from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, read_config
 
 
 def start_from(model: SavedModel, source: str | Path) -> None:
@@ -28,8 +21,6 @@ def start_from(model: SavedModel, source: str | Path) -> None:
         path /= WEIGHTS_NAME
     weights = read_state(path)
     if "proj_l.weight" in weights and hasattr(model, "from_official"):
-        from dmdlite.models.official import load_official
-
         load_official(model, weights)
         return
     own, outputs = model.state_dict(), model.config.num_logits
@@ -39,22 +30,3 @@ def start_from(model: SavedModel, source: str | Path) -> None:
             task = f"{outputs} for the task {model.config.task!r}"
             raise ValueError(f"{source} predicts {before[0]} numbers for a clip, but these labels need {task}")
     load_weights(model, weights, str(source))
-
-
-def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
-    """A state dict, or what a file of weights holds, under plain names; nothing in the file is executed."""
-    if not isinstance(given, Mapping):
-        if not Path(given).is_file():
-            raise ValueError(no_such_folder(str(given), "file"))
-        try:
-            safe = Path(given).suffix == ".safetensors"
-            given = load_file(given) if safe else torch.load(given, map_location="cpu", weights_only=True)
-        except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"{given} is not a readable checkpoint: {reason}") from error
-    while wrapped := [given[key] for key in WRAPPINGS if isinstance(given.get(key), Mapping)]:
-        given = wrapped[0]
-    found = dict(given)
-    while prefix := next((x for x in PREFIXES if found and all(name.startswith(x) for name in found)), None):
-        found = {name.removeprefix(prefix): weight for name, weight in found.items()}
-    return found

@@ -91,11 +91,10 @@ def train_epoch(
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
     """Adam for every trainable parameter; the language model's have a learning rate of their own, if one is set."""
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    groups = [{"params": list(trained.values())}]
-    if rate := training.language_model_learning_rate:
-        words = {name: parameter for name, parameter in trained.items() if "language_encoder." in name}
-        groups = [{"params": [x for name, x in trained.items() if name not in words]}]
-        groups += [{"params": list(words.values()), "lr": rate}] if words else []
+    words = [name for name in trained if "language_encoder." in name and training.language_model_learning_rate]
+    groups: list[dict[str, Any]] = [{"params": [x for name, x in trained.items() if name not in words]}]
+    if words:
+        groups.append({"params": [trained[name] for name in words], "lr": training.language_model_learning_rate})
     return torch.optim.Adam(groups, lr=training.learning_rate, weight_decay=training.weight_decay)
 
 
@@ -108,18 +107,16 @@ class Plateau(ReduceLROnPlateau):
     def __init__(self, optimizer: torch.optim.Optimizer, training: TrainingConfig):
         super().__init__(optimizer, factor=training.plateau_factor, patience=training.plateau_patience)
         self.rising, self.full = training.warmup_epochs, [group["lr"] for group in optimizer.param_groups]
-        self.warm_up()
-
-    def warm_up(self) -> None:
-        share = min(1.0, (self.last_epoch + 1) / (self.rising + 1))
-        for group, rate in zip(self.optimizer.param_groups, self.full):
-            group["lr"] = share * rate
+        if self.rising:
+            self.last_epoch = -1
+            self.step(0.0)
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:
         if self.last_epoch >= self.rising:
             return super().step(metrics, epoch)
         self.last_epoch += 1
-        self.warm_up()
+        for group, rate in zip(self.optimizer.param_groups, self.full):
+            group["lr"] = rate * (self.last_epoch + 1) / (self.rising + 1)
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, training: TrainingConfig) -> ReduceLROnPlateau:
