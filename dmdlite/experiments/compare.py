@@ -58,8 +58,7 @@ def compare(
     `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
-    thread; the results do not depend on it.
-    restart: train those runs afresh that were made by other code, weights or settings.
+    thread; the results do not depend on it. restart: train afresh what other code, weights or settings have left.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
@@ -68,9 +67,8 @@ def compare(
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(
-        data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, dict(reading or {})
-    )
+    asked, reading = dict(settings or {}), dict(reading or {})
+    plan = Plan(data, config, budget, Path(output_dir), asked, recipes, restart, dataset, reading)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     splits = plan.splits()
