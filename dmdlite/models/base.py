@@ -46,6 +46,7 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     config: ModelConfig
     reads: tuple[str, ...]  # the streams that `forward` needs, for its losses at least
     needs: tuple[int, str] = (1, "reads streams")  # how many modalities at the least, and what for
+    line: "Line | None"  # of an ensemble
     learns_unlabelled = False  # whether clips without labels may be in the training split
     kind: type  # the class, of an ensemble that of its members
     loss_weights: dict[str, float]  # those of the config, without the terms of modalities that are not read
@@ -53,7 +54,8 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     def __init__(self, config: ModelConfig, modalities: Sequence[str] = ()):
         """modalities: those that a prediction needs, if they are fewer than the config's."""
         super().__init__()
-        self.kind, self.reads, (least, why) = type(self), tuple(config.modalities), self.needs
+        self.kind, self.line = type(self), None
+        self.reads, (least, why) = tuple(config.modalities), self.needs
         if len(self.reads) < least:
             other = f"one train the model {self.reads[0]!r}" if len(self.reads) == 1 else f"two train one of {WITH_TWO}"
             number = "two or three" if least == 2 else "all three modalities"
@@ -107,12 +109,12 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
 
 
 class Line(SavedModel):
-    """A linear model of the time means of the streams: what every other model has to beat, as a model."""
+    """A linear model of the time means of the streams, which every other model has to beat. It learns no gradient."""
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
         self.predict = nn.Linear(sum(self.config.feature_widths[m] for m in self.reads), self.config.num_logits)
-        nn.init.zeros_(self.predict.weight)
+        self.predict.requires_grad_(False)  # `training/linear.py` fits it
 
     def forward(
         self,
@@ -124,8 +126,7 @@ class Line(SavedModel):
     ) -> ModelOutput:
         streams = self.read(language, vision, audio, mask)
         means = torch.cat([time_mean(x, x.any(dim=2)) for x in streams.values()], dim=1)
-        out = ModelOutput(self.predict(means).squeeze(-1), fused=means)
-        return out.supervised(labels, self.config.task, self.config.class_weights)
+        return ModelOutput(self.predict(means).squeeze(-1), fused=means)
 
 
 @dataclass(repr=False)
@@ -163,8 +164,7 @@ class Ensemble(SavedModel):
         fused = None if outs[0].fused is None else torch.cat([out.fused for out in outs], dim=1)
         loss = None if outs[0].loss is None else torch.stack([out.loss for out in outs]).sum()
         if self.line is not None:
-            straight = self.line(*streams, **inputs)
-            prediction, loss = (prediction + straight.prediction) / 2, None if loss is None else loss + straight.loss
+            prediction = (prediction + self.line(*streams, **inputs).prediction) / 2
         return EnsembleOutput(prediction, loss, mean("losses"), mean("edges"), fused, mean("predictions"), outs)
 
     def update_evidence(self, out: EnsembleOutput, labels: Labels) -> None:

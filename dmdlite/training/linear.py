@@ -1,9 +1,10 @@
 """The baseline that every model has to beat: a linear model of the time means of the streams. It has no seed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from pandas import DataFrame
 from sklearn.dummy import DummyClassifier
@@ -12,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dmdlite.config import ModelConfig
 from dmdlite.data.features import DataError, FeatureSplit
+from dmdlite.models.base import Line
 from dmdlite.training.metrics import Splits, labelled_clips, score, task_error
 
 PENALTIES = tuple(10.0**power for power in range(5, -3, -1))  # the validation error selects one
@@ -32,16 +34,54 @@ def linear_baseline(
         means = {name: time_means(split, modalities or config.modalities) for name, split in splits.items()}
     except DataError:
         return None
+    scaler, best = _best(means, splits, config)
+    coefficients = sum(part.coef_.size + np.size(part.intercept_) for part in best if hasattr(part, "coef_"))
+    logits = {name: _predict(best, scaler.transform(x), config) for name, x in means.items()}
+    return score(logits, splits, config), coefficients
+
+
+def fit_line(line: Line, means: Mapping[str, np.ndarray], splits: Splits) -> None:
+    """Gives a line the weights of a linear baseline for the time means of "train" and "valid" that it reads."""
+    scaler, best = _best(means, splits, line.config)
+    rows = [_rows(part, range(line.config.outputs)) for part in best]
+    weight, bias = (np.concatenate(x) for x in zip(*rows, strict=True))
+    weight = weight / scaler.scale_
+    line.predict.weight.data.copy_(torch.from_numpy(weight))
+    line.predict.bias.data.copy_(torch.from_numpy(bias - weight @ scaler.mean_))
+
+
+def _best(means: Mapping[str, np.ndarray], splits: Splits, config: ModelConfig) -> tuple[StandardScaler, list[Any]]:
+    """The scale of the inputs, and the models with the penalty that the validation error selects."""
     scaler = StandardScaler().fit(means["train"])
-    inputs = {name: scaler.transform(x) for name, x in means.items()}
+    inputs = {name: scaler.transform(means[name]) for name in ("train", "valid")}
     truth, least, best = splits["valid"].truth(config.task), np.inf, []
     for penalty in PENALTIES:
         parts = _fit(*labelled_clips(inputs["train"], splits["train"].truth(config.task)), penalty, config)
         if (error := task_error(_predict(parts, inputs["valid"], config), truth, config.task)) > least:
             break
         least, best = error, parts
-    coefficients = sum(part.coef_.size + np.size(part.intercept_) for part in best if hasattr(part, "coef_"))
-    return score({name: _predict(best, x, config) for name, x in inputs.items()}, splits, config), coefficients
+    return scaler, best
+
+
+def _rows(part: Any, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (outputs, features) and biases of one model: numbers, one side of two, or the logits of classes."""
+    if isinstance(part, Ridge):
+        return np.atleast_2d(part.coef_), np.atleast_1d(part.intercept_)
+    features, found = part.n_features_in_, list(part.classes_)
+    if isinstance(part, DummyClassifier):  # a single class
+        weight, bias = np.zeros((1, features)), np.full(1, -np.log(LEAST) * (1 if found[0] else -1))
+    else:
+        weight, bias = part.coef_, part.intercept_
+    if isinstance(found[0], bool | np.bool_):
+        return weight, bias
+    if len(weight) == 1:  # two classes, or one: their difference
+        weight, bias = (
+            np.concatenate([0 * weight, weight])[-len(found) :],
+            np.concatenate([0 * bias, bias])[-len(found) :],
+        )
+    every, biases = np.zeros((len(classes), features)), np.full(len(classes), np.log(LEAST))
+    every[found], biases[found] = weight, bias
+    return every, biases
 
 
 def _fit(inputs: np.ndarray, truth: np.ndarray, penalty: float, config: ModelConfig) -> list[Any]:

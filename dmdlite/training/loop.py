@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import SPLITS, FeatureSplit, check_fits, check_trainable
 from dmdlite.training.allocator import keep_freed_memory
+from dmdlite.training.linear import fit_line
 from dmdlite.training.metrics import lower_is_better, score, table_scores
 
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
@@ -51,7 +52,7 @@ def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: T
 def prepare(
     model: nn.Module, splits: Mapping[str, FeatureSplit], training: TrainingConfig, needed: Sequence[str] = SPLITS
 ) -> None:
-    """What comes before any training: checks, and the model learns the scale of its streams, if it standardises them.
+    """What comes before any training: checks; the model learns the scale of its streams, a line beside it is fitted.
 
     Raises ValueError for splits that do not fit or teach nothing, or if the task has no score `training.select_by`.
     """
@@ -63,6 +64,10 @@ def prepare(
     if training.select_by not in names:
         raise ValueError(f"select_by must be one of {', '.join(names)}, got {training.select_by!r}")
     model.read.learn_scale(splits["train"])
+    if model.line is not None:
+        read = lambda out: out.fused
+        means = {x: predict_logits(model.line, splits[x], training.padding_mask, read) for x in ("train", "valid")}
+        fit_line(model.line, means, splits)
 
 
 def train_epoch(
