@@ -11,7 +11,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from dmdlite.components.losses import Labels, Logits
-from dmdlite.components.streams import Language, Masks, Stream, StreamReader, resolve_language_model, time_mean
+from dmdlite.components.streams import StreamReader, resolve_language_model, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.output import ModelOutput
 from dmdlite.models.saving import (
@@ -116,14 +116,8 @@ class Line(SavedModel):
         self.predict = nn.Linear(sum(self.config.feature_widths[m] for m in self.reads), self.config.num_logits)
         self.predict.requires_grad_(False)  # `training/linear.py` fits it
 
-    def forward(
-        self,
-        language: Language | None = None,
-        vision: Stream | None = None,
-        audio: Stream | None = None,
-        labels: Labels | None = None,
-        mask: Masks | None = None,
-    ) -> ModelOutput:
+    def forward(self, language=None, vision=None, audio=None, labels=None, mask=None) -> ModelOutput:
+        """Called as all models are; there is no loss."""
         streams = self.read(language, vision, audio, mask)
         means = torch.cat([time_mean(x, x.any(dim=2)) for x in streams.values()], dim=1)
         return ModelOutput(self.predict(means).squeeze(-1), fused=means)
