@@ -167,7 +167,9 @@ def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConf
     kind, dataset = PRESETS[known("--preset", options.preset, PRESETS)]
     known("--task", options.task or TASKS[0], TASKS)
     settings = dict(options.set)
-    given = {name: value for name, value in vars(options).items() if value not in (None, False)} | settings
+    given = {
+        name: value for name, value in vars(options).items() if value is not None and value is not False
+    } | settings
     if given.get("language_model") == "none":
         given["language_model"] = None
     for name in given.setdefault("modalities", list(MODALITIES)):

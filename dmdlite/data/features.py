@@ -90,7 +90,8 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
     make_splits(content, Path(path).name)
     for name, layout in content.items():
         if (names := names_of(splits[name])) and splits[name].classes.ndim == 1:
-            layout |= {"class_names": names, "annotations": np.array(names)[splits[name].classes]}
+            layout["annotations"] = np.array(names)[splits[name].classes]
+            layout |= {"class_names": names} if names != SIGNS else {}
         for key, value in layout.items():
             array = np.ascontiguousarray(value)
             # A fresh view with a fresh dtype: otherwise objects that share memory leave traces in the pickle.
