@@ -2,8 +2,7 @@
 
 config.json, model.safetensors    the weights of the best epoch, for `from_pretrained`
 training.json                     what was run: model, config, training, data, and the digests of `identity.py`
-metrics.json                      scores of every split, beside them those of a constant and of a linear model, those
-                                  of single classes, and the best epoch; written last
+metrics.json                      scores of every split, of a constant, a line and single classes; written last
 predictions.csv                   split, id, label, prediction (and probabilities of classes) of every clip
 log.jsonl                         one line for each epoch: learning rate, loss terms, edges, validation error and scores
 losses.png, predictions.png, edges.png
@@ -44,9 +43,10 @@ from dmdlite.training.predictions import answers as answers_of
 from dmdlite.training.predictions import read_outputs, table, vectors
 from dmdlite.training.teachers import warn_of_poor_teachers
 
+LEARNED = 0.8  # of a constant's error: above it the model has learned too little to judge its teachers
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
-FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
-FILES += ("losses.png", "predictions.png", "edges.png")
+FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md", "losses.png")
+FILES += ("predictions.png", "edges.png")
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,12 @@ def finish(folder: Path, model: nn.Module, splits: Splits, epochs: Records, trai
     write_text(folder / "predictions.csv", rows.to_csv(index=False, lineterminator="\n"))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
     error, constant = table_scores(task, config.outputs, config.label_scale)[0], metrics["constant"]["valid"]
-    warn_of_poor_teachers(model, splits["valid"], mask, constant[error])
-    losses = draw_losses(epochs, constant[error if select_by == "error" else select_by], select_by)
-    write_picture(folder / "losses.png", losses)
-    answers = draw_answers(predictions["test"], splits["test"].truth(task), metrics, config)
-    write_picture(folder / "predictions.png", answers)
+    if metrics["valid"][error] < LEARNED * constant[error]:
+        warn_of_poor_teachers(model, splits["valid"], mask, constant[error])
+    baseline = constant[error if select_by == "error" else select_by]
+    write_picture(folder / "losses.png", draw_losses(epochs, baseline, select_by))
+    test = predictions["test"], splits["test"].truth(task)
+    write_picture(folder / "predictions.png", draw_answers(*test, metrics, config))
     if epochs[-1]["edges"]:
         write_picture(folder / "edges.png", draw_edges(epochs, None, model.reads))
     write_json(folder / "metrics.json", metrics)
