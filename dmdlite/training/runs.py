@@ -43,7 +43,7 @@ from dmdlite.training.predictions import answers as answers_of
 from dmdlite.training.predictions import read_outputs, table, vectors
 from dmdlite.training.teachers import warn_of_poor_teachers
 
-LEARNED = 0.8  # of a constant's error: above it the model has learned too little to judge its teachers
+LEARNED = 0.5  # of a constant's error: above it the model has learned too little to judge its teachers
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md", "losses.png")
 FILES += ("predictions.png", "edges.png")
