@@ -59,18 +59,15 @@ def compare(
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
     thread; the results do not depend on it.
-    restart: train those runs afresh that were made by other code, weights or settings.
-
-    The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
-    others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
-    and settings, and if the folder holds something else or runs of other code.
+    restart: train those runs afresh that were made by other code, weights or settings. The same call resumes what was
+    stopped, and may name more models, seeds and epochs. A failed run does not stop the others; `failures` of the result
+    list it. Raises ValueError, before anything is touched, for impossible names, seeds and settings, and if the folder
+    holds something else or runs of other code.
     """
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(
-        data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, dict(reading or {})
-    )
+    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     splits = plan.splits()
