@@ -91,7 +91,9 @@ def compare(options: argparse.Namespace) -> None:
     own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
     own |= {"reading": splits.reading} if source else {}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
-    found = run(names, source or splits, config, seeds, output, training, **own)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"dmdlite\.data")  # what is odd about the data has been said
+        found = run(names, source or splits, config, seeds, output, training, **own)
     print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
     if failures := found.failures:
         raise ValueError(f"{len(failures)} of the runs failed, the others are whole; the first: {failures[0]}")

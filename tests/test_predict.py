@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -102,6 +103,17 @@ def test_shorter_clips_are_padded_and_longer_ones_refused(place, capsys):
     path = save({"test": streams(content(steps=9)["test"], steps=9)}, place / "long.pkl")
     assert main(["predict", str(place / "run"), "--data", path]) == 2
     assert "length 9, the model was made for 8" in capsys.readouterr().err
+
+
+def test_shorter_clips_of_tokens():
+    bert = dict(model_type="bert", hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    splits = dmdlite.toy_world(n=20, seed=0).splits
+    config = dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=1, language_model=bert | {"vocab_size": 1000})
+    model, test = dmdlite.build("language", config).eval(), splits["test"]
+    short = replace(test, tokens=test.tokens[:, :, :9])
+    padded = replace(test, tokens=np.pad(short.tokens, ((0, 0), (0, 0), (0, test.tokens.shape[2] - 9))))
+    table = dmdlite.predict(model, short)
+    np.testing.assert_allclose(table.prediction, predict_logits(model, padded), rtol=1e-6)
 
 
 def test_classes_have_names_and_probabilities(place, capsys):

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -71,7 +72,7 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
     return model
 
 
-def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
+def read_state(given: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
     """A state dict, or what a file of weights holds, under plain names; nothing in the file is executed."""
     if not isinstance(given, Mapping):
         if not Path(given).is_file():
