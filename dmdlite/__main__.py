@@ -15,7 +15,7 @@ from dmdlite.options import PRESETS, Parser, make_parser, one_line, read_options
 # What a RuntimeError of PyTorch says -> what to do.
 REMEDIES = {
     r"out of memory|allocate|MemoryError": "not enough memory; a smaller --batch-size needs less",
-    r"CxxCompiler|C\+\+ compiler|ompiler: \S+ is not found|[tT]riton": "--compile needs a C++ compiler, or Triton",
+    r"CxxCompiler|C\+\+ compiler|ompiler: \S+ is not found|riton": "--compile needs a C++ compiler (on a GPU, Triton)",
 }
 
 

@@ -36,6 +36,8 @@ class ModelConfig(Config):
     label_scale: Literal["mosi", "sims", "other"] = "mosi"  # whose scores make sense; see training/metrics.py
     class_names: list[str] = field(default_factory=list)  # empty: classes are called by their numbers
     class_weights: list[float] = field(default_factory=list)  # of each class in the task loss; empty: all 1
+    members: int = 1  # of an ensemble: models whose mean prediction counts
+    with_line: bool = False  # whether a linear model of the time means has half the say
     standardise: bool = False  # streams get mean 0 and standard deviation 1, those of the training split
 
     # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.
@@ -58,23 +60,21 @@ class ModelConfig(Config):
     feed_forward_dropout: float = 0.0
     residual_dropout: float = 0.0
     output_dropout: float = 0.5
-
-    # The weight of every term in the total loss.
-    loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0})
+    loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0})  # of all terms in the loss
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "modalities", [m for m in MODALITIES if m in self.modalities])  # in one order
-        if self.width % self.attention_heads:
-            heads = self.attention_heads
+        if self.width % (heads := self.attention_heads):
             raise ValueError(f"width must be a multiple of heads, got width {self.width} and {heads} heads")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
         if self.task in ("classification", "ordinal") and self.outputs < 2:
             raise ValueError(f"outputs must be at least 2 for {self.task}, got {self.outputs}")
-        for name in ("class_names", "class_weights"):
-            if (count := len(getattr(self, name))) not in (0, self.outputs):
-                raise ValueError(f"{name} has {count} entries, but there are {self.outputs} outputs")
+        if self.class_weights and (self.task == "regression" or min(self.class_weights) < 0):
+            raise ValueError("class_weights are for tasks with classes, and none is negative")
+        for name in (x for x in ("class_names", "class_weights") if len(getattr(self, x)) not in (0, self.outputs)):
+            raise ValueError(f"{name} has {len(getattr(self, name))} entries, but there are {self.outputs} outputs")
         if not any(self.loss_weights.values()):
             raise ValueError("loss_weights are all zero: there is nothing to learn from")
         if short := {m: self.lengths[m] for m, steps in self.lengths_after_convolution.items() if steps < 1}:
@@ -176,6 +176,14 @@ class DMDConfig(ModelConfig):
     loss_weights: dict[str, float] = field(default_factory=lambda: loss_weights(every_head=True, only_logits=False))
 
     @classmethod
+    def small(cls, **changes: Any) -> Self:
+        """For a few hundred clips: read by their time means, standardised; five models and a line share the say.
+
+        docs/own_data.md tells how it was chosen.
+        """
+        return cls().replace(**presets.SMALL).replace(**changes)
+
+    @classmethod
     def paper(cls, dataset: str = "mosi", **changes: Any) -> Self:
         """What the paper's equations say. Sizes, rates and kernels, which it leaves to a supplement, are `official`'s.
 
@@ -197,9 +205,11 @@ class TrainingConfig(Config):
     warmup_epochs: int = 0  # in which the learning rates rise to their full values, in equal steps
     weight_decay: float = 0.0
     gradient_clip: float = 0.6  # largest absolute value of one gradient entry; 0 switches it off
-    plateau_patience: int = 5  # epochs without a lower validation error before the learning rate is halved
+    select_by: str = "error"  # what selects the best epoch on the validation split: the error, or a score of the task
+    plateau_patience: int = 5  # epochs without a better one before the learning rate is halved
     plateau_factor: float = 0.5
-    early_stopping_patience: int = 10  # epochs without a lower validation error before training stops
+    early_stopping_patience: int = 10  # epochs without a better one before training stops
+    missing_rate: float = 0.0  # how often a training clip lacks a modality; one of them always stays
     seed: int = 0  # of the weights, of dropout and of the order of the clips
     bf16: bool = False
     compile: bool = False  # by torch.compile, with CUDA graphs on a GPU: pays off in long runs
@@ -207,9 +217,8 @@ class TrainingConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("weight_decay", "gradient_clip"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in (x for x in ("weight_decay", "gradient_clip") if getattr(self, x) < 0):
+            raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("learning_rate", "language_model_learning_rate"):
             if (rate := getattr(self, name)) is not None and rate <= 0:
                 raise ValueError(f"{name} must be positive, got {rate}")
@@ -225,3 +234,8 @@ class TrainingConfig(Config):
         """
         recipe = dict(epochs=100, batch_size=16, gradient_accumulation=10, learning_rate=1e-4, gradient_clip=0.06)
         return cls(**(recipe | changes))
+
+    @classmethod
+    def small(cls, **changes: Any) -> Self:
+        """The recipe that goes with `DMDConfig.small`."""
+        return cls(**(dict(epochs=60, learning_rate=1e-3, weight_decay=1e-3, padding_mask=True) | changes))

@@ -11,7 +11,7 @@ from dmdlite.config import MODALITIES, SENTIMENT_RANGE, DMDConfig, TrainingConfi
 
 MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
 # Name -> the constructor of DMDConfig, and its argument.
-PRESETS = {"toy": ("toy", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}
+PRESETS = {"toy": ("toy", {}), "small": ("small", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}
 PRESETS |= {"paper-mosi": ("paper", MOSI), "paper-mosei": ("paper", MOSEI)}
 TASKS = ("regression", "classification", "ordinal", "multilabel")
 DATA_HELP = "a file or folder of features, or a converted folder"
@@ -160,7 +160,9 @@ def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConf
     kind, dataset = PRESETS[known("--preset", options.preset, PRESETS)]
     known("--task", options.task or TASKS[0], TASKS)
     settings = dict(options.set)
-    given = {name: value for name, value in vars(options).items() if value is not None} | settings
+    given = {
+        name: value for name, value in vars(options).items() if value is not None and value is not False
+    } | settings
     if given.get("language_model") == "none":
         given["language_model"] = None
     for name in given.setdefault("modalities", list(MODALITIES)):
@@ -173,7 +175,7 @@ def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConf
     changes = feature_shapes(splits, tokens) | label_shape(splits, given.get("task"))
     check_trainable(splits, changes["task"], unlabelled=True)
     given["modalities"] = [m for m in given["modalities"] if options.modalities or m in changes["modalities"]]
-    if given["class_weights"] is True:
+    if given.get("class_weights") is True:
         from dmdlite.data.fitting import class_weights
 
         given["class_weights"] = class_weights(splits["train"], changes["outputs"])
@@ -181,6 +183,6 @@ def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConf
     budget = {f.name: given[f.name] for f in fields(TrainingConfig) if f.name in given}
     both = {name: changes[name] | x for name, x in shared.items() if type(changes.get(name)) is type(x) is dict}
     config = getattr(DMDConfig, kind)(**dataset, **(changes | shared | both))
-    training = TrainingConfig() if kind == "toy" else TrainingConfig.official()
+    training = {"toy": TrainingConfig, "small": TrainingConfig.small}.get(kind, TrainingConfig.official)()
     own = {name: value for name, value in settings.items() if name not in budget | shared}
     return splits, source, config, training.replace(**budget), own

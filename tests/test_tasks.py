@@ -17,7 +17,15 @@ from dmdlite.__main__ import main
 from dmdlite.components.graph_distillation import logit_difference
 from dmdlite.components.losses import decide, margin_contrastive_loss, task_loss
 from dmdlite.config import DMDConfig, TrainingConfig
-from dmdlite.data.features import DataError, check_fits, feature_shapes, label_shape, load_features, write_mmsa
+from dmdlite.data.features import (
+    DataError,
+    check_fits,
+    check_trainable,
+    feature_shapes,
+    label_shape,
+    load_features,
+    write_mmsa,
+)
 from dmdlite.data.toy import toy_world
 from dmdlite.models.registry import build
 from dmdlite.training.loop import plain_loop, predict_logits
@@ -175,7 +183,8 @@ def test_mmsa_files_keep_several_numbers(tmp_path):
     write_mmsa(TASKS["regression"], tmp_path / "two.pkl")
     splits = load_features(tmp_path / "two.pkl")
     assert np.array_equal(splits["test"].labels, TASKS["regression"]["test"].labels)
-    assert label_shape(splits) == {"task": "regression", "outputs": 2}
+    kind = {"label_scale": "other", "class_names": []}
+    assert label_shape(splits) == {"task": "regression", "outputs": 2} | kind
 
 
 def test_the_command_line_takes_a_task(tmp_path, capsys):
@@ -200,7 +209,7 @@ def test_mistakes_are_one_sentence():
         check_fits(TASKS["ordinal"], one.replace(task="ordinal", outputs=3))
     without = {name: replace(split, classes=None) for name, split in WORLD.splits.items()}
     with pytest.raises(DataError, match="has no classes"):
-        check_fits(without, one.replace(task="classification", outputs=3))
+        check_trainable(without, "classification")
     with pytest.raises(ValueError, match="outputs must be at least 2 for ordinal, got 1"):
         one.replace(task="ordinal")
 

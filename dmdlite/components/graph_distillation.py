@@ -137,7 +137,8 @@ class EvidenceUnit(GraphDistillationUnit):
 
     def errors(self, logits: NodeLogits, labels: Labels) -> Float[Tensor, "modality"]:
         """L_task of each modality's own head."""
-        return torch.stack([task_loss(logit, labels, self.config.task) for logit in logits.unbind(dim=1)])
+        task, weights = self.config.task, self.config.class_weights
+        return torch.stack([task_loss(logit, labels, task, weights) for logit in logits.unbind(dim=1)])
 
 
 def advantage(errors: Float[Tensor, "modality"]) -> Evidence:

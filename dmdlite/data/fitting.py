@@ -78,16 +78,18 @@ def clipped(splits: Splits, low: float, high: float) -> Splits:
     return Splits({name: replace(x, labels=x.labels.clip(low, high)) for name, x in splits.items()})
 
 
-def check_trainable(splits: Mapping[str, FeatureSplit], task: str, unlabelled: bool = False) -> None:
-    """Raises DataError if a split is missing, or if there is nothing to learn from its labels.
+def check_trainable(
+    splits: Mapping[str, FeatureSplit], task: str, unlabelled: bool = False, needed: Sequence[str] = SPLITS
+) -> None:
+    """Raises DataError if a split that is needed is missing, or if there is nothing to learn from its labels.
 
     unlabelled: whether the model learns from clips without labels, too.
     """
-    if absent := [name for name in SPLITS if name not in splits]:
+    if absent := [name for name in needed if name not in splits]:
         there = next(iter(splits.values())).source + " has " + ", ".join(map(repr, splits))
         advice = "--split-by-id 0.7,0.1,0.2 makes the three" if len(splits) == 1 else "training needs all three"
         raise DataError(f"{there} and no split {absent[0]!r}; {advice}.")
-    for name in SPLITS:
+    for name in needed:
         truth, where = splits[name].truth(task), splits[name].place
         unknown = np.isnan(truth) if truth.dtype.kind == "f" else np.zeros(len(truth), bool)
         if unknown.any() and not (unlabelled and name == "train"):
@@ -97,6 +99,19 @@ def check_trainable(splits: Mapping[str, FeatureSplit], task: str, unlabelled: b
         classes = "; its classes may be meant (--task classification)" if task == "regression" else ""
         where, value = splits["train"].place, np.nanmax(truth)
         raise DataError(f"{where}: every label is {value:g}, so there is nothing to learn{classes}.")
+
+
+def class_weights(split: FeatureSplit, outputs: int, task: str | None = None) -> list[float]:
+    """Weights for `config.class_weights` that make all classes count alike: N / (C n_c) for the n_c clips of class c.
+
+    Of several labels at once: how many clips lack a label for each that has it. task: by default what the classes are.
+    """
+    several = split.classes is None or split.classes.ndim == 2
+    truth = split.truth(task or ("multilabel" if several else "classification"))
+    if truth.dtype.kind == "f" or truth.ndim == 2:
+        count = (truth > 0).reshape(len(truth), -1).sum(axis=0).clip(1, max(len(truth) - 1, 1))
+        return ((len(truth) - count) / count).tolist()
+    return (len(truth) / (outputs * np.bincount(truth, minlength=outputs).clip(1))).tolist()
 
 
 def fitted(split: FeatureSplit, config: ModelConfig) -> FeatureSplit:

@@ -98,7 +98,7 @@ class Layout(Columns):
         array, lengths = self.data[key], None
         if rank(array) == 3 and (isinstance(array, list | tuple) or array.dtype == object):
             try:
-                array, lengths = padding.stacked(array)
+                array, lengths = padding.stacked(list(array))
             except (ValueError, TypeError) as problem:
                 self.fail(key, f"holds {problem}")
         else:
@@ -149,7 +149,7 @@ class Layout(Columns):
         times = {stream.x.shape[1] for stream in streams.values()}
         for m, stream in streams.items():
             x, key = stream.x, f"{KEYS[m]}_lengths"
-            lengths = stream.lengths
+            lengths = np.ones(count, int) if x.shape[1] == 1 else stream.lengths
             if lengths is None:
                 stored = key if key in self.data else "lengths"
                 lengths = self.optional(self.lengths, stored, count, x.shape[1])

@@ -215,7 +215,7 @@ def _read_folder(folder: Path) -> Any:
     for entry in sorted(folder.iterdir()):
         key = KEY_OF.get(entry.stem.lower())
         if key in (*KEYS.values(), "text_bert") and entry != tables[0]:
-            arrays[key] = _clip_files(entry, arrays["id"]) if entry.is_dir() else read_file(entry)
+            arrays[key] = _clip_files(entry, list(arrays["id"])) if entry.is_dir() else read_file(entry)
     return {name: arrays for name, arrays in divided(arrays).items()}
 
 

@@ -24,7 +24,6 @@ from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
-from dmdlite.experiments.linear import linear_baseline
 from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
@@ -32,7 +31,8 @@ from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.files import write_json
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
-from dmdlite.training.metrics import Splits, all_scores, table_scores
+from dmdlite.training.linear import linear_baseline
+from dmdlite.training.metrics import Splits, all_scores
 
 
 def compare(
@@ -58,11 +58,11 @@ def compare(
     `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
-    thread; the results do not depend on it.
-    restart: train those runs afresh that were made by other code, weights or settings. The same call resumes what was
-    stopped, and may name more models, seeds and epochs. A failed run does not stop the others; `failures` of the result
-    list it. Raises ValueError, before anything is touched, for impossible names, seeds and settings, and if the folder
-    holds something else or runs of other code.
+    thread; the results do not depend on it. restart: train afresh what other code, weights or settings have left.
+
+    The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
+    others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
+    and settings, and if the folder holds something else or runs of other code.
     """
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
@@ -131,8 +131,9 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
             subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
         records.append(run)
     records += _baselines(plan, splits, names, costs)
-    config, shown = plan.config, list(table_scores(plan.config.task, plan.config.outputs))
-    as_in_papers = config.task == "regression" and config.outputs == 1 and len(config.modalities) == len(MODALITIES)
+    config, shown = plan.config, plan.shown
+    one_number = config.task == "regression" and config.outputs == 1 and config.label_scale == "mosi"
+    as_in_papers = one_number and len(config.modalities) == len(MODALITIES)
     published = published_rows(names, plan.dataset if as_in_papers else None, config)
     table = seeds_table(records, shown)
     spent = DataFrame(costs, index=["parameters", "parameters_in_training", "seconds_per_epoch"]).T
@@ -148,9 +149,9 @@ def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str
     found = []
     alone = {f"linear_{m}": (m,) for m in names if m in MODALITIES}
     for name, modalities in {"linear": plan.config.modalities, **alone}.items():
-        if any(m in splits["train"].features for m in modalities):
-            scores, size = linear_baseline(splits, plan.config, modalities)
-            found.append({"model": name, "kind": "linear"} | scores)
+        if line := linear_baseline(splits, plan.config, modalities):
+            scores, size = line
+            found.append({"model": name, "kind": "linear"} | scores["test"])
             costs[name] = {"parameters": size, "parameters_in_training": size}
     constant = all_scores({}, splits, plan.config)["constant"]["test"]
     return [*found, {"model": "constant", "kind": "constant"} | constant]

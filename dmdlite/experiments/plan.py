@@ -38,6 +38,11 @@ class Plan:
     reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
     retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
 
+    @property
+    def shown(self) -> list[str]:
+        """The scores in the tables; the first is the error."""
+        return list(table_scores(self.config.task, self.config.outputs, self.config.label_scale))
+
     def splits(self) -> Splits:
         return load_features(self.data, **(self.reading or {})) if isinstance(self.data, (str, Path)) else self.data
 
@@ -57,7 +62,7 @@ class Plan:
         """The model as it begins its training, further arguments of `train`, and the state of its run folder."""
         name, seed = task
         folder_of = lambda other: self.run_folder((other, seed))
-        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of)
+        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of, splits)
         training = self.training.replace(seed=seed)
         state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
@@ -81,7 +86,7 @@ class Plan:
         model, options, _ = self.start(task, splits)
         result = train(model, splits, self.run_folder(task), progress=False, **options)
         score_subsets(result, splits["test"], model, self.config.modalities)
-        error = result.metrics["test"][table_scores(self.config.task, self.config.outputs)[0]]
+        error = result.metrics["test"][self.shown[0]]
         return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
 
     def is_done(self, task: Task, splits: Splits) -> bool:

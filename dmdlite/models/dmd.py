@@ -33,7 +33,8 @@ from dmdlite.components.streams import (
 )
 from dmdlite.components.transformer import TransformerLayer
 from dmdlite.config import SPACES, DMDConfig
-from dmdlite.models.base import ModelOutput, SavedModel, name_of
+from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.saving import name_of
 
 
 @dataclass
@@ -189,7 +190,8 @@ class DMD(SavedModel):
         """Every term of Eq. (11) by name."""
         config, parts = self.config, out.decoupled
         norm, over, clamped = config.reconstruction_norm, config.orthogonality_over, config.orthogonality_clamped
-        terms = {f"task_{head}": task_loss(x, labels, config.task) for head, x in out.predictions.items()} | {
+        task, weights = config.task, config.class_weights
+        terms = {f"task_{head}": task_loss(x, labels, task, weights) for head, x in out.predictions.items()} | {
             "reconstruction": reconstruction_loss(parts.projected, parts.reconstruction, norm),  # Eq. (2)
             "cycle": reconstruction_loss(parts.private, parts.private_again, norm),  # Eq. (3)
             "orthogonality": orthogonality_loss(parts.common, parts.private, over, clamped),  # Eq. (5)

@@ -40,4 +40,5 @@ class EarlyFusion(SavedModel):
         real = None if masks is None else [torch.cat([masks[m] for m in self.reads], dim=1)]
         (read,) = encode_each(self.encoder, [row], masks=real)
         head = self.head(read.squeeze(1))
-        return ModelOutput(head.prediction, fused=head.features).supervised(labels, self.config.task)
+        out = ModelOutput(head.prediction, fused=head.features)
+        return out.supervised(labels, self.config.task, self.config.class_weights)

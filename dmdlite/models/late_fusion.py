@@ -76,5 +76,5 @@ class LateFusion(SavedModel):
 
     def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         """The task losses by name."""
-        heads = {"final": out.prediction} | out.predictions
-        return {f"task_{name}": task_loss(x, labels, self.config.task) for name, x in heads.items()}
+        heads, task, weights = {"final": out.prediction} | out.predictions, self.config.task, self.config.class_weights
+        return {f"task_{name}": task_loss(x, labels, task, weights) for name, x in heads.items()}

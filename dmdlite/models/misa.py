@@ -95,7 +95,7 @@ class MISA(SavedModel):
 
     def loss_terms(self, out: MISAOutput, labels: Labels) -> dict[str, Loss]:
         return {
-            "task_final": task_loss(out.prediction, labels, self.config.task),
+            "task_final": task_loss(out.prediction, labels, self.config.task, self.config.class_weights),
             "difference": difference_loss(out.private, out.shared),
             "similarity": similarity_loss(out.shared, self.config.moments),
             "reconstruction": reconstruction_loss(out.projected, out.reconstruction),

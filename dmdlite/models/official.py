@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dmdlite.components.reinforcement import PAIRS
 from dmdlite.config import SPACES
-from dmdlite.models.base import load_weights, no_such_folder
+from dmdlite.models.saving import load_weights, no_such_folder
 
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}
 

@@ -25,7 +25,8 @@ from dmdlite.components.reinforcement import SelfAttentionReaders
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Vector
 from dmdlite.components.transport import sinkhorn_divergence
 from dmdlite.config import MODALITIES, ModelConfig
-from dmdlite.models.base import ModelOutput, SavedModel, load_weights
+from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.saving import load_weights
 
 WEIGHTS = dict(task_final=1.0, transport=0.6, hallucination=1.0)  # the last is ours
 TAUGHT = ("transport", "hallucination")  # the terms of the loss that need the teacher
@@ -89,6 +90,7 @@ class PKDOTTeacher(SavedModel):
     """The multimodal teacher: it reads all three modalities. Trained first, and on its own."""
 
     needs = 3, "teaches with a third modality"
+    learns_unlabelled = True  # it skips clips without a label, which its student learns from
 
     def __init__(self, config: PKDOTConfig):
         super().__init__(config)
@@ -104,7 +106,7 @@ class PKDOTTeacher(SavedModel):
         out = self.fuse(prevalent, vectors[self.config.privileged])
         if labels is None:
             return out
-        loss = task_loss_where_known(out.prediction, labels, self.config.task)
+        loss = task_loss_where_known(out.prediction, labels, self.config.task, self.config.class_weights)
         return out.with_losses({"task_final": loss}, weights={})
 
 
@@ -116,6 +118,7 @@ class PKDOT(SavedModel):
     """
 
     needs = 3, "learns with two what a teacher knows with a third"
+    learns_unlabelled = True
 
     def __init__(self, config: PKDOTConfig):
         super().__init__(config, config.prevalent)
@@ -156,7 +159,8 @@ class PKDOT(SavedModel):
         out = PKDOTOutput(**vars(self.fuse(prevalent, self.hallucinate(prevalent))))
         if labels is None:
             return out
-        terms = {"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}
+        config = self.config
+        terms = {"task_final": task_loss_where_known(out.prediction, labels, config.task, config.class_weights)}
         if any(self.config.loss_weights[term] for term in TAUGHT):
             streams, privileged = dict(language=language, vision=vision, audio=audio), self.config.privileged
             if streams[privileged] is None:

@@ -73,7 +73,7 @@ class PMR(SavedModel):
         (read,) = encode_each(self.memory, [everything], masks=real)
         head = self.head(read.squeeze(1))
         out = PMROutput(head.prediction, fused=head.features, merge=torch.stack(merges))
-        return out.supervised(labels, self.config.task)
+        return out.supervised(labels, self.config.task, self.config.class_weights)
 
 
 class HubMasks:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dmdlite.checking import known, suggestion
 from dmdlite.config import MODALITIES, SPACES, ModelConfig
-from dmdlite.models.base import SavedModel
+from dmdlite.models.base import SavedModel, assembled
 from dmdlite.models.conventional_distillation import ConventionalDistillation
 from dmdlite.models.dhmd import DHMD
 from dmdlite.models.dmd import DMD
@@ -50,7 +50,7 @@ class Recipe:
 
     def build(self, shared: ModelConfig, settings: Settings | None = None) -> SavedModel:
         """A fresh model."""
-        return self.make(self.config(shared, settings), **self.arguments)
+        return assembled(self.make, self.config(shared, settings), **self.arguments)
 
 
 def no_graphs(*spaces: str) -> dict[str, float]:
@@ -102,7 +102,7 @@ GROUPS = {
 def build(name: str, config: ModelConfig, **settings: Any) -> SavedModel:
     """A fresh model; the settings are fields of its own config. Raises ValueError for an unknown name or field."""
     recipe = RECIPES[known("model", name, NAMES)]
-    return recipe.make(recipe.config(config).replace(**settings), **recipe.arguments)
+    return assembled(recipe.make, recipe.config(config).replace(**settings), **recipe.arguments)
 
 
 def in_groups(names: Sequence[str]) -> list[str]:

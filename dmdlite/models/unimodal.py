@@ -36,4 +36,5 @@ class Unimodal(SavedModel):
         real = None if mask is None else [self.temporal.kept_mask(mask[self.modality])]
         (read,) = encode_each(self.encoder, [self.temporal(stream)], masks=real)
         head = self.head(read.squeeze(1))
-        return ModelOutput(head.prediction, fused=head.features).supervised(labels, self.config.task)
+        out = ModelOutput(head.prediction, fused=head.features)
+        return out.supervised(labels, self.config.task, self.config.class_weights)

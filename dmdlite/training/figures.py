@@ -13,7 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from dmdlite.components.losses import decide
-from dmdlite.config import MODALITIES
+from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.training.loop import epochs_without_progress, selected
+from dmdlite.training.metrics import lower_is_better, title
 
 # Paul Tol's bright palette, safe for colour-blind readers.
 COLOURS = {"language": "#4477AA", "vision": "#228833", "audio": "#EE6677"}
@@ -24,25 +26,27 @@ Records = list[dict[str, Any]]
 Priors = dict[str, list[list[float]]]
 
 
-def draw_losses(epochs: Records, constant_error: float) -> Figure:
-    """Validation error, beside a constant predictor's, and every loss term on its own scale, over the epochs."""
-    curves = {f"validation error (dashed: a constant, {constant_error:.2f})": [x["valid_error"] for x in epochs]}
+def draw_losses(epochs: Records, constant: float, select_by: str = "error") -> Figure:
+    """The validation error, or the score that selects the best epoch, beside a constant predictor's, and all losses."""
+    name = f"validation {title(select_by)}"
+    curves = {f"{name} (dashed: a constant, {constant:.2f})": [selected(x, select_by) for x in epochs]}
     for term in epochs[0]["losses"]:
-        title = "training loss, total" if term == "total" else term.replace("_", " ")
-        curves[title] = [record["losses"][term] for record in epochs]
+        label = "training loss, total" if term == "total" else term.replace("_", " ")
+        curves[label] = [record["losses"][term] for record in epochs]
     rows = -(-len(curves) // 4)
     figure = Figure(figsize=(11, 1.0 + 1.6 * rows), layout="constrained")
     axes = figure.subplots(rows, 4, sharex=True, squeeze=False).ravel()
     for axis in axes[len(curves) :]:
         axis.remove()
-    for axis, (title, values) in zip(axes, curves.items(), strict=False):
+    for axis, (label, values) in zip(axes, curves.items(), strict=False):
         _plot(axis, epochs, values, color=MODEL if axis is axes[0] else INK)
-        axis.set_title(title, fontsize=8)
-    best = min(epochs, key=lambda record: record["valid_error"])
-    axes[0].plot(best["epoch"], best["valid_error"], "o", color=MODEL)
-    axes[0].axhline(constant_error, color=QUIET, linestyle="dashed", linewidth=1)
+        axis.set_title(label, fontsize=8)
+    best = epochs[-1 - epochs_without_progress(epochs, select_by)]
+    axes[0].plot(best["epoch"], selected(best, select_by), "o", color=MODEL)
+    axes[0].axhline(constant, color=QUIET, linestyle="dashed", linewidth=1)
     figure.supxlabel("epoch", fontsize=10)
-    figure.suptitle(f"Validation error is lowest after epoch {best['epoch']} of {epochs[-1]['epoch']}", fontsize=13)
+    extreme = "lowest" if lower_is_better(select_by) else "highest"
+    figure.suptitle(f"V{name[1:]} is {extreme} after epoch {best['epoch']} of {epochs[-1]['epoch']}", fontsize=13)
     return figure
 
 
@@ -58,31 +62,37 @@ def draw_answers(
     predictions: Float[np.ndarray, "clips *logits"],
     truth: Num[np.ndarray, "clips *outputs"],
     metrics: dict[str, Any],
-    task: str,
+    config: ModelConfig,
 ) -> Figure:
     """The answers to the test clips against the truth, as the task asks for."""
-    if task != "regression":
-        return draw_classes(predictions, truth, task)
+    if config.task == "multilabel":
+        return draw_labels(metrics["test"], config)
+    if config.task != "regression":
+        return draw_classes(predictions, truth, config.task)
     error, constant = (scores["test"]["mae"] for scores in (metrics, metrics["constant"]))
     missed, beside = f"Test clips are missed by {error:.2f} on average", f"(by a constant: {constant:.2f})"
-    if truth.ndim == 1:
-        figure = draw_sentiment(predictions, truth)
+    if truth.ndim == 1 and config.label_scale != "other":
+        figure = draw_sentiment(predictions, truth, {"mosi": 3, "sims": 1}[config.label_scale])
         figure.axes[0].set_title(f"{missed}\n{beside}", fontsize=12)
     else:
-        figure = draw_numbers(predictions, truth, metrics["test"])
+        scores = metrics["test"]
+        if truth.ndim == 1:
+            predictions, truth = predictions[:, None], truth[:, None]
+            scores = {f"{name}_1": score for name, score in scores.items()}
+        figure = draw_numbers(predictions, truth, scores)
         figure.suptitle(f"{missed} {beside}", fontsize=12)
     return figure
 
 
-def draw_sentiment(predictions: Float[np.ndarray, "clips"], truth: Float[np.ndarray, "clips"]) -> Figure:
+def draw_sentiment(predictions: Float[np.ndarray, "clips"], truth: Float[np.ndarray, "clips"], most: int) -> Figure:
     """Predicted against true sentiment; on the diagonal they agree."""
     figure = Figure(figsize=(5.6, 5.6), layout="constrained")
     axis = figure.subplots()
-    edge = 1.05 * max(3.0, float(np.abs(predictions).max()))
+    edge, ticks = 1.05 * max(most, float(np.abs(predictions).max())), range(-most, most + 1)
     axis.axhline(0, color="#DDDDDD", linewidth=1)
     axis.axvline(0, color="#DDDDDD", linewidth=1)
     _scatter(axis, predictions, truth, [-edge, edge])
-    axis.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal", xticks=range(-3, 4), yticks=range(-3, 4))
+    axis.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal", xticks=ticks, yticks=ticks)
     axis.set(xlabel="true sentiment", ylabel="predicted sentiment")
     return figure
 
@@ -106,6 +116,20 @@ def _scatter(axis: Axes, predictions: np.ndarray, truth: np.ndarray, span: list[
     axis.plot(span, span, color=QUIET, linestyle="dashed", linewidth=1)
     axis.scatter(truth, predictions, s=16, color=MODEL, alpha=0.6, linewidths=0)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def draw_labels(scores: dict[str, float], config: ModelConfig) -> Figure:
+    """The weighted accuracy of each of several labels: 0.5 is chance."""
+    names = config.class_names or [str(i) for i in range(1, config.outputs + 1)]
+    figure = Figure(figsize=(5.6, 1.4 + 0.35 * len(names)), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(names, [scores[f"weighted_accuracy_{name}"] for name in names], color=MODEL)
+    axis.axvline(0.5, color=QUIET, linestyle="dashed", linewidth=1)
+    axis.set(xlim=(0, 1), xlabel="weighted accuracy on the test split (dashed: chance)")
+    axis.invert_yaxis()
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"The weighted accuracy of a label is {scores['weighted_accuracy']:.2f} on average", fontsize=12)
+    return figure
 
 
 def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.ndarray, "clips"], task: str) -> Figure:

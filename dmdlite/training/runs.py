@@ -2,9 +2,10 @@
 
 config.json, model.safetensors    the weights of the best epoch, for `from_pretrained`
 training.json                     what was run: model, config, training, data, and the digests of `identity.py`
-metrics.json                      scores of every split, of a constant beside them, and the best epoch; written last
+metrics.json                      scores of every split, beside them those of a constant and of a linear model, those
+                                  of single classes, and the best epoch; written last
 predictions.csv                   split, id, label, prediction (and probabilities of classes) of every clip
-log.jsonl                         one line for each epoch: learning rate, every loss term, the edges, validation error
+log.jsonl                         one line for each epoch: learning rate, loss terms, edges, validation error and scores
 losses.png, predictions.png, edges.png
 last_epoch/                       the last checkpoint, from which the same run goes on to more epochs
 checkpoints/                      only while a run is unfinished
@@ -32,14 +33,16 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit, check_fits, fingerprint, fitted, open_data
 from dmdlite.files import write_bytes, write_json, write_text
 from dmdlite.models import registry as models
-from dmdlite.models.base import name_of
+from dmdlite.models.saving import name_of
 from dmdlite.training import checkpoints
-from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
+from dmdlite.training.figures import Records, draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
+from dmdlite.training.linear import linear_baseline
 from dmdlite.training.loop import epochs_without_progress, predict_logits
-from dmdlite.training.metrics import Splits, all_scores, score, table_scores
+from dmdlite.training.metrics import Splits, all_scores, class_scores, score, table_scores
 from dmdlite.training.predictions import answers as answers_of
 from dmdlite.training.predictions import read_outputs, table, vectors
+from dmdlite.training.teachers import warn_of_poor_teachers
 
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
@@ -58,7 +61,7 @@ class Result:
 def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
     """What training.json holds: all that a run depends on. Call it while the model has its initial weights."""
     description = {
-        "model": name_of(model),
+        "model": name_of(model.kind),
         "config": model.saved_fields(),
         "training": asdict(training),
         "data": {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)}
@@ -106,20 +109,26 @@ def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
     checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
 
 
-def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
+def finish(folder: Path, model: nn.Module, splits: Splits, epochs: Records, training: TrainingConfig) -> None:
     """Writes everything that a finished run holds, metrics.json last, and keeps only the last checkpoint."""
     save_model(model, folder)
-    task = model.config.task
-    predictions = {name: predict_logits(model, split, padding_mask) for name, split in splits.items()}
-    metrics = all_scores(predictions, splits, model.config)
-    metrics |= {"best_epoch": len(epochs) - epochs_without_progress(epochs), "epochs": len(epochs)}
-    tables = {name: pd.concat(answers_of(x, splits[name], model.config), axis=1) for name, x in predictions.items()}
+    config, task, select_by, mask = model.config, model.config.task, training.select_by, training.padding_mask
+    predictions = {name: predict_logits(model, split, mask) for name, split in splits.items()}
+    metrics = all_scores(predictions, splits, config)
+    if line := linear_baseline(splits, config, model.read.modalities):
+        metrics["linear"] = line[0]
+    if task in ("classification", "ordinal"):
+        metrics["classes"] = class_scores(predictions, splits, config)
+    metrics |= {"best_epoch": len(epochs) - epochs_without_progress(epochs, select_by), "epochs": len(epochs)}
+    tables = {name: pd.concat(answers_of(x, splits[name], config), axis=1) for name, x in predictions.items()}
     rows = pd.concat(tables, names=["split"]).reset_index(level="split").drop(columns="text")
     write_text(folder / "predictions.csv", rows.to_csv(index=False, lineterminator="\n"))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
-    error = table_scores(task, model.config.outputs)[0]
-    write_picture(folder / "losses.png", draw_losses(epochs, metrics["constant"]["valid"][error]))
-    answers = draw_answers(predictions["test"], splits["test"].truth(task), metrics, task)
+    error, constant = table_scores(task, config.outputs, config.label_scale)[0], metrics["constant"]["valid"]
+    warn_of_poor_teachers(model, splits["valid"], mask, constant[error])
+    losses = draw_losses(epochs, constant[error if select_by == "error" else select_by], select_by)
+    write_picture(folder / "losses.png", losses)
+    answers = draw_answers(predictions["test"], splits["test"].truth(task), metrics, config)
     write_picture(folder / "predictions.png", answers)
     if epochs[-1]["edges"]:
         write_picture(folder / "edges.png", draw_edges(epochs, None, model.reads))

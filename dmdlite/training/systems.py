@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
-from dmdlite.models.base import CONFIG_NAME, WEIGHTS_NAME, SavedModel, load_weights, read_config
+from dmdlite.models.base import SavedModel
 from dmdlite.models.official import load_official, read_state
 from dmdlite.models.registry import Recipe, Settings
+from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, read_config
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.metrics import Splits
 from dmdlite.training.runs import Result, load_model
@@ -36,16 +37,17 @@ def train_system(
     """
     if teacher := recipes[name].teacher:
         train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
-    model = fresh(name, recipes, config, settings, training.seed, folder_of)
+    model = fresh(name, recipes, config, settings, training.seed, folder_of, splits)
     if start is not None:
         start_from(model, start)
     return model, train(model, splits, folder_of(name), training, **options)
 
 
 def fresh(
-    name: str, recipes: Recipes, config: ModelConfig, settings: Settings | None, seed: int, folder_of: Folders
-) -> SavedModel:
-    """The system as it begins its training: weights of this seed, and its teacher, if any, as its run folder holds it.
+    name: str, recipes: Recipes, config: ModelConfig, settings: Settings | None, seed: int, folder_of: Folders,
+    splits: Splits,
+) -> SavedModel:  # fmt: skip
+    """The system as it begins its training: weights of this seed, its teacher as its run folder holds it, its scales.
 
     Raises ValueError if the teacher's run is not finished.
     """
@@ -53,6 +55,7 @@ def fresh(
     model = recipes[name].build(config, settings)
     if teacher := recipes[name].teacher:
         model.learn_from(load_model(folder_of(teacher), recipes[teacher].build(config, settings)))
+    model.read.learn_scale(splits["train"])
     return model
 
 
@@ -65,8 +68,8 @@ def start_from(model: SavedModel, source: str | Path) -> SavedModel:
     path = Path(source)
     if path.is_dir():
         kind = read_config(path / CONFIG_NAME).get("model")
-        if kind != type(model).__name__:
-            raise ValueError(f"{path} holds a model of the kind {kind}, not {type(model).__name__}")
+        if kind != model.kind.__name__:
+            raise ValueError(f"{path} holds a model of the kind {kind}, not {model.kind.__name__}")
         path /= WEIGHTS_NAME
     weights = read_state(path)
     if "proj_l.weight" in weights and hasattr(model, "from_official"):
