@@ -178,7 +178,7 @@ def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConf
     if given.get("class_weights") is True:
         from dmdlite.data.fitting import class_weights
 
-        given["class_weights"] = class_weights(splits["train"], changes["outputs"])
+        given["class_weights"] = class_weights(splits["train"], changes["outputs"], changes["task"])
     shared = {f.name: given[f.name] for f in fields(DMDConfig) if f.name in given and f.name != "loss_weights"}
     budget = {f.name: given[f.name] for f in fields(TrainingConfig) if f.name in given}
     both = {name: changes[name] | x for name, x in shared.items() if type(changes.get(name)) is type(x) is dict}
