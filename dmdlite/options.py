@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -151,12 +150,6 @@ def shares(text: str) -> list[float]:
     return [float(share) for share in text.split(",")]
 
 
-def combined(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given on top of what was there before; a dict updates a dict."""
-    both = {name: before[name] | x for name, x in given.items() if type(before.get(name)) is type(x) is dict}
-    return {**before, **given, **both}
-
-
 def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConfig, TrainingConfig, dict[str, Any]]:
     """The splits and where they come from; a DMDConfig of preset, sizes of the data and options; the TrainingConfig.
 
@@ -185,10 +178,11 @@ def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConf
     if given.get("class_weights") is True:
         from dmdlite.data.fitting import class_weights
 
-        given["class_weights"] = class_weights(splits["train"], changes["outputs"])
+        given["class_weights"] = class_weights(splits["train"], changes["outputs"], changes["task"])
     shared = {f.name: given[f.name] for f in fields(DMDConfig) if f.name in given and f.name != "loss_weights"}
     budget = {f.name: given[f.name] for f in fields(TrainingConfig) if f.name in given}
-    config = getattr(DMDConfig, kind)(**dataset, **combined(changes, shared))
+    both = {name: changes[name] | x for name, x in shared.items() if type(changes.get(name)) is type(x) is dict}
+    config = getattr(DMDConfig, kind)(**dataset, **(changes | shared | both))
     training = {"toy": TrainingConfig, "small": TrainingConfig.small}.get(kind, TrainingConfig.official)()
     own = {name: value for name, value in settings.items() if name not in budget | shared}
     return splits, source, config, training.replace(**budget), own

@@ -182,6 +182,29 @@ def test_a_run_reopens_its_data_as_it_read_them(place, capsys):
     assert f"mae              {test[0][1]}" in capsys.readouterr().out
 
 
+def test_what_is_learned_and_how(place):
+    how = ["--task", "classification", "--class-weights", "--standardise", "--select-by", "macro_f1"]
+    data = content()
+    data["train"]["annotations"] = np.array(["calm"] * 8 + ["glad", "glad", "sad", "sad"])
+    save(data, place / "rare.pkl")
+    found = trained(place, "rare", "--model", "early_fusion", *how, data="rare.pkl")
+    assert found["config"]["class_weights"] == pytest.approx([0.5, 2, 2]) and found["config"]["standardise"]
+    assert found["training"]["select_by"] == "macro_f1"
+
+
+def test_several_classes_at_once(place):
+    data = content()
+    for split in data.values():
+        split["regression_labels"] = np.random.default_rng(0).choice([0, 0, 1, 2], (len(split["id"]), 3)).astype("f4")
+        del split["annotations"]
+    save(data, place / "emotions.pkl")
+    found = trained(place, "emotions", "--task", "multilabel", "--model", "late_fusion", data="emotions.pkl")
+    assert found["config"]["outputs"] == 3
+    rows = predicted(place, data, "--split", "test", run="emotions")
+    assert ((rows["prediction 1"] == 1) == (rows["probability 1"] > 0.5)).all()
+    assert set(rows.filter(regex="^label ").to_numpy().flat) == {0, 1} and "audio 2" in rows
+
+
 def test_one_modality_is_trained_on_its_own(place, capsys):
     found = trained(place, "alone", "--modalities", "audio")
     assert found["model"].endswith("Unimodal") and "with audio alone" in capsys.readouterr().out

@@ -67,8 +67,7 @@ def compare(
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
-    asked, reading = dict(settings or {}), dict(reading or {})
-    plan = Plan(data, config, budget, Path(output_dir), asked, recipes, restart, dataset, reading)
+    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     splits = plan.splits()

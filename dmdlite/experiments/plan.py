@@ -4,7 +4,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Plan:
     recipes: dict[str, Recipe]  # the library's and the variants'
     restart: bool
     dataset: str | None  # whose published numbers are to stand beside ours
-    reading: dict[str, Any] = field(default_factory=dict)  # how a path is opened: options of `load_features`
+    reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
     retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
 
     @property
@@ -44,7 +44,7 @@ class Plan:
         return list(table_scores(self.config.task, self.config.outputs, self.config.label_scale))
 
     def splits(self) -> Splits:
-        return load_features(self.data, **self.reading) if isinstance(self.data, (str, Path)) else self.data
+        return load_features(self.data, **(self.reading or {})) if isinstance(self.data, (str, Path)) else self.data
 
     def run_folder(self, task: Task) -> Path:
         return self.folder / task[0] / f"seed_{task[1]}"

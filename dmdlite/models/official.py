@@ -80,7 +80,7 @@ def read_state(given: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
         try:
             safe = Path(given).suffix == ".safetensors"
             with warnings.catch_warnings(action="ignore"):  # of odd pickles
-                given = load_file(given) if safe else torch.load(given, map_location="cpu", weights_only=True)
+                given = dict(load_file(given) if safe else torch.load(given, map_location="cpu", weights_only=True))
         except Exception as error:
             raise ValueError(f"{given} is not a readable checkpoint: {str(error).partition(chr(10))[0]}") from error
     while wrapped := [given[key] for key in WRAPPINGS if isinstance(given.get(key), Mapping)]:
