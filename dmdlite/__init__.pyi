@@ -21,6 +21,7 @@ from dmdlite.models.registry import Recipe as Recipe
 from dmdlite.models.registry import build as build
 from dmdlite.models.unimodal import Unimodal as Unimodal
 from dmdlite.training.loop import plain_loop as plain_loop
+from dmdlite.training.runs import embed as embed
 from dmdlite.training.runs import evaluate as evaluate
 from dmdlite.training.runs import predict as predict
 from dmdlite.training.trainer import train as train

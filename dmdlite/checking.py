@@ -1,11 +1,12 @@
-"""Checks of configs and names, so that a mistake is answered by one clear sentence."""
+"""Checks of configs and names, so that a mistake is answered by one clear sentence; and the configs' base class."""
 
 import math
 from collections.abc import Iterable
-from dataclasses import MISSING, fields
+from copy import deepcopy
+from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 KINDS = {str: "a name", dict: "a dict", list: "a matrix", NoneType: "null"}
 # What other libraries call our fields.
@@ -30,6 +31,35 @@ def known(what: str, value: Any, choices: Iterable[Any]) -> Any:
     raise ValueError(f"{what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
+@dataclass(kw_only=True)
+class Config:
+    """What all configs share: fields that are checked once and never change, and copies with some of them changed."""
+
+    def __new__(cls, *_: Any, **values: Any) -> Self:
+        refuse_unknown(cls, values)
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        object.__setattr__(self, "_checked", True)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Fields stay as they are; other libraries may attach attributes, as `transformers.Trainer` does."""
+        if "_checked" in vars(self) and any(f.name == name for f in fields(self)):
+            raise FrozenInstanceError(f"{name!r} cannot be changed; make a copy with .replace({name}=...)")
+        object.__setattr__(self, name, value)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed; a dict updates a dict field."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
+        updated = {name: kept[name] | x for name, x in changes.items() if type(kept.get(name)) is type(x) is dict}
+        return replace(self, **deepcopy(kept | changes | updated))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, ready for JSON."""
+        return asdict(self)
+
+
 def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
     """Raises ValueError if a change names no field of this kind of config."""
     names = sorted(f.name for f in fields(kind))
@@ -41,7 +71,9 @@ def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
 def check_fields(config: Any) -> None:
     """Raises ValueError on the first field whose value its annotation does not allow.
 
-    Counts are at least 1 and seeds at least 0; a `_dropout` is a rate in [0, 1); a dict has the keys of its default.
+    Counts are at least 1, seeds and warm-up at least 0; a `_dropout` or `missing_rate` is in [0, 1); a dict has the
+    keys of its default; a list some of its default's entries, each once, or, where the default is empty, any of its
+    kind.
     """
     hints = get_type_hints(type(config))
     for f in fields(config):
@@ -49,14 +81,31 @@ def check_fields(config: Any) -> None:
         if f.default_factory is MISSING:
             _check_value(name, value, hints[name])
             continue
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} must be a dict, got {value!r}")
-        keys = set(f.default_factory())
+        default = f.default_factory()
+        if not isinstance(value, type(default)):
+            raise ValueError(f"{name} must be a {type(default).__name__}, got {value!r}")
+        if default == []:
+            _check_entries(name, value, get_args(hints[name])[0])
+            continue
+        if isinstance(default, list):
+            repeated = [entry for entry in value if known(name, entry, default) and value.count(entry) > 1]
+            if repeated or not value:
+                raise ValueError(f"{name} needs one or more of {', '.join(default)}, each once, got {value!r}")
+            continue
+        keys = set(default)
         if odd := sorted(set(value) ^ keys, key=str):
             closest = "" if odd[0] in keys else suggestion(odd[0], keys)
             raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{closest}")
         for key, entry in value.items():
             _check_value(f"{name}[{key!r}]", entry, get_args(hints[name])[1])
+
+
+def _check_entries(name: str, values: list, kind: type) -> None:
+    for i, value in enumerate(values):
+        if kind is str and not isinstance(value, str):
+            raise ValueError(f"{name}[{i}] must be a name, got {value!r}")
+        if kind is float:
+            _check_value(f"{name}[{i}]", value, float)
 
 
 def _check_value(name: str, value: Any, hint: Any) -> None:
@@ -65,15 +114,17 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
     elif hint is int:
         if type(value) is not int:
             raise ValueError(f"{name} must be a whole number, got {value!r}")
-        if value < (least := 0 if name == "seed" else 1):
+        if value < (least := 0 if name in ("seed", "warmup_epochs") else 1):
             raise ValueError(f"{name} must be at least {least}, got {value}")
     elif hint is float:
         if type(value) not in (int, float) or not math.isfinite(value):
             raise ValueError(f"{name} must be a number, got {value!r}")
-        if name.endswith("_dropout") and not 0 <= value < 1:
+        if name.endswith(("_dropout", "missing_rate")) and not 0 <= value < 1:
             raise ValueError(f"{name} must be in [0, 1), got {value}")
     elif hint is bool and type(value) is not bool:
         raise ValueError(f"{name} must be true or false, got {value!r}")
+    elif isinstance(hint, UnionType) and float in get_args(hint):
+        _check_value(name, 0.0 if value is None else value, float)
     elif isinstance(hint, UnionType):
         allowed = tuple(get_origin(kind) or kind for kind in get_args(hint))
         if not isinstance(value, allowed):

@@ -4,44 +4,16 @@ Where the paper (CVPR 2023) and the published code disagree, the difference is o
 so that `official` and `paper` are two sets of values and never two branches of code.
 """
 
+import json
 from copy import deepcopy
-from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 from dmdlite import presets
-from dmdlite.checking import check_fields, known, refuse_unknown
+from dmdlite.checking import Config, known
 from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, Matrix, graph_prior, loss_weights
 
 __all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", "graph_prior"]
-
-
-@dataclass(kw_only=True)
-class Config:
-    """What all configs share: fields that are checked once and never change, and copies with some of them changed."""
-
-    def __new__(cls, *_: Any, **values: Any) -> Self:
-        refuse_unknown(cls, values)
-        return super().__new__(cls)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        object.__setattr__(self, "_checked", True)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Fields stay as they are; other libraries may attach attributes, as `transformers.Trainer` does."""
-        if "_checked" in vars(self) and any(f.name == name for f in fields(self)):
-            raise FrozenInstanceError(f"{name!r} cannot be changed; make a copy with .replace({name}=...)")
-        object.__setattr__(self, name, value)
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed; a dict updates a dict field."""
-        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
-        updated = {name: kept[name] | x for name, x in changes.items() if name in kept and isinstance(x, dict)}
-        return replace(self, **deepcopy(kept | changes | updated))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain containers, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(kw_only=True)
@@ -52,14 +24,21 @@ class ModelConfig(Config):
     """
 
     # The data. `language` features come from a file or from a language model (below).
+    modalities: list[str] = field(default_factory=lambda: list(MODALITIES))  # those that are read
     feature_widths: dict[str, int] = field(default_factory=lambda: dict(language=768, vision=20, audio=5))
     lengths: dict[str, int] = field(default_factory=lambda: dict(language=50, vision=50, audio=50))
     language_model: str | dict[str, Any] | None = None  # a Hub name, or the fields of its transformers config
     language_model_trainable: bool = True
 
     # The task. `outputs` counts classes or ordered levels, or the numbers of a regression; see components/losses.py.
-    task: Literal["regression", "classification", "ordinal"] = "regression"
+    task: Literal["regression", "classification", "ordinal", "multilabel"] = "regression"
     outputs: int = 1
+    label_scale: Literal["mosi", "sims", "other"] = "mosi"  # whose scores make sense; see training/metrics.py
+    class_names: list[str] = field(default_factory=list)  # empty: classes are called by their numbers
+    class_weights: list[float] = field(default_factory=list)  # of each class in the task loss; empty: all 1
+    members: int = 1  # of an ensemble: models whose mean prediction counts
+    with_line: bool = False  # whether a linear model of the time means has half the say
+    standardise: bool = False  # streams get mean 0 and standard deviation 1, those of the training split
 
     # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.
     width: int = 50
@@ -81,23 +60,27 @@ class ModelConfig(Config):
     feed_forward_dropout: float = 0.0
     residual_dropout: float = 0.0
     output_dropout: float = 0.5
-
-    # The weight of every term in the total loss.
-    loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0})
+    loss_weights: dict[str, float] = field(default_factory=lambda: {"task_final": 1.0})  # of all terms in the loss
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width % self.attention_heads:
-            heads = self.attention_heads
+        object.__setattr__(self, "modalities", [m for m in MODALITIES if m in self.modalities])  # in one order
+        if self.width % (heads := self.attention_heads):
             raise ValueError(f"width must be a multiple of heads, got width {self.width} and {heads} heads")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
-        if self.task != "regression" and self.outputs < 2:
+        if self.task in ("classification", "ordinal") and self.outputs < 2:
             raise ValueError(f"outputs must be at least 2 for {self.task}, got {self.outputs}")
+        if self.class_weights and (self.task == "regression" or min(self.class_weights) < 0):
+            raise ValueError("class_weights are for tasks with classes, and none is negative")
+        for name in (x for x in ("class_names", "class_weights") if len(getattr(self, x)) not in (0, self.outputs)):
+            raise ValueError(f"{name} has {len(getattr(self, name))} entries, but there are {self.outputs} outputs")
         if not any(self.loss_weights.values()):
             raise ValueError("loss_weights are all zero: there is nothing to learn from")
-        for m in (m for m, steps in self.lengths_after_convolution.items() if steps < 1):
-            raise ValueError(f"lengths[{m!r}] is {self.lengths[m]}, shorter than its kernel of {self.kernel_sizes[m]}")
+        if short := {m: self.lengths[m] for m, steps in self.lengths_after_convolution.items() if steps < 1}:
+            m, steps = next(iter(short.items()))
+            advice = f"in Python kernel_sizes={short}, as an option --set 'kernel_sizes={json.dumps(short)}'"
+            raise ValueError(f"lengths[{m!r}] is {steps}, shorter than its kernel of {self.kernel_sizes[m]}; {advice}")
 
     @classmethod
     def of(cls, config: "ModelConfig", **changes: Any) -> Self:
@@ -132,8 +115,8 @@ class ModelConfig(Config):
     @property
     def lengths_after_convolution(self) -> dict[str, int]:
         """Time steps that the temporal convolution of each modality leaves."""
-        lost = {m: self.kernel_sizes[m] - 1 if self.convolution_padding == "valid" else 0 for m in MODALITIES}
-        return {m: self.lengths[m] - lost[m] for m in MODALITIES}
+        lost = {m: self.kernel_sizes[m] - 1 if self.convolution_padding == "valid" else 0 for m in self.modalities}
+        return {m: self.lengths[m] - steps for m, steps in lost.items()}
 
     @classmethod
     def official(cls, dataset: str = "mosi", **changes: Any) -> Self:
@@ -193,6 +176,14 @@ class DMDConfig(ModelConfig):
     loss_weights: dict[str, float] = field(default_factory=lambda: loss_weights(every_head=True, only_logits=False))
 
     @classmethod
+    def small(cls, **changes: Any) -> Self:
+        """For a few hundred clips: read by their time means, standardised; five models and a line share the say.
+
+        docs/own_data.md tells how it was chosen.
+        """
+        return cls().replace(**presets.SMALL).replace(**changes)
+
+    @classmethod
     def paper(cls, dataset: str = "mosi", **changes: Any) -> Self:
         """What the paper's equations say. Sizes, rates and kernels, which it leaves to a supplement, are `official`'s.
 
@@ -210,11 +201,15 @@ class TrainingConfig(Config):
     batch_size: int = 32  # samples of one forward pass of one process
     gradient_accumulation: int = 1  # forward passes for one optimizer step
     learning_rate: float = 2e-3  # Adam
+    language_model_learning_rate: float | None = None  # of a trainable language model; none: that of all else
+    warmup_epochs: int = 0  # in which the learning rates rise to their full values, in equal steps
     weight_decay: float = 0.0
     gradient_clip: float = 0.6  # largest absolute value of one gradient entry; 0 switches it off
-    plateau_patience: int = 5  # epochs without a lower validation error before the learning rate is halved
+    select_by: str = "error"  # what selects the best epoch on the validation split: the error, or a score of the task
+    plateau_patience: int = 5  # epochs without a better one before the learning rate is halved
     plateau_factor: float = 0.5
-    early_stopping_patience: int = 10  # epochs without a lower validation error before training stops
+    early_stopping_patience: int = 10  # epochs without a better one before training stops
+    missing_rate: float = 0.0  # how often a training clip lacks a modality; one of them always stays
     seed: int = 0  # of the weights, of dropout and of the order of the clips
     bf16: bool = False
     compile: bool = False  # by torch.compile, with CUDA graphs on a GPU: pays off in long runs
@@ -222,11 +217,11 @@ class TrainingConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("weight_decay", "gradient_clip"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        for name in (x for x in ("weight_decay", "gradient_clip") if getattr(self, x) < 0):
+            raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("learning_rate", "language_model_learning_rate"):
+            if (rate := getattr(self, name)) is not None and rate <= 0:
+                raise ValueError(f"{name} must be positive, got {rate}")
         if not 0 < self.plateau_factor < 1:
             raise ValueError(f"plateau_factor must be between 0 and 1, got {self.plateau_factor}")
 
@@ -239,3 +234,8 @@ class TrainingConfig(Config):
         """
         recipe = dict(epochs=100, batch_size=16, gradient_accumulation=10, learning_rate=1e-4, gradient_clip=0.06)
         return cls(**(recipe | changes))
+
+    @classmethod
+    def small(cls, **changes: Any) -> Self:
+        """The recipe that goes with `DMDConfig.small`."""
+        return cls(**(dict(epochs=60, learning_rate=1e-3, weight_decay=1e-3, padding_mask=True) | changes))

@@ -66,4 +66,10 @@ TOY: dict[str, Any] = dict(
     language_dropout=0.2, embedding_dropout=0.1, output_dropout=0.2,
     language_attention_dropout=0.1, audio_attention_dropout=0.1, memory_attention_dropout=0.1,
 )
+SMALL: dict[str, Any] = TOY | dict(
+    width=64, layers=1, minimum_memory_layers=1, kernel_sizes=dict.fromkeys(MODALITIES, 1),
+    convolution_padding="same", causal_attention=False, positions_skip_zeros=False, reinforcement="none",
+    common_branch="time_mean", fusion_gate="scales", margin_features="time_mean",
+    standardise=True, members=5, with_line=True,
+)
 # fmt: on

@@ -162,7 +162,21 @@ MISTAKES = {
     "train --data toy --output foreign": "holds no run of dmdlite",
     "train --data toy --output foreign/thesis.txt": "is a file",
     "train --data toy --output run": "already holds another run",
+    "train --data toy --modalities language smell": "--modalities",
+    "train --data toy --split-by-id 0.7,0.1": "has the splits train, valid, test already",
+    "train --data toy --split-by-id a,b,c": "invalid shares value",
+    "train --data toy --invalid keep": "'keep'",
+    "train --data toy --task guess": "'guess'",
+    "train --data toy --set warmup_epochs=-1": "warmup_epochs must be at least 0",
+    "train --data toy --set language_model_learning_rate=0": "language_model_learning_rate must be positive",
+    "train --data toy --set language_model_learning_rate=fast": "language_model_learning_rate must be a number",
+    "train --data toy --from rum": "there is no file rum; did you mean 'run'?",
+    "train --data toy --from toy.pkl": "toy.pkl is not a readable checkpoint",
+    "train --data toy --from run --model audio": "run holds a model of the kind DMD, not Unimodal",
     "evaluate": "required: RUN",
+    "predict": "required: RUN",
+    "predict run --data nowhere.pkl": "nowhere.pkl does not exist",
+    "predict run --data toy --split tset": "'tset'",
     "evaluate nowhere --data toy": "nowhere holds no finished run",
     "evaluate run --data toy --split tset": "'tset'",
     "compare --data toy --models bart": "'bart' cannot be compared",
@@ -199,7 +213,7 @@ def test_ctrl_c_says_how_to_go_on(place, capsys, monkeypatch):
     assert "The same command goes on from the last finished epoch." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "compare", "convert"])
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "predict", "compare", "convert"])
 def test_help_has_an_example_and_the_defaults(command, place, capsys):
     assert run(place, f"{command} --help") == 0
     out = capsys.readouterr().out

@@ -20,12 +20,12 @@ from scipy import stats
 
 from course.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
 from dmdlite.__main__ import main, seeds_of
-from dmdlite.config import DMDConfig, TrainingConfig
+from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, label_shape, write_folder
 from dmdlite.data.toy import toy_world
 from dmdlite.experiments import plan
 from dmdlite.experiments.compare import compare
-from dmdlite.experiments.missing import SUBSETS, subset_name
+from dmdlite.experiments.missing import subset_name, subsets_of
 from dmdlite.experiments.reports import draw_comparison, draw_missing, markdown, missing_markdown
 from dmdlite.experiments.tables import Comparison, model_table, published_rows
 from dmdlite.models.dmd import DMD
@@ -126,7 +126,7 @@ def test_every_model_is_tested_against_dmd_with_the_same_seeds(whole):
 def test_missing_modalities_of_every_model(whole):
     _, folder = whole
     rows = table(folder / "missing_modalities.csv")
-    everything = [subset_name(subset) for subset in SUBSETS]
+    everything = [subset_name(subset) for subset in subsets_of(MODALITIES)]
     assert len(everything) == 7
     assert [(row["model"], row["present"]) for row in rows] == [
         (name, present) for name in ("dmd", "language", "audio") for present in everything

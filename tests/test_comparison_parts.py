@@ -14,9 +14,8 @@ from dmdlite.__main__ import PRESETS
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
-from dmdlite.experiments import linear
 from dmdlite.experiments.compare import compare
-from dmdlite.experiments.missing import SUBSETS, with_only
+from dmdlite.experiments.missing import subsets_of, with_only
 from dmdlite.experiments.reports import published_markdown
 from dmdlite.experiments.tables import Paired, holm, paired_test, published_columns, published_rows
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
@@ -24,12 +23,14 @@ from dmdlite.experiments.workers import run_tasks
 from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import GROUPS, NAMES, RECIPES, Recipe, build, check_settings, in_groups
 from dmdlite.models.unimodal import Unimodal
+from dmdlite.training import linear
 from dmdlite.training.loop import predict_logits, seed_everything
 from dmdlite.training.runs import load_result
 from dmdlite.training.systems import train_system
 
 SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
 ONE_EPOCH = TrainingConfig(epochs=1, batch_size=16)
+SUBSETS = subsets_of(MODALITIES)
 SMALL_BERT = dict(model_type="bert", vocab_size=200, hidden_size=8, num_attention_heads=2, num_hidden_layers=1)
 
 
@@ -46,6 +47,7 @@ def config(splits):
 def test_subsets_are_all_there():
     assert len(SUBSETS) == len(set(SUBSETS)) == 7 and SUBSETS[0] == MODALITIES
     assert all(tuple(m for m in MODALITIES if m in subset) == subset for subset in SUBSETS)
+    assert subsets_of(["vision", "audio"]) == [("vision", "audio"), ("vision",), ("audio",)]
 
 
 @pytest.mark.parametrize("present", SUBSETS, ids="+".join)
@@ -177,8 +179,9 @@ def test_the_linear_baseline_finds_what_is_linear(splits, config):
         labels = linear.time_means(split, MODALITIES) @ weights
         planted[name] = replace(split, labels=(labels / 4).astype(np.float32))
     scores, coefficients = linear.linear_baseline(planted, config)
-    assert scores["mae"] < 0.02 and coefficients == len(weights) + 1
-    assert linear.linear_baseline(planted, config, ("audio",))[0]["mae"] > 10 * scores["mae"]
+    mae = scores["test"]["mae"]
+    assert mae < 0.02 and coefficients == len(weights) + 1
+    assert linear.linear_baseline(planted, config, ("audio",))[0]["test"]["mae"] > 10 * mae
 
 
 @pytest.mark.parametrize("task", ["classification", "ordinal"])
@@ -186,7 +189,7 @@ def test_the_linear_baseline_finds_what_is_linear(splits, config):
 def test_the_linear_baseline_answers_with_classes_and_levels(config, task, levels):
     splits = sentiment_levels(toy_world(n=80, seed=0).splits, levels)
     scores, coefficients = linear.linear_baseline(splits, config.replace(task=task, outputs=levels))
-    assert scores["accuracy"] > 1 / levels and scores["cross_entropy"] < np.log(levels)
+    assert scores["test"]["accuracy"] > 1 / levels and scores["test"]["cross_entropy"] < np.log(levels)
     width = linear.time_means(splits["test"], MODALITIES).shape[1] + 1
     assert coefficients == width * (levels if task == "classification" and levels > 2 else levels - 1)
 
@@ -196,8 +199,8 @@ def test_the_linear_baseline_bears_classes_that_training_does_not_have(config):
     splits["train"] = replace(splits["train"], classes=np.zeros_like(splits["train"].classes))
     for task in ("classification", "ordinal"):
         scores, coefficients = linear.linear_baseline(splits, config.replace(task=task, outputs=3))
-        assert np.isfinite(scores["cross_entropy"]) and coefficients == 0
-        assert scores["accuracy"] == (splits["test"].classes == 0).mean()
+        assert np.isfinite(scores["test"]["cross_entropy"]) and coefficients == 0
+        assert scores["test"]["accuracy"] == (splits["test"].classes == 0).mean()
 
 
 def test_paired_test_against_scipy_and_by_hand():

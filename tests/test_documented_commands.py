@@ -107,7 +107,7 @@ def test_the_documents_show_commands():
     assert {words[0] for words in commands().values()} >= set(PROGRAMS) - {"source"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "compare", "convert"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "convert"])
 def test_the_example_of_the_help_is_taken(command, capsys):
     assert accepted([command, "--help"])
     (example,) = re.findall(rf"python -m dmdlite ({command} .*)", capsys.readouterr().out)

@@ -174,62 +174,129 @@ def clear(split):
 
 
 ONE, INF, NAN = (1, 0, 0), np.inf, np.nan
-MALFORMED = {
-    "no split": (lambda c: c.pop("test"), "'test'", "it has train, valid"),
+REFUSED = {  # what every run needs
     "split of another type": (lambda c: c.__setitem__("test", [1]), "'test'", "a dict of arrays"),
-    "no vision": (drop("valid", "vision"), "'valid'", "'vision'", "missing"),
-    "no text": (lambda c: [c["train"].pop(k) for k in ("text", "text_bert")], "'train'", "'text'", "missing"),
-    "no labels": (drop("train", "regression_labels"), "'train'", "'regression_labels'", "classification_labels"),
-    "rank": (change("test", "audio", lambda x: x[0]), "'test'", "'audio'", "rank 2"),
+    "no stream": (lambda c: [c["train"].pop(k) for k in ("text", "text_bert", "vision", "audio")], "'train'", "'text'"),
+    "no vision": (drop("valid", "vision"), "'valid'", "'vision'", "missing in the other"),
+    "rank": (change("test", "audio", lambda x: x[None]), "'test'", "'audio'", "rank 4"),
     "no width": (change("test", "audio", lambda x: x[..., :0]), "'test'", "'audio'", "no width"),
     "clips": (change("test", "vision", lambda x: x[:-1]), "'test'", "'vision'", "3 clips", "has 4"),
-    "clips of ids": (put("test", "id", ["a"]), "'test'", "'id'", "1 clips"),
-    "clips of classes": (put("test", "classification_labels", [1]), "'test'", "'classification_labels'", "(1,)"),
-    "time": (change("valid", "vision", lambda x: x[:, :4]), "'valid'", "'vision'", "4 time steps", "has 5"),
+    "one clip instead of all": (change("test", "audio", lambda x: x[0]), "'test'", "'audio'", "5 clips", "has 4"),
     "width": (change("valid", "vision", lambda x: x[..., :2]), "'valid'", "'vision'", "width 2", "has 3"),
     "text in one split": (drop("valid", "text"), "'valid'", "'text'", "missing in the other"),
-    "nan": (change("train", "vision", with_value(ONE, NAN)), "'train'", "'vision'", "1 values are NaN"),
+    "nan": (change("train", "vision", with_value(ONE, NAN)), "'train'", "'vision'", "1 values are NaN", "zero"),
     "-inf outside audio": (change("train", "text", with_value(ONE, -INF)), "'train'", "'text'", "NaN or infinite"),
     "+inf in audio": (change("train", "audio", with_value(ONE, INF)), "'train'", "'audio'", "NaN or infinite"),
     "too large": (change("train", "text", lambda x: x.astype("f8") * 1e300), "'train'", "'text'", "infinite"),
     "words": (put("train", "vision", ["a"] * 6), "'train'", "'vision'", "not numbers"),
     "ragged": (put("train", "vision", [[1], [1, 2]]), "'train'", "'vision'", "different lengths"),
-    "nan label": (change("test", "regression_labels", with_value(1, NAN)), "'test'", "'regression_labels'", "NaN"),
-    "large label": (change("test", "regression_labels", with_value(1, 3.5)), "'test'", "'regression_labels'", "3.5"),
-    "rank of labels": (put("test", "regression_labels", np.zeros((4, 2))), "'test'", "'regression_labels'", "(4, 2)"),
-    "one label": (put("test", "regression_labels", 1.0), "'test'", "'regression_labels'", "()"),
-    "no clips": (clear("valid"), "'valid'", "'regression_labels'", "empty"),
-    "long": (put("train", "audio_lengths", [9] * 6), "'train'", "'audio_lengths'", "9, longer than the 5"),
-    "long mask": (change("train", "text_bert", lambda x: x + 2), "'train'", "'text_bert'", "longer than the 5"),
-    "negative length": (put("train", "vision_lengths", [-1] * 6), "'train'", "'vision_lengths'", "-1"),
-    "half a length": (put("train", "vision_lengths", [1.5] * 6), "'train'", "'vision_lengths'", "whole"),
-    "nan length": (put("train", "vision_lengths", [NAN] * 6), "'train'", "'vision_lengths'", "whole"),
-    "clips of lengths": (put("train", "vision_lengths", [1] * 5), "'train'", "'vision_lengths'", "(5,)"),
-    "shape of tokens": (change("train", "text_bert", lambda x: x[:, :2]), "'train'", "'text_bert'", "(6, 2, 5)"),
-    "time of tokens": (change("train", "text_bert", lambda x: x[..., :4]), "'train'", "'text_bert'", "4 time steps"),
-    "negative token": (change("train", "text_bert", with_value(ONE, -1)), "'train'", "'text_bert'", "negative"),
-    "nan token": (change("train", "text_bert", with_value(ONE, NAN)), "'train'", "'text_bert'", "whole"),
+    "ragged widths": (put("train", "vision", [np.ones((2, 3)), np.ones((2, 4))]), "'train'", "'vision'", "(2, 3)"),
+    "no clips": (clear("valid"), "'valid'", "'text'", "empty"),
 }
 
 
-@pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_content_is_named(tmp_path, case):
-    spoil, *words = MALFORMED[case]
-    content = layout()
-    spoil(content)
-    with pytest.raises(DataError) as problem:
-        load_features(dump(content, tmp_path / "data.pkl"))
+def labels(split):
+    return split.truth("regression")
+
+
+def classes(split):
+    return split.truth("classification")
+
+
+def tokens(split):
+    return split.batch([0], tokens=True)
+
+
+def mask(split):
+    return split.batch([0], mask=True)
+
+
+NOTED = {  # what only some runs need: who asks, for which key
+    "no labels": (drop("train", "regression_labels"), labels, "'train'", "'regression_labels'", "no labels"),
+    "nan labels": (put("test", "regression_labels", [NAN] * 4), labels, "'test'", "'regression_labels'", "NaN"),
+    "infinite": (put("test", "regression_labels", [1, INF, 0, 1]), labels, "'test'", "'regression_labels'", "1 of 4"),
+    "words": (put("test", "regression_labels", ["sad"] * 4), labels, "'test'", "'regression_labels'", "words"),
+    "rank": (put("test", "regression_labels", np.zeros((4, 2))), labels, "'test'", "'regression_labels'", "(4, 2)"),
+    "one label": (put("test", "regression_labels", 1.0), labels, "'test'", "'regression_labels'", "()"),
+    "clips of classes": (
+        put("test", "classification_labels", [1]),
+        classes,
+        "'test'",
+        "'classification_labels'",
+        "(4,)",
+    ),
+    "no class": (
+        put("test", "classification_labels", [NAN] * 4),
+        classes,
+        "'test'",
+        "'classification_labels'",
+        "whole",
+    ),
+    "empty": (put("test", "classification_labels", [""] * 4), classes, "'test'", "'classification_labels'", "empty"),
+    "long": (put("train", "audio_lengths", [9] * 6), mask, "'train'", "'audio_lengths'", "9, longer than the 5"),
+    "negative length": (put("train", "vision_lengths", [-1] * 6), mask, "'train'", "'vision_lengths'", "-1"),
+    "half a length": (put("train", "vision_lengths", [1.5] * 6), mask, "'train'", "'vision_lengths'", "whole"),
+    "nan length": (put("train", "vision_lengths", [NAN] * 6), mask, "'train'", "'vision_lengths'", "whole"),
+    "clips of lengths": (put("train", "vision_lengths", [1] * 5), mask, "'train'", "'vision_lengths'", "(5,)"),
+    "values on both sides": (put("train", "vision_lengths", [2] * 6), mask, "'train'", "'vision_lengths'", "beyond"),
+    "shape of tokens": (
+        change("train", "text_bert", lambda x: x[:, :2]),
+        tokens,
+        "'train'",
+        "'text_bert'",
+        "(6, 2, 5)",
+    ),
+    "clips of tokens": (change("train", "text_bert", lambda x: x[:4]), tokens, "'train'", "'text_bert'", "4 clips"),
+    "negative token": (change("train", "text_bert", with_value(ONE, -1)), tokens, "'train'", "'text_bert'", "negative"),
+    "nan token": (change("train", "text_bert", with_value(ONE, NAN)), tokens, "'train'", "'text_bert'", "whole"),
+    "odd mask": (change("train", "text_bert", lambda x: x + 2), tokens, "'train'", "'text_bert'", "attention mask"),
+}
+
+
+def check_sentence(problem, words):
     message = str(problem.value)
     assert message.startswith("data.pkl") and message.endswith(".") and "\n" not in message
     assert all(word in message for word in words), message
 
 
+@pytest.mark.parametrize("case", REFUSED)
+def test_malformed_streams_are_named(tmp_path, case):
+    spoil, *words = REFUSED[case]
+    content = layout()
+    spoil(content)
+    with pytest.raises(DataError) as problem:
+        load_features(dump(content, tmp_path / "data.pkl"))
+    check_sentence(problem, words)
+
+
+@pytest.mark.parametrize("case", NOTED)
+def test_what_a_run_does_not_need_does_not_stop_it(tmp_path, case):
+    spoil, asked, place, *words = NOTED[case]
+    content = layout()
+    spoil(content)
+    splits = load_features(dump(content, tmp_path / "data.pkl"))
+    for ask in {labels, classes, tokens, mask} - {asked}:
+        for split in splits.values():
+            ask(split)
+    with pytest.raises(DataError) as problem:
+        asked(splits[place.strip("'")])
+    check_sentence(problem, [place, *words])
+
+
+def test_an_unusable_id_or_text_gets_a_default(tmp_path):
+    content = layout()
+    content["test"] |= {"id": ["a"], "raw_text": 7}
+    test = load_features(dump(content, tmp_path / "data.pkl"))["test"]
+    assert test.ids == ["test_0", "test_1", "test_2", "test_3"] and test.raw_text == [""] * 4
+    assert "1 clips" in test.problems["id"] and "'raw_text'" in test.problems["raw_text"]
+
+
 def test_other_paths_and_content(tmp_path):
-    with pytest.raises(DataError, match="holds list, not a dict"):
+    with pytest.raises(DataError, match="holds a list, not splits or streams in any layout of docs/own_data.md"):
         load_features(dump([1], tmp_path / "data.pkl"))
     with pytest.raises(DataError, match="does not exist"):
         load_features(tmp_path / "none")
-    with pytest.raises(DataError, match="a folder without features.json"):
+    with pytest.raises(DataError, match=r"a folder without features.json, and with 0 CSV files"):
         load_features(tmp_path)
 
 
@@ -377,16 +444,12 @@ BROKEN_FOLDERS = {
     "truncated index": (truncate("features.json", 50), "folder/features.json", "truncated"),
     "empty index": (truncate("features.json", 0), "folder/features.json", "truncated"),
     "other version": (spoil_index(lambda i: i.update(format="9")), "folder/features.json", "another version"),
-    "no split": (spoil_index(lambda i: i["splits"].pop("valid")), "folder/features.json", "'valid'"),
+    "no split": (spoil_index(lambda i: i["splits"].clear()), "folder/features.json", "'train'"),
     "no ids": (spoil_index(lambda i: i["splits"]["valid"].pop("id")), "folder/features.json", "'valid'"),
-    "few ids": (spoil_index(lambda i: i["splits"]["valid"]["id"].pop()), "'valid'", "'id'", "2 clips"),
     "shape": (spoil_tensors(lambda t: t.update(vision=t["vision"][:, :2])), "folder/valid.safetensors", "'vision'"),
     "no key": (spoil_tensors(lambda t: t.pop("audio")), "folder/valid.safetensors", "'audio'"),
     "null": (spoil_index(lambda i: i["splits"]["valid"]["arrays"].update(zzz=None)), "'zzz'", "missing"),
     "dtype": (spoil_tensors(lambda t: t.update(audio=t["audio"].astype("f8"))), "'audio'", "F64"),
-    "label": (spoil_tensors(lambda t: t["regression_labels"].fill(4)), "'valid'", "'regression_labels'", "outside"),
-    "nan label": (spoil_tensors(lambda t: t["regression_labels"].fill(NAN)), "'valid'", "'regression_labels'", "NaN"),
-    "length": (spoil_tensors(lambda t: t["vision_lengths"].fill(6)), "'valid'", "'vision_lengths'", "longer than"),
 }
 
 
@@ -398,6 +461,19 @@ def test_broken_folders_are_named(tmp_path, splits, case):
     with pytest.raises(DataError) as problem:
         load_features(tmp_path / "folder")
     assert str(problem.value).startswith("folder") and all(word in str(problem.value) for word in words), problem.value
+
+
+def test_what_a_folder_has_is_checked_when_it_is_opened(tmp_path, splits):
+    write_folder(splits, tmp_path / "folder")
+    spoil_index(lambda i: i["splits"]["valid"]["id"].pop())(tmp_path / "folder")
+    spoil_tensors(lambda t: t["vision_lengths"].fill(6))(tmp_path / "folder")
+    spoil_tensors(lambda t: t["regression_labels"].fill(NAN))(tmp_path / "folder")
+    valid = load_features(tmp_path / "folder")["valid"]
+    with pytest.raises(DataError, match=r"^folder, split 'valid', key 'vision_lengths': .* longer than"):
+        mask(valid)
+    with pytest.raises(DataError, match=r"^folder, split 'valid', key 'regression_labels': .* NaN"):
+        labels(valid)
+    assert "2 clips" in valid.problems["id"] and valid.ids[0] == "valid_0"
 
 
 def test_a_dtype_we_do_not_write(tmp_path, splits):
@@ -491,7 +567,7 @@ def test_a_split_prints_as_three_lines(splits):
         "labels: -3 to 3, mean 0.00 (regression); classes 0 to 2",
     ]
     assert repr(splits["train"]) == str(splits["train"])
-    assert repr(splits["train"].subset([])).endswith("labels: none (regression)")
+    assert repr(splits["train"].subset([])).endswith("labels: none")
 
 
 def test_a_missing_split_is_named(splits):
@@ -509,7 +585,10 @@ def test_token_ids_alone(tmp_path):
     write_folder(splits, tmp_path / "folder")
     assert_equal(load_features(tmp_path / "folder"), splits)
     shapes = data.feature_shapes(splits)
-    assert shapes == {"feature_widths": {"vision": 3, "audio": 2}, "lengths": dict.fromkeys(MODALITIES, 5)}
+    assert shapes["feature_widths"] == {"vision": 3, "audio": 2}
+    assert shapes["modalities"] == list(shapes["lengths"]) == list(MODALITIES) and set(shapes["lengths"].values()) == {
+        5
+    }
     batch = splits["train"].batch([0, 1], tokens=True, mask=True)
     assert batch["language"].shape == (2, 3, 5) and batch["mask"]["language"].sum(dim=1).tolist() == [3, 1]
     assert torch.equal(next(iter(DataLoader(splits["train"], batch_size=2)))["language"], batch["language"])

@@ -11,6 +11,7 @@ from dmdlite.components.losses import orthogonality_loss
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.models.dmd import DMD
 from dmdlite.models.official import INITIALS, dmd_sources, unit_sources
+from dmdlite.training.systems import start_from
 
 SMALL = {
     "dmd_aligned": dict(dataset="mosi", width=8, attention_heads=2, layers=2, lengths=(50, 50, 50)),
@@ -165,6 +166,19 @@ def test_checkpoint_file(tmp_path):
     torch.save(weights, tmp_path / "dmd.pth")
     model = DMD.from_official(tmp_path / "dmd.pth", config).eval()
     close(model(**golden.batch).prediction, golden.output("output_logit")[:, 0])
+
+
+@pytest.mark.parametrize("prefix", ["module.", "Model.", "module.Model."])
+def test_wrapped_checkpoints(tmp_path, prefix):
+    """As DataParallel, MMSA and training frameworks write it; also as a start for further training."""
+    golden = Golden("dmd_aligned")
+    weights, config, *_ = golden.weights(golden.config)
+    wrapped = {"model": {f"{prefix}{name}": x for name, x in weights.items()}, "epoch": 3}
+    torch.save(wrapped, tmp_path / "dmd.pt")
+    loaded, started = DMD.from_official(wrapped, config), DMD(config)
+    start_from(started, tmp_path / "dmd.pt")
+    for model in (loaded, started):
+        close(model.eval()(**golden.batch).prediction, golden.output("output_logit")[:, 0])
 
 
 class Malicious:

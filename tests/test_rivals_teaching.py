@@ -9,6 +9,7 @@ from course.comparison_table import SCORES, missing_errors, models_of
 from course.figures.plain import png
 from course.figures.rivals import FAMILY, INHERITED, draw_family, draw_missing, draw_seeds
 from course.widgets.comparison_browser import GROUPS, ORDERS, ComparisonBrowser
+from dmdlite.config import MODALITIES
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, seeds_table, title_of
 
 MAE = {"dmd": (0.5, 0.6, 0.7), "mult": (0.6, 0.7, 0.9), "language": (0.8, 0.8, 0.8), "dmd_bare": (0.45, 0.54, 0.66)}
@@ -30,7 +31,7 @@ def found(tmp_path):
     costs = pd.DataFrame({"parameters": {name: 100 * (place + 1) for place, name in enumerate(MAE)}})
     seeds = seeds_table(runs, list(SCORES))
     table = model_table(seeds, list(SCORES), costs, pd.DataFrame())
-    Comparison(seeds, table, missing_table(subsets, list(SCORES), list(MAE))).write_csv(tmp_path)
+    Comparison(seeds, table, missing_table(subsets, list(SCORES), list(MAE), MODALITIES)).write_csv(tmp_path)
     return Comparison.read(tmp_path)
 
 

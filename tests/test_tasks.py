@@ -17,7 +17,15 @@ from dmdlite.__main__ import main
 from dmdlite.components.graph_distillation import logit_difference
 from dmdlite.components.losses import decide, margin_contrastive_loss, task_loss
 from dmdlite.config import DMDConfig, TrainingConfig
-from dmdlite.data.features import DataError, check_fits, feature_shapes, label_shape, load_features, write_mmsa
+from dmdlite.data.features import (
+    DataError,
+    check_fits,
+    check_trainable,
+    feature_shapes,
+    label_shape,
+    load_features,
+    write_mmsa,
+)
 from dmdlite.data.toy import toy_world
 from dmdlite.models.registry import build
 from dmdlite.training.loop import plain_loop, predict_logits
@@ -146,7 +154,14 @@ def test_a_run_of_each_task_is_whole(task, tmp_path):
     written = lambda stem: rows.filter(regex=rf"^{stem}(_\d+)?$").to_numpy().squeeze()
     np.testing.assert_allclose(written("label"), splits["test"].truth(task), rtol=1e-6)
     said = predict_logits(model, splits["test"])
-    np.testing.assert_allclose(written("prediction" if task == "regression" else "logit"), said, rtol=1e-5, atol=1e-6)
+    if task == "regression":
+        np.testing.assert_allclose(written("prediction"), said, rtol=1e-5, atol=1e-6)
+    else:
+        chances = rows.filter(regex="^probability ").to_numpy()
+        np.testing.assert_allclose(chances.sum(axis=1), 1)
+        assert chances.shape[1] == model.config.outputs and chances.min() >= 0
+    if task == "classification":
+        np.testing.assert_allclose(chances, np.exp(said) / np.exp(said).sum(axis=1, keepdims=True), rtol=1e-5)
     assert evaluate(tmp_path / "run", splits)["test"] == result.metrics["test"]
     assert result.metrics["test"] == task_metrics(said, splits["test"].truth(task), task)
     assert all((tmp_path / "run" / name).is_file() for name in ("losses.png", "predictions.png", "edges.png"))
@@ -168,7 +183,8 @@ def test_mmsa_files_keep_several_numbers(tmp_path):
     write_mmsa(TASKS["regression"], tmp_path / "two.pkl")
     splits = load_features(tmp_path / "two.pkl")
     assert np.array_equal(splits["test"].labels, TASKS["regression"]["test"].labels)
-    assert label_shape(splits) == {"task": "regression", "outputs": 2}
+    kind = {"label_scale": "other", "class_names": []}
+    assert label_shape(splits) == {"task": "regression", "outputs": 2} | kind
 
 
 def test_the_command_line_takes_a_task(tmp_path, capsys):
@@ -179,7 +195,8 @@ def test_the_command_line_takes_a_task(tmp_path, capsys):
     assert main(command.split()) == 0
     assert "cross-entropy  accuracy  macro F1     MAE" in capsys.readouterr().out
     with open(tmp_path / "run" / "predictions.csv") as file:
-        assert next(csv.reader(file)) == ["split", "id", "label", "prediction", "logit_1", "logit_2", "logit_3"]
+        levels = [f"probability {level}" for level in range(4)]
+        assert next(csv.reader(file)) == ["split", "id", "label", "prediction", *levels]
     assert main([*command.split()[:-1], str(tmp_path / "other"), "--task", "guess"]) == 2
     assert "--task must be one of" in capsys.readouterr().err
 
@@ -192,7 +209,7 @@ def test_mistakes_are_one_sentence():
         check_fits(TASKS["ordinal"], one.replace(task="ordinal", outputs=3))
     without = {name: replace(split, classes=None) for name, split in WORLD.splits.items()}
     with pytest.raises(DataError, match="has no classes"):
-        check_fits(without, one.replace(task="classification", outputs=3))
+        check_trainable(without, "classification")
     with pytest.raises(ValueError, match="outputs must be at least 2 for ordinal, got 1"):
         one.replace(task="ordinal")
 

@@ -67,7 +67,8 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float:
 def test_shapes_fit_the_toy_preset(world):
     assert [len(split) for split in world.splits.values()] == [600, 150, 250]
     shapes, config = feature_shapes(world.splits), DMDConfig.toy()
-    assert shapes == {"feature_widths": config.feature_widths, "lengths": config.lengths}
+    sizes = {"feature_widths": config.feature_widths, "lengths": config.lengths}
+    assert shapes == sizes | {"modalities": config.modalities}
     for name, split in world.splits.items():
         assert split.tokens.shape == (len(split), 3, 16)
         assert all(len(values) == len(split) for values in world.truth[name].values())

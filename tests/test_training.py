@@ -153,7 +153,8 @@ def test_predictions_file(finished, splits):
 
 def test_predict_gives_a_table(finished, splits):
     table = runs.predict(finished.folder, splits["test"])
-    assert list(table) == ["id", "text", "label", "prediction"]
+    assert list(table)[:7] == ["id", "text", "label", "prediction", "language", "vision", "audio"]
+    assert list(table)[7:9] == ["homogeneous language->vision", "homogeneous language->audio"]
     assert list(table.id) == splits["test"].ids and list(table.text) == splits["test"].raw_text
     error = (table.label - table.prediction).abs().mean()
     assert error == pytest.approx(finished.metrics["test"]["mae"], rel=1e-6)

@@ -1,5 +1,6 @@
 """Feature decoupling, Eqs. (1) to (3): each modality becomes a common and a private part; both give it back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,11 +27,11 @@ class FeatureDecoupler(nn.Module):
     In the published code all are bias-free linear maps of one time step; the paper does not specify them.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, modalities: Sequence[str] = MODALITIES):
         super().__init__()
         self.common_encoder = nn.Linear(width, width, bias=False)
-        self.private_encoders = nn.ModuleDict({m: nn.Linear(width, width, bias=False) for m in MODALITIES})
-        self.decoders = nn.ModuleDict({m: nn.Linear(2 * width, width, bias=False) for m in MODALITIES})
+        self.private_encoders = nn.ModuleDict({m: nn.Linear(width, width, bias=False) for m in modalities})
+        self.decoders = nn.ModuleDict({m: nn.Linear(2 * width, width, bias=False) for m in modalities})
 
     def forward(self, projected: Streams) -> Decoupled:
         common = {m: self.common_encoder(x) for m, x in projected.items()}

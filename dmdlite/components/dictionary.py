@@ -5,6 +5,7 @@ modalities, the words of FDT (Chen et al., CVPR 2023; `prototype/model/clip_fdt.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import combinations, permutations
 from typing import NamedTuple
 
@@ -37,10 +38,13 @@ class Dictionary(nn.Module):
     Ours: pooling leaves padding out, where FDT scores it 0; top-k as a third activation.
     """
 
-    def __init__(self, width: int, size: int, pooling: str, activation: str, temperature: float = 1.0, top_k: int = 8):
+    def __init__(
+        self, width: int, size: int, pooling: str, activation: str, temperature: float = 1.0, top_k: int = 8,
+        modalities: Sequence[str] = MODALITIES,
+    ):  # fmt: skip
         super().__init__()
         self.atoms = nn.Parameter(torch.randn(size, width))
-        self.queries = nn.ModuleDict({m: query_map(width) for m in MODALITIES})
+        self.queries = nn.ModuleDict({m: query_map(width) for m in modalities})
         self.pooling, self.activation, self.top_k = pooling, activation, top_k
         self.scale = 1 / (math.sqrt(width) * temperature)
 
@@ -137,11 +141,11 @@ class MarginMatching(nn.Module):
 
     def forward(self, found: Found, labels: Labels) -> Loss:
         features = {m: lookup.features for m, lookup in found.items()}
-        return margin_contrastive_loss(features, labels.to(found["language"].features.dtype), self.config)
+        return margin_contrastive_loss(features, labels.to(next(iter(features.values())).dtype), self.config)
 
 
 class DivergenceMatching(nn.Module):
-    """Ours: activations teach each other, the teacher held fixed; the mean over clips and the six ordered pairs."""
+    """Ours: activations teach each other, the teacher held fixed; the mean over clips and ordered pairs."""
 
     def __init__(self, activation: str):
         super().__init__()

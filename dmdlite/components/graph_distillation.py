@@ -18,21 +18,21 @@ MEMORY = 0.95  # of the running mean of evidence: that from about the last 20 ba
 class GraphDistillationUnit(nn.Module):
     """A directed graph whose nodes are the modalities; its learned edge w_{i→j} is how strongly i teaches j.
 
-    Eq. (8): w_{i→j} = g([f(X_i), X_i], [f(X_j), X_j]), softmax-normalised over the six edges.
+    Eq. (8): w_{i→j} = g([f(X_i), X_i], [f(X_j), X_j]), softmax-normalised over the edges: six, of two modalities two.
     The published code departs from the paper in these config fields: inputs are projected first (`graph_inputs`),
     scores are multiplied by 1/8 (`graph_sharpness`), a hand-set prior is added to the edges and pulls them
     (`graph_priors`, `graph_prior_penalty`), and representations are distilled too (`graph_representations`).
 
     fixed_edges: strengths set by hand; nan leaves an edge to learn, as all are at first. A fixed edge gets no prior on
-    top; with all six fixed this is conventional distillation, with directions and weights of your choice.
+    top; with all of them fixed this is conventional distillation, with directions and weights of your choice.
     """
 
     def __init__(self, config: DMDConfig, space: str, node_width: int):
         super().__init__()
         self.config, self.space = config, space
         self.build_scorer(config.graph_widths[space], node_width)
-        self.prior = nn.Buffer(torch.tensor(config.graph_priors[space] or [[0.0] * 3] * 3))
-        self.fixed_edges = nn.Buffer(torch.full((3, 3), torch.nan), persistent=False)
+        self.prior = nn.Buffer(hand_set_prior(config, space))
+        self.fixed_edges = nn.Buffer(torch.full_like(self.prior, torch.nan), persistent=False)
 
     def build_scorer(self, graph_width: int, node_width: int) -> None:
         """The linear maps of Eq. (8), which score the edges."""
@@ -48,16 +48,16 @@ class GraphDistillationUnit(nn.Module):
         """Called after every training batch, for units like `EvidenceUnit`. These edges learn by a gradient instead."""
 
     def forward(self, nodes: Nodes, logits: NodeLogits) -> Edges:
-        """The edges w[b, i, j] without the prior: zero diagonal; the learned ones positive, a softmax of all six."""
+        """The edges w[b, i, j] without the prior: zero diagonal; the learned ones positive, a softmax of them all."""
         z = torch.cat([self.project_logit(logits.reshape(*nodes.shape[:2], -1)), self.project_node(nodes)], dim=-1)
         source, target = z[:, :, None, :], z[:, None, :, :]
         pairs = torch.cat(torch.broadcast_tensors(source, target), dim=-1)  # (batch, i, j, [z_i, z_j])
         scores = self.config.graph_sharpness * self.edge(pairs).squeeze(-1)
-        loops = torch.eye(len(MODALITIES), dtype=torch.bool, device=scores.device)
+        loops = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device)
         learned = scores.masked_fill(loops, -torch.inf).flatten(1).softmax(dim=1).view_as(scores)
         return torch.where(self.fixed_edges.isnan(), learned, self.fixed_edges)
 
-    def strengths(self, edges: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    def strengths(self, edges: Float[Tensor, "*batch source target"]) -> Float[Tensor, "*batch source target"]:
         """The weights of the lessons: learned edges plus the prior, if there is one, and fixed edges as they are."""
         return edges + self.prior * self.fixed_edges.isnan()
 
@@ -73,6 +73,14 @@ class GraphDistillationUnit(nn.Module):
             "representation": config.graph_representation_scale * torch.einsum("bij,bij->b", strength, distance).mean(),
             "prior_penalty": config.graph_prior_penalty * penalty,
         }
+
+
+def hand_set_prior(config: DMDConfig, space: str) -> Evidence:
+    """The prior among the modalities that are read, with the sum of the whole; zeros if there is none."""
+    whole = torch.tensor(config.graph_priors[space] or [[0.0] * 3] * 3)
+    read = [MODALITIES.index(m) for m in config.modalities]
+    part = whole[read][:, read]
+    return part * (whole.sum() / part.sum()) if part.sum() else part
 
 
 def logit_difference(logits: NodeLogits) -> Edges:
@@ -101,17 +109,17 @@ class EvidenceUnit(GraphDistillationUnit):
     """Edges that follow how good a teacher each modality is. Our own rule, not from a paper.
 
     The gradient of Eq. (9), Σ w ε, favours edges between heads that agree already, whether or not the lesson helps.
-    Here w_{i→j} is i's share in a softmax, for each student j, over its two possible teachers and "no teacher". Their
+    Here w_{i→j} is i's share in a softmax, for each student j, over its possible teachers and "no teacher". Their
     scores are the running means of `evidence`, 0 for "no teacher", times `config.edge_sharpness`. So a student's
-    lessons weigh at most 1, and one that errs less than both others refuses them all. There is no prior.
+    lessons weigh at most 1, and one that errs less than all others refuses them all. There is no prior.
     """
 
     def __init__(self, config: DMDConfig, space: str, node_width: int):
         super().__init__(config.replace(graph_priors={space: None}), space, node_width)
 
     def build_scorer(self, graph_width: int, node_width: int) -> None:
-        """The evidence so far; without any, both teachers and "no teacher" get a third each."""
-        self.gathered = nn.Buffer(torch.zeros(len(MODALITIES), len(MODALITIES)))
+        """The evidence so far; without any, all teachers and "no teacher" get the same."""
+        self.gathered = nn.Buffer(torch.zeros(len(self.config.modalities), len(self.config.modalities)))
 
     def forward(self, nodes: Nodes, logits: NodeLogits) -> Edges:
         """The same edges for every clip; zero diagonal."""
@@ -129,7 +137,8 @@ class EvidenceUnit(GraphDistillationUnit):
 
     def errors(self, logits: NodeLogits, labels: Labels) -> Float[Tensor, "modality"]:
         """L_task of each modality's own head."""
-        return torch.stack([task_loss(logit, labels, self.config.task) for logit in logits.unbind(dim=1)])
+        task, weights = self.config.task, self.config.class_weights
+        return torch.stack([task_loss(logit, labels, task, weights) for logit in logits.unbind(dim=1)])
 
 
 def advantage(errors: Float[Tensor, "modality"]) -> Evidence:

@@ -1,5 +1,6 @@
 """From features to a prediction: the residual head, and the adaptive fusion that ends in one."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,14 +39,17 @@ class ResidualHead(nn.Module):
 
 
 class AdaptiveFusion(nn.Module):
-    """Weights the three reinforced private vectors and the common one, and predicts from all four (paper, Fig. 2).
+    """Weights the reinforced private vectors and the common one, and predicts from all of them (paper, Fig. 2).
 
     gate: "replaces" puts σ(W h) in place of h, as published; "scales" is an adaptive weight on h: σ(W h) ⊙ h.
     """
 
-    def __init__(self, private_width: int, common_width: int, dropout: float, gate: str, logits: int = 1):
+    def __init__(
+        self, private_width: int, common_width: int, dropout: float, gate: str, logits: int = 1,
+        modalities: Sequence[str] = MODALITIES,
+    ):  # fmt: skip
         super().__init__()
-        widths = {m: private_width for m in MODALITIES} | {"common": common_width}
+        widths = {m: private_width for m in modalities} | {"common": common_width}
         self.gates = nn.ModuleDict({name: nn.Linear(width, width) for name, width in widths.items()})
         self.head = ResidualHead(total := sum(widths.values()), total, dropout, logits)
         self.scales = gate == "scales"

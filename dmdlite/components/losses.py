@@ -6,9 +6,10 @@ has no axis of its own: (batch,), otherwise (batch, logits).
 regression        `outputs` numbers (sentiment; valence and arousal), which are the prediction itself
 classification    one logit for each of `outputs` classes
 ordinal           outputs − 1 logits for `outputs` ordered levels, the k-th for "above level k" (Frank and Hall, 2001)
+multilabel        one logit for each of `outputs` labels, of which several may hold at once
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.distributed as dist
@@ -25,36 +26,50 @@ Loss = Float[Tensor, ""]
 Margins = Callable[[Tensor, DMDConfig], Float[Tensor, "clip clip"]]  # labels of the clips, config -> of clips i and k
 
 
-def task_loss(prediction: Logits, labels: Labels, task: str) -> Loss:
-    """L_task: the L1 distance of the paper, the cross-entropy, or the binary cross-entropy of every "above level k".
+def task_loss(prediction: Logits, labels: Labels, task: str, weights: Sequence[float] = ()) -> Loss:
+    """L_task: the L1 distance of the paper, the cross-entropy, or the binary cross-entropy of each level or label.
 
-    labels: numbers of the same shape as the prediction; for classes and levels their indices (batch,) from 0.
-    Raises ValueError if the shapes do not fit.
+    labels: numbers of the same shape as the prediction; 0 or 1 for each label; the index of a class or level from 0.
+    weights: of the clips of each class or level, by which their loss is multiplied; of several labels at once, of those
+    that hold. Raises ValueError if the shapes do not fit, and for classes that are not whole numbers.
     """
-    expected = prediction.shape if task == "regression" else prediction.shape[:1]
+    single = task in ("classification", "ordinal")
+    if task == "multilabel":
+        labels = labels.squeeze(-1) if labels.ndim > prediction.ndim else labels  # a single label has no axis
+    expected = prediction.shape[:1] if single else prediction.shape
     if labels.shape != expected:
         raise ValueError(f"labels have shape {tuple(labels.shape)}, expected {tuple(expected)}")
+    if single and labels.is_floating_point():
+        raise ValueError(f"the labels of the task {task!r} must be whole numbers from 0, not {labels.dtype}")
     if task == "regression":
         return F.l1_loss(prediction, labels.to(prediction.dtype))
+    factors = prediction.new_tensor(weights) if weights else None
+    if task == "multilabel":
+        return F.binary_cross_entropy_with_logits(prediction, labels.to(prediction.dtype), pos_weight=factors)
     if task == "classification":
-        return F.cross_entropy(prediction, labels.long())
-    above = prediction.reshape(len(prediction), -1)
-    levels = torch.arange(above.shape[1], device=labels.device)
-    return F.binary_cross_entropy_with_logits(above, (labels[:, None] > levels).to(above.dtype))
+        each = F.cross_entropy(prediction, labels.long(), reduction="none")
+    else:
+        above = prediction.reshape(len(prediction), -1)
+        exceeded = (labels[:, None] > torch.arange(above.shape[1], device=labels.device)).to(above.dtype)
+        each = F.binary_cross_entropy_with_logits(above, exceeded, reduction="none").mean(dim=1)
+    return each.mean() if factors is None else (factors[labels.long()] * each).mean()
 
 
-def task_loss_where_known(prediction: Logits, labels: Labels, task: str) -> Loss:
-    """L_task over the labelled clips, 0 if there are none. A missing label is NaN."""
+def task_loss_where_known(prediction: Logits, labels: Labels, task: str, weights: Sequence[float] = ()) -> Loss:
+    """L_task over the labelled clips, 0 if there are none. A missing label is NaN, so that classes may be floats."""
     known = ~labels.isnan().reshape(len(labels), -1).any(dim=1)
-    return task_loss(prediction[known], labels[known], task) if known.any() else 0 * prediction.sum()
+    found = labels[known].long() if task in ("classification", "ordinal") else labels[known]
+    return task_loss(prediction[known], found, task, weights) if known.any() else 0 * prediction.sum()
 
 
 def decide(prediction: Logits, task: str) -> Labels:
-    """The answer: the numbers themselves, the likeliest class, or the number of levels that are probably exceeded."""
+    """The answer: the numbers, the likeliest class, how many levels are probably exceeded, or which labels hold."""
     if task == "regression":
         return prediction
     if task == "classification":
         return prediction.argmax(dim=1)
+    if task == "multilabel":
+        return (prediction > 0).long()
     return (prediction.reshape(len(prediction), -1) > 0).sum(dim=1)
 
 

@@ -1,4 +1,4 @@
-"""Cross-modal reinforcement: what Eq. (10) is for. Each modality is enriched by the two others, as in MulT."""
+"""Cross-modal reinforcement: what Eq. (10) is for. Each modality is enriched by the others, as in MulT."""
 
 from collections.abc import Sequence
 
@@ -16,38 +16,38 @@ PAIRS = [(source, target) for target in MODALITIES for source in SOURCES[target]
 
 
 class CrossModalReinforcement(nn.Module):
-    """Z^prt_{→m}: m asks both other modalities; their answers are concatenated and read by a memory encoder.
+    """Z^prt_{→m}: m asks the other modalities; their answers are concatenated and read by a memory encoder.
 
-    Without cross-modal attention (`crossmodal=False`) the memory encoder reads the modality itself, twice.
+    Without cross-modal attention (`crossmodal=False`) the memory encoder reads the modality itself, as many times.
     """
 
     def __init__(self, config: ModelConfig, crossmodal: bool = True, layer: Layer = fast.TransformerLayer):
         super().__init__()
-        rates = [config.attention_rates[source] for source, _ in PAIRS]
+        self.modalities, self.width = tuple(config.modalities), (len(config.modalities) - 1) * config.width
+        self.pairs = [pair for pair in PAIRS if set(pair) <= set(self.modalities)]
+        rates = [config.attention_rates[source] for source, _ in self.pairs]
         self.crossmodal = CrossModalEncoders(config, config.width, config.layers, rates, layer) if crossmodal else None
-        memory = [config.memory_attention_dropout] * len(MODALITIES)
-        self.memory = SelfAttentionEncoders(config, 2 * config.width, config.memory_layers, memory, layer)
+        memory = [config.memory_attention_dropout] * len(self.modalities)
+        self.memory = SelfAttentionEncoders(config, self.width, config.memory_layers, memory, layer)
 
     def forward(self, private: Streams, masks: Masks | None) -> Vectors:
         """One vector for each modality: the memory encoder's last step."""
-        sources, targets = zip(*PAIRS)
+        sources, targets = zip(*self.pairs)
         answers = pick(private, targets)
         if self.crossmodal is not None:
             answers = encode_each(self.crossmodal, answers, pick(private, sources), masks=pick(masks, sources))
-        joined = [torch.cat(pair, dim=-1) for pair in zip(answers[::2], answers[1::2])]
-        read = encode_each(self.memory, joined, masks=pick(masks, MODALITIES))
-        return {m: x.squeeze(1) for m, x in zip(MODALITIES, read)}
+        joined = [torch.cat([x for x, t in zip(answers, targets) if t == m], dim=-1) for m in self.modalities]
+        read = encode_each(self.memory, joined, masks=pick(masks, self.modalities))
+        return {m: x.squeeze(1) for m, x in zip(self.modalities, read)}
 
 
 class SelfAttentionReaders(nn.Module):
     """One self-attention encoder for each modality, of which the last step is kept."""
 
-    def __init__(
-        self, config: ModelConfig, modalities: Sequence[str] = MODALITIES, layer: Layer = fast.TransformerLayer
-    ):
+    def __init__(self, config: ModelConfig, modalities: Sequence[str] = (), layer: Layer = fast.TransformerLayer):
         super().__init__()
-        rates = [config.attention_rates[m] for m in modalities]
-        self.modalities = tuple(modalities)
+        self.modalities = tuple(modalities or config.modalities)
+        rates = [config.attention_rates[m] for m in self.modalities]
         self.encoders = SelfAttentionEncoders(config, config.width, config.layers, rates, layer)
 
     def forward(self, streams: Streams, masks: Masks | None) -> Vectors:

@@ -1,8 +1,9 @@
 """The three streams: read (words by a language model), brought to one width, and pooled to one vector each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -23,7 +24,8 @@ class LanguageEncoder(nn.Module):
     """Any encoder that transformers' AutoModel knows, fine-tuned or frozen (published: bert-base-uncased, fine-tuned).
 
     model: a name on the Hub or a local folder, whose weights are loaded; or the fields of a transformers config with
-    its "model_type", for an untrained model without a download. Raises ValueError for what cannot be loaded or built.
+    its "model_type", for an untrained model without a download. Of an encoder and a decoder (BART, T5) only the encoder
+    is used. Raises ValueError for what cannot be loaded or built, and for models that do not read words.
     """
 
     def __init__(self, model: str | dict[str, Any], trainable: bool):
@@ -41,8 +43,17 @@ class LanguageEncoder(nn.Module):
         except Exception as problem:  # transformers has many kinds
             reason = " ".join(str(problem).split())
             raise ValueError(f"language_model {model!r} cannot be built: {reason}") from problem
-        self.trainable = trainable
+        self.fields = self.model.config.to_diff_dict()
+        if self.model.config.is_encoder_decoder:
+            self.model = self.model.get_encoder()
+        self.trainable, mode = trainable, self.model.training
         self.model.requires_grad_(trainable)
+        try:
+            self.model.eval()  # no dropout, which would use up random numbers
+            self.width = self(torch.tensor([[[1], [1], [0]]])).shape[2]
+        except Exception as problem:
+            raise ValueError(f"language_model {model!r} does not turn token ids into features") from problem
+        self.model.train(mode)
 
     def train(self, mode: bool = True) -> "LanguageEncoder":
         """A frozen encoder stays in evaluation mode, so that its dropout is off."""
@@ -64,18 +75,51 @@ def resolve_language_model(config: ModelConfig) -> tuple[ModelConfig, LanguageEn
     if config.language_model is None:
         return config, None
     encoder = LanguageEncoder(config.language_model, config.language_model_trainable)
-    built = encoder.model.config
-    return config.replace(language_model=built.to_diff_dict(), feature_widths={"language": built.hidden_size}), encoder
+    return config.replace(language_model=encoder.fields, feature_widths={"language": encoder.width}), encoder
+
+
+class Scale(nn.Module):
+    """(x − mean) / standard deviation of each feature; a step that is all zero is padding and stays so."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.mean, self.deviation = nn.Buffer(torch.zeros(width)), nn.Buffer(torch.ones(width))
+
+    def forward(self, x: Stream) -> Stream:
+        return (x - self.mean) / self.deviation * x.any(dim=2, keepdim=True)
+
+    def learn(self, clips: Iterable[Float[np.ndarray, "time width"]]) -> None:
+        """Takes both from all steps of these clips, read one by one; the deviation of a constant feature is 1."""
+        from sklearn.preprocessing import StandardScaler  # 1 s of import
+
+        scaler = StandardScaler()
+        for steps in (x[x.any(axis=1)] for x in clips):
+            if len(steps):
+                scaler.partial_fit(steps.astype(np.float64))
+        if hasattr(scaler, "mean_"):
+            self.mean.copy_(torch.from_numpy(scaler.mean_))
+            self.deviation.copy_(torch.from_numpy(scaler.scale_))
 
 
 class StreamReader(nn.Module):
-    """Checks the streams, encodes tokens if there is a language model, and sets padding to zero if there is a mask."""
+    """Checks the streams, encodes tokens if there is a language model, sets padding to zero if there is a mask, scales.
 
-    def __init__(self, config: ModelConfig, encoder: LanguageEncoder | None, modalities: Sequence[str] = MODALITIES):
+    scales: one for each modality with features, if `config.standardise`. They are saved with the weights.
+    """
+
+    def __init__(self, config: ModelConfig, encoder: LanguageEncoder | None, modalities: Sequence[str]):
         super().__init__()
         self.language_encoder, self.modalities = encoder, tuple(modalities)
         self.expected = {m: (config.lengths[m], config.feature_widths[m]) for m in modalities}
         self.language_dropout = Dropout(config.language_dropout)
+        scaled = [m for m in modalities if config.standardise and not (m == "language" and encoder)]
+        self.scales = nn.ModuleDict({m: Scale(config.feature_widths[m]) for m in scaled})
+
+    def learn_scale(self, split: Any) -> None:
+        """Takes the scales, if there are any, from a FeatureSplit: the training split."""
+        for m, scale in self.scales.items():
+            there = np.flatnonzero(split.present.get(m, np.ones(len(split))))
+            scale.learn(split.stream(m)[i] for i in there)
 
     def forward(
         self, language: Language | None, vision: Stream | None, audio: Stream | None, mask: Masks | None
@@ -92,6 +136,7 @@ class StreamReader(nn.Module):
                 raise ValueError(f"{m} has (time, width) {size}, the model was made for {self.expected[m]}")
         if mask is not None:
             streams = {m: x * mask[m][..., None] for m, x in streams.items()}
+        streams |= {m: scale(streams[m]) for m, scale in self.scales.items()}
         return {m: self.language_dropout(x) if m == "language" else x for m, x in streams.items()}
 
 
@@ -119,8 +164,8 @@ class TemporalConvolution(nn.Conv1d):
 class TemporalConvolutions(nn.ModuleDict):
     """X̃_m of each modality, and which of its steps are real."""
 
-    def __init__(self, config: ModelConfig, modalities: Sequence[str] = MODALITIES):
-        super().__init__({m: TemporalConvolution.from_config(config, m) for m in modalities})
+    def __init__(self, config: ModelConfig, modalities: Sequence[str] = ()):
+        super().__init__({m: TemporalConvolution.from_config(config, m) for m in modalities or config.modalities})
 
     def forward(self, streams: dict[str, Stream], mask: Masks | None) -> tuple[Streams, Masks | None]:
         masks = mask and {m: self[m].kept_mask(mask[m]) for m in streams}
@@ -147,12 +192,12 @@ class FlattenedProjections(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         width, times = config.width, config.lengths_after_convolution
-        self.linear = nn.ModuleDict({m: nn.Linear(times[m] * width, width) for m in MODALITIES})
+        self.linear = nn.ModuleDict({m: nn.Linear(steps * width, width) for m, steps in times.items()})
 
     def forward(self, streams: Streams, masks: Masks | None) -> Vectors:
         return {m: linear(streams[m].flatten(1)) for m, linear in self.linear.items()}
 
 
 def concatenate(vectors: Vectors) -> Vector:
-    """One vector for each clip: language, vision and audio side by side."""
-    return torch.cat([vectors[m] for m in MODALITIES], dim=1)
+    """One vector for each clip: language, vision and audio side by side, as far as they are there."""
+    return torch.cat([vectors[m] for m in MODALITIES if m in vectors], dim=1)

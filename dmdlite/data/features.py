@@ -6,7 +6,7 @@ Feature values are checked when it is written, labels and lengths whenever it is
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +14,71 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dmdlite.data.layout import listed, make_splits, to_layout
-from dmdlite.data.pickles import DataError, UnsafePickle, read_pickle
-from dmdlite.data.splits import SPLITS, Clip, FeatureSplit, Splits, check_fits, feature_shapes, fingerprint, label_shape
+from dmdlite.checking import known
+from dmdlite.config import MODALITIES
+from dmdlite.data.assemble import divided_by_id, make_splits, to_layout
+from dmdlite.data.fitting import check_fits, check_trainable, clipped, feature_shapes, fitted, label_shape
+from dmdlite.data.pickles import DataError, UnsafePickle
+from dmdlite.data.readers import listed, read_layout
+from dmdlite.data.splits import SPLITS, WHOLE, Clip, FeatureSplit, Splits, fingerprint
 from dmdlite.data.toy import toy_world
 from dmdlite.files import whole_folder, write_bytes, write_text
 
-__all__ = ["SPLITS", "Clip", "DataError", "FeatureSplit", "Splits", "UnsafePickle", "check_fits", "convert_features"]
-__all__ += ["feature_shapes", "fingerprint", "label_shape", "load_features", "open_data", "write_folder", "write_mmsa"]
-ANNOTATIONS = np.array(["Negative", "Neutral", "Positive"])
+__all__ = ["SPLITS", "Clip", "DataError", "FeatureSplit", "Splits", "UnsafePickle", "check_fits", "check_trainable"]
+__all__ += ["convert_features", "feature_shapes", "fingerprint", "fitted", "label_shape", "load_features", "open_data"]
+__all__ += ["write_folder", "write_mmsa"]
+SIGNS = ("Negative", "Neutral", "Positive")
 INDEX = "features.json"
 FORMAT = "dmdlite features 1"
 DTYPES = ("F16", "F32", "I64")
 
 
-def load_features(path: str | Path) -> Splits:
-    """The splits "train", "valid" and "test" of an MMSA-layout pickle or of a converted folder.
+def load_features(
+    path: str | Path,
+    task: str | None = None,
+    *,
+    modalities: Sequence[str] = MODALITIES,
+    invalid: str = "refuse",
+    split_by_id: Sequence[float] | None = None,
+    split_seed: int = 0,
+    label_range: Sequence[float] | None = None,
+) -> Splits:
+    """The splits of a feature file or folder in any layout of docs/own_data.md, or of a converted folder.
 
-    A pickle is read whole and every value is checked; a folder opens at once, mapped from disk clip by clip.
+    task: "regression", "classification", "ordinal" or "multilabel"; by default what the labels are.
+    modalities: those to read; the others need not be sound. invalid: "zero" sets NaN and infinities to 0, with a count.
+    split_by_id: shares of train, valid and test for a file without splits; no video or speaker is in two of them.
+    label_range: the least and the largest number of a label; those outside are clipped, with a count.
+    A file is read whole and every value is checked; a converted folder opens at once, mapped from disk clip by clip.
     Raises DataError, naming file, split and key, and UnsafePickle (a DataError) if a pickle holds more than data.
     """
     path = Path(path)
-    if path.is_file():
-        return make_splits(read_pickle(path), path.name)
-    if (path / INDEX).is_file():
-        return make_splits(_read_folder(path.resolve()), path.resolve().name, scan=False)
-    problem = f"is a folder without {INDEX}" if path.is_dir() else "does not exist"
-    raise DataError(f"{path} {problem}; give an MMSA-layout pickle or a converted folder.")
+    known("invalid", invalid, ("refuse", "zero"))
+    known("task", task, (None, "regression", "classification", "ordinal", "multilabel"))
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give a feature file, or a folder, in a layout of docs/own_data.md.")
+    converted = (path / INDEX).is_file()
+    content = _read_folder(path.resolve()) if converted else read_layout(path)
+    name = path.resolve().name
+    splits = make_splits(content, name, task, modalities=modalities, invalid=invalid, scan=not converted)
+    if split_by_id is not None:
+        if list(splits) != [WHOLE]:
+            raise DataError(f"{name} has the splits {listed(splits)} already; --split-by-id is for a file without any.")
+        splits = divided_by_id(splits[WHOLE], split_by_id, split_seed)
+    splits = clipped(splits, *label_range) if label_range else splits
+    splits.reading = {"task": task, "modalities": [*modalities], "invalid": invalid, "split_by_id": split_by_id}
+    splits.reading |= {"split_seed": split_seed, "label_range": label_range}
+    return splits
 
 
-def open_data(path: Path | None) -> tuple[Mapping[str, FeatureSplit], Path | None]:
-    """The data of a command, and the file or folder that they come from.
+def open_data(path: Path | None, **reading: Any) -> tuple[Mapping[str, FeatureSplit], Path | None]:
+    """The data of a command, read with these options of `load_features`, and the file or folder that they come from.
 
     Without a path this is data_samples/toy, here or beside this package; elsewhere the same splits, made in memory.
     """
     samples = [Path("data_samples/toy"), Path(__file__).parents[2] / "data_samples" / "toy"]
     path = path or next((place for place in samples if place.exists()), None)
-    return (toy_world().splits, None) if path is None else (load_features(path), path)
+    return (toy_world().splits, None) if path is None else (load_features(path, **reading), path)
 
 
 def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
@@ -58,16 +86,23 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
 
     It holds the lengths of all modalities; MMSA itself reads those of audio and vision. Raises DataError on bad splits.
     """
-    content = {name: to_layout(splits[name]) for name in SPLITS}
+    content = {name: to_layout(split) for name, split in splits.items()}
     make_splits(content, Path(path).name)
     for name, layout in content.items():
-        if splits[name].labels.ndim == 1:
-            layout["annotations"] = ANNOTATIONS[1 + np.sign(splits[name].labels).astype(int)]
+        if (names := names_of(splits[name])) and splits[name].classes.ndim == 1:
+            layout["annotations"] = np.array(names)[splits[name].classes]
+            layout |= {"class_names": names} if names != SIGNS else {}
         for key, value in layout.items():
             array = np.ascontiguousarray(value)
             # A fresh view with a fresh dtype: otherwise objects that share memory leave traces in the pickle.
             layout[key] = array.view(np.dtype(array.dtype.str), np.ndarray)
     write_bytes(Path(path), pickle.dumps(content, protocol=4))
+
+
+def names_of(split: FeatureSplit) -> tuple[str, ...]:
+    """The names of its classes; MMSA's words for the sign of a sentiment if the classes are just that."""
+    by_sign = split.classes is not None and np.array_equal(split.classes, 1 + np.sign(split.labels))
+    return split.class_names or (SIGNS if by_sign else ())
 
 
 def convert_features(source: str | Path, folder: str | Path) -> None:
@@ -80,12 +115,13 @@ def write_folder(splits: Mapping[str, FeatureSplit], folder: str | Path) -> None
     """Writes splits to a new or empty folder, whole or not at all. Raises DataError for other folders, bad splits."""
     folder = Path(folder).resolve()
     check_free(folder)
-    checked = make_splits({name: to_layout(splits[name]) for name in SPLITS}, folder.name)
-    index: dict[str, Any] = {"format": FORMAT, "source": splits["train"].source, "splits": {}}
+    checked = make_splits({name: to_layout(split) for name, split in splits.items()}, folder.name)
+    source = next(iter(splits.values())).source
+    index: dict[str, Any] = {"format": FORMAT, "source": source, "splits": {}}
     with whole_folder(folder) as draft:
         for name, split in checked.items():
             arrays = to_layout(split)
-            strings = {key: arrays.pop(key) for key in ("id", "raw_text")}
+            strings = {key: arrays.pop(key) for key in ("id", "raw_text", "class_names") if key in arrays}
             try:
                 save_file({key: np.ascontiguousarray(x) for key, x in arrays.items()}, draft / f"{name}.safetensors")
             except SafetensorError as problem:
@@ -128,11 +164,12 @@ def _read_index(folder: Path) -> dict[str, dict[str, Any]]:
         raise DataError(f"{where} does not say {FORMAT!r}; it is of another version or not ours.")
     splits = index["splits"] if isinstance(index.get("splits"), dict) else {}
     kinds = {"arrays": dict, "id": list, "raw_text": list, "replaced": int}
-    for name in SPLITS:
+    for name in splits or SPLITS:
         entry = splits.get(name)
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kinds[key]) for key in kinds):
             raise DataError(f"{where} has no split {name!r} with {listed(kinds)}.")
-    return {name: {key: splits[name][key] for key in kinds} for name in SPLITS}
+    kinds["class_names"] = list
+    return {name: {key: entry[key] for key in kinds if key in entry} for name, entry in splits.items()}
 
 
 def _map(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:

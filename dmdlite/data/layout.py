@@ -1,188 +1,192 @@
-"""MMSA's layout (github.com/thuiar/MMSA, README.md:108-128): splits as dicts of arrays. All files are checked here."""
+"""One split's arrays under MMSA's keys (github.com/thuiar/MMSA, README.md:108-128), checked and made a FeatureSplit.
+
+The streams that are read have to be sound. What else is unusable is noted, and raised by the run that asks for it.
+"""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int
 
-from dmdlite.config import MODALITIES, SENTIMENT_RANGE
+from dmdlite.config import MODALITIES
+from dmdlite.data import padding
+from dmdlite.data.columns import Columns
 from dmdlite.data.pickles import DataError
-from dmdlite.data.splits import KEYS, SPLITS, FeatureSplit, Splits
+from dmdlite.data.readers import listed, rank
+from dmdlite.data.splits import KEYS, FeatureSplit
 
-
-def make_splits(content: Any, source: str, *, scan: bool = True) -> Splits:
-    """Checked splits from a dict of dicts under MMSA's keys. Raises DataError naming source, split and key.
-
-    `scan` looks at every feature value for NaN, inf and audio's -inf; without it they are not read at all.
-    """
-    if not isinstance(content, Mapping):
-        raise DataError(f"{source} holds {type(content).__name__}, not a dict with the splits {listed(SPLITS)}.")
-    for name in SPLITS:
-        if not isinstance(content.get(name), Mapping):
-            raise DataError(f"{source} has no split {name!r} (a dict of arrays); it has {listed(content)}.")
-    layouts = {name: Layout(content[name], source, name) for name in SPLITS}
-    splits = Splits({name: layout.split(scan) for name, layout in layouts.items()})
-    for name, layout in layouts.items():
-        layout.check_agreement(splits[name], splits["train"])
-    return splits
-
-
-def to_layout(split: FeatureSplit) -> dict[str, Any]:
-    """One split under MMSA's keys; nothing is copied."""
-    layout: dict[str, Any] = {KEYS[modality]: x for modality, x in split.features.items()}
-    layout |= {f"{KEYS[modality]}_lengths": x for modality, x in split.lengths.items()}
-    layout |= {"regression_labels": split.labels, "classification_labels": split.classes, "text_bert": split.tokens}
-    layout |= {"id": split.ids, "raw_text": split.raw_text}
-    return {key: value for key, value in layout.items() if value is not None}
+SIMS = {"language": "t", "vision": "v", "audio": "a"}  # CH-SIMS has labels of each modality under these letters
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The arrays of one split under MMSA's keys, as a reader found them."""
+class Stream:
+    """One stream of features, checked."""
 
-    data: Mapping[str, Any]
-    source: str
-    name: str
+    x: Float[np.ndarray, "clip time width"]
+    lengths: Int[np.ndarray, "clip"] | None  # where the file has clips of different lengths
+    present: Bool[np.ndarray, "clip"]  # false where the whole clip is NaN: it was not recorded
+    replaced: int  # values that were set to zero
 
-    def split(self, scan: bool) -> FeatureSplit:
-        """The checked split; `scan` as in `make_splits`."""
-        labels = self.labels()
-        count = len(labels)
-        tokens = self.tokens(count)
-        modalities = [m for m in MODALITIES if m != "language" or "text" in self.data or tokens is None]
-        found = {m: self.features(KEYS[m], count, scan) for m in modalities}
-        features = {m: array for m, (array, _) in found.items()}
-        lengths = self.lengths(features, tokens)
-        ids = self.strings("id", [f"{self.name}_{i}" for i in range(count)])
-        raw_text = self.strings("raw_text", [""] * count)
-        classes = self.integers("classification_labels", (count,)) if "classification_labels" in self.data else None
-        before = int(self.integers("replaced", ())) if "replaced" in self.data else 0
-        replaced = before + found["audio"][1]
-        return FeatureSplit(features, lengths, labels, ids, raw_text, classes, tokens, self.source, self.name, replaced)
 
-    def place(self, key: str) -> str:
-        return f"{self.source}, split {self.name!r}, key {key!r}"
+@dataclass(frozen=True, kw_only=True)
+class Layout(Columns):
+    """The arrays of one split.
 
-    def fail(self, key: str, problem: str) -> NoReturn:
-        raise DataError(f"{self.place(key)}: {problem}.")
+    modalities: those that are read. invalid: "zero" sets NaN and infinities to 0, and says how many; "refuse" does not.
+    scan: whether to look at every feature value; without it they are not read at all.
+    """
 
-    def numbers(self, key: str) -> Num[np.ndarray, "..."]:
-        if key not in self.data:
-            self.fail(key, f"missing; the split has {listed(self.data)}")
-        try:
-            array = np.asarray(self.data[key])
-        except ValueError:
-            self.fail(key, "rows of different lengths")
-        if array.dtype.kind not in "biuf":
-            self.fail(key, f"holds {array.dtype}, not numbers")
-        return array
+    modalities: Sequence[str] = MODALITIES
+    invalid: str = "refuse"
+    scan: bool = True
 
-    def integers(self, key: str, shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
-        array = self.numbers(key)
-        array = array.reshape(-1) if array.shape == (*shape, 1) else array
-        if array.shape != shape:
-            self.fail(key, f"shape {array.shape}, not {shape}")
-        if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.round(array))).all():
-            self.fail(key, "values that are not whole numbers")
-        return array.astype(np.int64, copy=False)
+    def split(self) -> FeatureSplit:
+        """The split without its classes, which `make_splits` numbers alike in all splits."""
+        streams = {m: self.stream(KEYS[m]) for m in self.modalities if KEYS[m] in self.data}
+        tokens = self.optional(self.tokens, "text_bert") if "language" in self.modalities else None
+        count = self.clips({KEYS[m]: len(stream.x) for m, stream in streams.items()}, tokens)
+        if tokens is not None and len(tokens) != count:
+            tokens = self.note("text_bert", f"{len(tokens)} clips, but the features have {count}")
+        extents = self.extents(streams, tokens, count)
+        of = {m: self.optional(self.labels, f"regression_labels_{letter}", count) for m, letter in SIMS.items()}
+        labels = self.optional(self.labels, "regression_labels", count)
+        return FeatureSplit(
+            features={m: stream.x for m, stream in streams.items()},
+            lengths={m: lengths for m, (_, lengths) in extents.items()},
+            labels=np.full(count, np.nan, np.float32) if labels is None else labels,
+            ids=self.optional(self.strings, "id", count, "$_$") or [f"{self.name}_{i}" for i in range(count)],
+            raw_text=self.optional(self.strings, "raw_text", count, " ") or [""] * count,
+            tokens=tokens,
+            source=self.source,
+            name=self.name,
+            replaced=int(self.data.get("replaced", 0)) + sum(stream.replaced for stream in streams.values()),
+            starts={m: starts for m, (starts, _) in extents.items() if starts.any()},
+            present={m: x for m, stream in streams.items() if not (x := self.present(m, stream.present)).all()},
+            labels_of={m: x for m, x in of.items() if x is not None},
+            problems=self.problems,
+        )
 
-    def strings(self, key: str, default: list[str]) -> list[str]:
-        """Any values as str; `default` if the file has none."""
-        if (values := self.data.get(key)) is None:
-            return default
-        values = np.asarray(values, dtype=object).ravel()
-        if len(values) != len(default):
-            self.fail(key, f"{len(values)} clips, but 'regression_labels' has {len(default)}")
-        return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+    def clips(self, counts: Mapping[str, int], tokens: np.ndarray | None) -> int:
+        """The number of clips, in which all streams agree."""
+        counts = dict(counts) or ({} if tokens is None else {"text_bert": len(tokens)})
+        if not counts:
+            wanted = " or ".join(repr(KEYS[m]) for m in self.modalities)
+            raise DataError(f"{self.source}, split {self.name!r} has no stream {wanted}; it has {listed(self.data)}.")
+        first, count = next(iter(counts.items()))
+        for key, found in counts.items():
+            if found != count:
+                self.fail(key, f"{found} clips, but {first!r} has {count}")
+        if not count:
+            self.fail(first, "empty, the split has no clips")
+        return count
 
-    def labels(self) -> Float[np.ndarray, "clip *outputs"]:
-        key, (low, high) = "regression_labels", SENTIMENT_RANGE
-        labels = self.numbers(key).astype(np.float32)
-        if labels.ndim not in (1, 2) or labels.shape[1:] == (0,):
-            self.fail(key, f"shape {labels.shape}, not (clips,) or (clips, numbers)")
-        labels = labels[:, 0] if labels.shape[1:] == (1,) else labels
-        if not len(labels):
-            self.fail(key, "empty, the split has no clips")
-        if bad := int((~np.isfinite(labels)).sum()):
-            self.fail(key, f"{bad} of {labels.size} labels are NaN or infinite")
-        if len(odd := labels[(labels < low) | (labels > high)]):
-            self.fail(key, f"{len(odd)} labels outside [{low:g}, {high:g}], the first is {odd[0]:g}")
-        return labels
-
-    def tokens(self, count: int) -> Int[np.ndarray, "clip 3 time"] | None:
-        if "text_bert" not in self.data:
-            return None
-        shape = self.numbers("text_bert").shape
-        if len(shape) != 3 or shape[:2] != (count, 3) or shape[2] == 0:
-            self.fail("text_bert", f"shape {shape}, not ({count}, 3, time)")
-        tokens = self.integers("text_bert", shape)
+    def tokens(self, key: str) -> Int[np.ndarray, "clip 3 time"]:
+        shape = self.numbers(key).shape
+        if len(shape) != 3 or shape[1] != 3 or shape[2] == 0:
+            self.fail(key, f"shape {shape}, not (clips, 3, time)")
+        tokens = self.integers(key, *shape)
         if (tokens < 0).any():
-            self.fail("text_bert", "negative token ids")
+            self.fail(key, "negative token ids")
+        if (tokens[:, 1] > 1).any():
+            self.fail(key, "an attention mask (row 1) with values other than 0 and 1")
         return tokens
 
-    def features(self, key: str, count: int, scan: bool) -> tuple[Float[np.ndarray, "clip time width"], int]:
-        """One stream, and how many -inf in audio became 0, as in MMSA."""
-        array, replaced = self.numbers(key), 0
+    def stream(self, key: str) -> Stream:
+        """(clips, time, width) from arrays, lists of clips of different lengths, or one vector for each clip."""
+        array, lengths = self.data[key], None
+        if rank(array) == 3 and (isinstance(array, list | tuple) or array.dtype == object):
+            try:
+                array, lengths = padding.stacked(list(array))
+            except (ValueError, TypeError) as problem:
+                self.fail(key, f"holds {problem}")
+        else:
+            array = self.numbers(key)
+        array = array[:, None] if array.ndim == 2 else array
         if array.ndim != 3:
-            self.fail(key, f"rank {array.ndim}, not 3 (clips, time, width)")
-        if len(array) != count:
-            self.fail(key, f"{len(array)} clips, but 'regression_labels' has {count}")
-        if 0 in array.shape:
+            self.fail(key, f"rank {array.ndim}, not 3 (clips, time, width) or 2 (clips, width)")
+        if 0 in array.shape[1:]:
             self.fail(key, f"shape {array.shape} has no time steps or no width")
-        # Clip by clip, so that looking at a large array needs no second one of its size.
-        if scan and key == "audio" and (replaced := int(sum(np.count_nonzero(clip == -np.inf) for clip in array))):
-            warnings.warn(f"{self.place(key)}: {replaced} × -inf was set to 0, as MMSA does.", stacklevel=2)
-            array = np.where(array == -np.inf, np.zeros((), array.dtype), array)
         if array.dtype not in (np.float16, np.float32):
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)
-        if scan and (bad := sum(np.count_nonzero(~np.isfinite(clip)) for clip in array)):
-            self.fail(key, f"{bad} values are NaN or infinite")
-        return array, replaced
+        present = (
+            np.array([not np.isnan(clip).all() for clip in array], bool) if self.scan else np.ones(len(array), bool)
+        )
+        array, replaced = self.repaired(key, array, present) if self.scan else (array, 0)
+        return Stream(array, lengths, present, replaced)
 
-    def lengths(self, features: dict[str, np.ndarray], tokens: np.ndarray | None) -> dict[str, Int[np.ndarray, "clip"]]:
-        """True steps of each clip, by modality; a length of 0 counts as 1.
+    def repaired(self, key: str, array: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, int]:
+        """The array with zeros for what is not finite, where that is allowed, and how many values were set to zero.
+
+        Audio's -inf becomes 0, as in MMSA, and a clip without a single number: it was not recorded.
+        """
+        recorded = [clip for clip, there in zip(array, present) if there]  # views: a large array needs no second one
+        silent = int(sum(np.count_nonzero(clip == -np.inf) for clip in recorded)) if key == "audio" else 0
+        odd = int(sum(np.count_nonzero(~np.isfinite(clip)) for clip in recorded) - silent)
+        if odd and self.invalid != "zero":
+            self.fail(
+                key, f"{odd} values are NaN or infinite; --invalid zero (in Python: invalid='zero') sets them to 0"
+            )
+        if silent:
+            warnings.warn(f"{self.place(key)}: {silent} × -inf was set to 0, as MMSA does.", stacklevel=2)
+        if odd:
+            warnings.warn(f"{self.place(key)}: {odd} NaN or infinite values were set to 0.", stacklevel=2)
+        whole = present.all() and not odd + silent
+        return array if whole else np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), odd + silent
+
+    def extents(
+        self, streams: Mapping[str, Stream], tokens: np.ndarray | None, count: int
+    ) -> dict[str, padding.Extent]:
+        """The real steps of each clip, by modality; a length of 0 counts as 1.
 
         Stored lengths come first, then language's token mask. In an aligned file (equal time steps), vision and audio
-        are as long as language, as in MMSA. Otherwise a clip ends at its last step that is not all zero.
+        are as long as language, as in MMSA. Otherwise the zeros behind a clip, or in front of all clips, are padding.
         """
-        steps = {m: x.shape[1] for m, x in features.items()}
-        if tokens is not None and steps.setdefault("language", tokens.shape[2]) != tokens.shape[2]:
-            self.fail("text_bert", f"{tokens.shape[2]} time steps, but 'text' has {steps['language']}")
-        lengths = {}
-        for modality in MODALITIES:
-            key = f"{KEYS[modality]}_lengths"
-            if key in self.data:
-                found = self.integers(key, (len(features["vision"]),))
-            elif modality == "language" and tokens is not None:
-                key, found = "text_bert", tokens[:, 1].sum(axis=1)
-            elif modality != "language" and len(set(steps.values())) == 1:
-                found = lengths["language"]
+        found: dict[str, padding.Extent] = {}
+        words = None if tokens is None else (tokens[:, 1].argmax(axis=1), np.maximum(tokens[:, 1].sum(axis=1), 1))
+        times = {stream.x.shape[1] for stream in streams.values()}
+        for m, stream in streams.items():
+            x, key = stream.x, f"{KEYS[m]}_lengths"
+            lengths = np.ones(count, int) if x.shape[1] == 1 else stream.lengths
+            if lengths is None:
+                stored = key if key in self.data else "lengths"
+                lengths = self.optional(self.lengths, stored, count, x.shape[1])
+            if lengths is not None:
+                found[m] = self.placed(m, x, lengths)
+            elif m == "language" and words is not None and tokens.shape[2] == x.shape[1]:
+                found[m] = words
+            elif m != "language" and len(times) == 1 and "language" in found:
+                found[m] = padding.placed(x, found["language"][1]) or found["language"]
             else:
-                found = np.array([1 + np.flatnonzero(clip.any(axis=1)).max(initial=-1) for clip in features[modality]])
-            if found.min() < 0:
-                self.fail(key, f"a length of {found.min()}")
-            if (most := found.max()) > (time := steps[modality]):
-                self.fail(key, f"a length of {most}, longer than the {time} time steps of the sequence")
-            lengths[modality] = np.maximum(found, 1)
-        return lengths
+                found[m] = padding.found(x)
+        return found if words is None else {"language": words} | found
 
-    def check_agreement(self, split: FeatureSplit, train: FeatureSplit) -> None:
-        if split.features.keys() != train.features.keys():
-            self.fail("text", "present in one of this split and 'train', missing in the other")
-        for modality, steps in split.steps.items():
-            if steps != train.steps[modality]:
-                self.fail(KEYS[modality], f"{steps} time steps, but split 'train' has {train.steps[modality]}")
-        for modality, x in split.features.items():
-            if x.shape[2] != (width := train.features[modality].shape[2]):
-                self.fail(KEYS[modality], f"width {x.shape[2]}, but split 'train' has {width}")
-        if split.labels.shape[1:] != train.labels.shape[1:]:
-            self.fail("regression_labels", f"shape {split.labels.shape}, but split 'train' has {train.labels.shape}")
+    def lengths(self, key: str, count: int, time: int) -> Int[np.ndarray, "clip"]:
+        lengths = self.integers(key, count)
+        if lengths.min() < 0:
+            self.fail(key, f"a length of {lengths.min()}")
+        if lengths.max() > time:
+            self.fail(key, f"a length of {lengths.max()}, longer than the {time} time steps of the sequence")
+        return np.maximum(lengths, 1)
 
+    def placed(self, modality: str, x: np.ndarray, lengths: Int[np.ndarray, "clip"]) -> padding.Extent:
+        """The extent of clips of known lengths, on the side where their values are."""
+        key = KEYS[modality]
+        if not self.scan:
+            return self.integers(f"{key}_starts", len(x)) if f"{key}_starts" in self.data else 0 * lengths, lengths
+        if (extent := padding.placed(x, lengths)) is None:
+            self.note(f"{key}_lengths", "some clips have values beyond their length, behind it and in front of it")
+        return extent or (0 * lengths, lengths)
 
-def listed(names: Iterable[Any]) -> str:
-    """Names for a message."""
-    return ", ".join(map(str, names)) or "nothing"
+    def present(self, modality: str, recorded: Bool[np.ndarray, "clip"]) -> Bool[np.ndarray, "clip"]:
+        """Which clips have the modality: (clips,) under its own key, or its column of "availability"."""
+        count, own = len(recorded), f"{KEYS[modality]}_available"
+        marks = self.optional(self.integers, own, count)
+        if (
+            marks is None
+            and (all_marks := self.optional(self.integers, "availability", count, len(MODALITIES))) is not None
+        ):
+            marks = all_marks[:, MODALITIES.index(modality)]
+        return recorded if marks is None else recorded & (marks > 0)

@@ -1,21 +1,29 @@
 """Reading an untrusted pickle.
 
 A pickle is a program: it may name any importable function and call it. This reader knows a handful of names, all of
-them for numpy arrays, numbers, strings and plain containers, and maps each to a strict rebuilder of our own.
+them for arrays, numbers, strings and plain containers, and maps each to a strict rebuilder of our own.
 """
 
-import math
+import io
+import os
 import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-PLAIN_KINDS = "biufSU"  # numpy kinds whose bytes can be taken as they are: numbers and strings
+from dmdlite.data.rebuilders import ALLOWED, BFLOAT16, Array, DType, NotData, fill_storage
+
 UNNEEDED_OPCODES = (
-    *(pickle.PERSID, pickle.BINPERSID, pickle.EXT1, pickle.EXT2, pickle.EXT4),
-    *(pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
+    *(pickle.PERSID, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.INST, pickle.OBJ),
+    *(pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
 )
+TORCH_MAGIC, TORCH_VERSION = 0x1950A86A20F9469CFC6C, 1001  # of torch.save before it wrote zip archives
+FREE_MEMORY, MOST_EXPANSION = 1 << 26, 200
+OPCODE_BYTES, ITEM_BYTES = 100, 40  # about what an opcode and an item of a container fill at most
+REMEDIES = {"pandas": "save its .to_numpy() instead", "joblib": "save what joblib.load gives with pickle.dump instead"}
 
 
 class DataError(ValueError):
@@ -26,26 +34,71 @@ class UnsafePickle(DataError):
     """The pickle asks for something that is not data, and was refused before it could run."""
 
 
+class Allowance:
+    """How much memory a file may still fill: a few bytes of a hostile one could ask for gigabytes."""
+
+    def __init__(self, name: str, size: int):
+        self.name = name
+        self.most = self.left = FREE_MEMORY + MOST_EXPANSION * size
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount
+        if self.left < 0:
+            raise DataError(f"{self.name} would fill more than {MOST_EXPANSION} times its size, which no data does.")
+
+
 def read_pickle(path: Path) -> Any:
     """The arrays, numbers, strings and containers in a pickle of any protocol, from Python 2 or 3 and any numpy.
 
-    Arrays are instances of a bare subclass of `np.ndarray`, which `np.asarray` removes.
+    Arrays may be instances of a bare subclass of `np.ndarray`, which `np.asarray` removes; tensors are arrays.
     Raises UnsafePickle for anything else in the file, DataError for a file that is missing, truncated or damaged.
     """
+    with opened(path) as (file, allowance):
+        return unpickle(file, path.name, allowance)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[io.BufferedIOBase, Allowance]]:
     try:
         with path.open("rb") as file:
-            return _Reader(file, encoding="latin1").load()  # Python 2 wrote the bytes of an array as a string
-    except UnsafePickle as refused:
-        raise UnsafePickle(f"{path.name} asks for {refused}, which is not plain data, so it was not run.") from None
+            yield file, Allowance(path.name, os.fstat(file.fileno()).st_size)
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
+
+
+@contextmanager
+def intact(name: str, kind: str, place: Callable[[], str] = str) -> Iterator[None]:
+    """Turns whatever goes wrong in the reading of one part of a file into one sentence; problems of the disk pass."""
+    try:
+        yield
+    except NotData as refused:
+        asked = f"{name} asks for {_one_line(refused)}{place()}, which is not plain data, so it was not run"
+        remedies = [f"; {remedy}" for module, remedy in REMEDIES.items() if str(refused).startswith(module)]
+        raise UnsafePickle("".join([asked, *remedies, "."])) from None
     except Exception as problem:
-        what = next(iter(str(problem).splitlines()), type(problem).__name__).rstrip(".")
-        raise DataError(f"{path.name} is truncated, damaged or no pickle at all ({what}).") from None
+        if isinstance(problem, DataError) or getattr(problem, "errno", None):  # a disk's problem, not gzip's
+            raise
+        what = _one_line(problem) + place()
+        raise DataError(f"{name} is truncated, damaged or no {kind} at all ({what}).") from None
+
+
+def _one_line(problem: Exception) -> str:
+    text = "" if isinstance(problem, KeyError) else str(problem)  # of which the text is the key alone
+    line = next(iter(text.splitlines()), "").rstrip(".") or type(problem).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in line[:200])
+
+
+def unpickle(
+    file: io.BufferedIOBase, name: str, allowance: Allowance, fetch: Callable[[str], bytes] | None = None
+) -> Any:
+    """The content of an open pickle, which messages call `name`; `fetch` gives the bytes of a tensor by their key."""
+    reader = _Reader(file, allowance)
+    with intact(name, "pickle", reader.place):
+        return reader.load_all(fetch)
 
 
 def _refuse_opcode(reader: Any) -> None:
-    raise UnsafePickle("a persistent id, an extension code or an object of some class")
+    raise NotData("an extension code or an object of some class")
 
 
 def _load_bytearray(reader: Any) -> None:
@@ -53,10 +106,16 @@ def _load_bytearray(reader: Any) -> None:
     reader.append(reader.read(size))  # as bytes: a bytearray would be allocated as large as the file claims
 
 
+def _load_reduce(reader: Any) -> None:
+    reader.pay_for(reader.stack[-1])
+    pickle._Unpickler.load_reduce(reader)
+
+
 def _load_build(reader: Any) -> None:
     """Fills the array or the dtype that lies below its content on the stack, and nothing else."""
-    if not isinstance(reader.stack[-2], _Array | _DType):
-        raise UnsafePickle("a change of something other than an array")
+    if not isinstance(reader.stack[-2], Array | DType):
+        raise NotData("a change of something other than an array")
+    reader.pay_for(reader.stack[-1])
     pickle._Unpickler.load_build(reader)
 
 
@@ -64,97 +123,81 @@ class _Reader(pickle._Unpickler):
     """The unpickler in Python, as fast on bulk data: the one in C allocates a table as large as the file claims."""
 
     dispatch: ClassVar[Any] = pickle._Unpickler.dispatch | {opcode[0]: _refuse_opcode for opcode in UNNEEDED_OPCODES}
-    dispatch |= {pickle.BYTEARRAY8[0]: _load_bytearray, pickle.BUILD[0]: _load_build}
+    dispatch |= {pickle.BYTEARRAY8[0]: _load_bytearray, pickle.REDUCE[0]: _load_reduce, pickle.BUILD[0]: _load_build}
+    dispatch |= {pickle.FRAME[0]: lambda reader: reader.read(8)}  # so that every opcode passes through read_bytes
+
+    def __init__(self, file: io.BufferedIOBase, allowance: Allowance):
+        super().__init__(file, encoding="latin1")  # Python 2 wrote the bytes of an array as a string
+        self._file_read, self.file, self.allowance = self.read_bytes, file, allowance
+        self.metastack, self.stack, self.storages = [], [], {}
+
+    def read_bytes(self, size: int) -> bytes:
+        self.allowance.spend(OPCODE_BYTES)
+        return self.file.read(min(size, self.allowance.most))  # which allocates before it reads
+
+    def pay_for(self, arguments: Any) -> None:
+        """Arguments may be copied, and a short program can do so again and again."""
+        sized = [part for part in arguments if hasattr(part, "__len__")]
+        self.allowance.spend(sum(len(part) * (1 if isinstance(part, str | bytes) else ITEM_BYTES) for part in sized))
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch.storage", "_load_from_bytes"):
+            return lambda content: _Reader(io.BytesIO(content), self.allowance).load_all()
         if (module, name) not in ALLOWED:
-            raise UnsafePickle(f"{module}.{name}")
+            raise NotData(f"{module}.{name}")
         return ALLOWED[module, name]
 
+    def persistent_load(self, pid: Any) -> np.ndarray:
+        """The numbers of a tensor, to be filled after the pickle has been read."""
+        if type(pid) is not tuple or pid[0] != "storage" or pid[5:] not in ((), (None,)):
+            raise NotData("a persistent id")
+        _, dtype, key, _, count = pid[:5]
+        if key not in self.storages:
+            self.allowance.spend(4 * count + count * dtype.itemsize)
+            self.storages[key] = dtype, np.zeros(count, np.float32 if dtype == BFLOAT16 else dtype)
+        return self.storages[key][1]
 
-class _DType:
-    """Stands for a numpy dtype during reading, because numpy would trust the pickle on its memory layout."""
+    def load(self) -> Any:
+        self.memo = {}
+        return super().load()
 
-    def __init__(self, code: str, *_: Any):
-        self.real = np.dtype(str(code))
-        if self.real.kind not in PLAIN_KINDS + "O":
-            raise UnsafePickle(f"numpy.dtype {code!r}")
+    def load_all(self, fetch: Callable[[str], bytes] | None = None) -> Any:
+        """One pickle; or those of an old torch.save: magic number, version, system, content, keys of its storages."""
+        content, keys = self.load(), self.storages
+        if type(content) is int and content == TORCH_MAGIC:
+            if self.load() != TORCH_VERSION or self.load()["little_endian"] is not True:
+                raise ValueError("torch.save in another version or byte order")
+            content, keys, fetch = self.load(), self.load(), self._next_storage
+        if keys and fetch is None:
+            raise NotData("a persistent id")
+        for key in keys:
+            dtype, numbers = self.storages[key]
+            fill_storage(numbers, dtype, fetch(key))
+        return content
 
-    def __setstate__(self, state: tuple) -> None:
-        _, order, *structure = state[:5]
-        if structure != [None, None, None]:
-            raise UnsafePickle("a numpy.dtype with fields")
-        if order in ("<", ">"):
-            self.real = self.real.newbyteorder(order)
+    def _next_storage(self, key: str) -> bytes:
+        count = int.from_bytes(self.file.read(8), "little")
+        return self.read_bytes(count * self.storages[key][0].itemsize)
 
-    def plain(self) -> np.dtype:
-        """The dtype, if memory of this type holds values and no pointers to objects."""
-        if self.real.kind not in PLAIN_KINDS:
-            raise UnsafePickle("numpy objects rebuilt from raw bytes")
-        if self.real.itemsize == 0:
-            raise ValueError("values of no size")
-        return self.real
-
-
-class _Array(np.ndarray):
-    """An array that checks what a pickle fills it with."""
-
-    def __setstate__(self, state: tuple) -> None:
-        _, shape, dtype, fortran, content = state
-        if self.shape != (0,):
-            raise ValueError("an array is filled twice")
-        if dtype.real.kind == "O":
-            if not isinstance(content, list) or not all(isinstance(item, (str, bytes, int, float)) for item in content):
-                raise UnsafePickle("a numpy array of objects other than strings and numbers")
-            real, item_size = dtype.real, 1
-        else:
-            real, content = dtype.plain(), _raw_bytes(content)
-            item_size = real.itemsize
-        if any(length < 0 for length in shape) or math.prod(shape) * item_size != len(content):
-            raise ValueError(f"an array of shape {shape} does not fit its {len(content)} bytes")
-        super().__setstate__((1, shape, real, bool(fortran), content))  # type: ignore[arg-type]
-
-
-def _raw_bytes(content: str | bytes) -> bytes:
-    if isinstance(content, str):
-        return content.encode("latin1")
-    if not isinstance(content, bytes):
-        raise ValueError("array content that is not bytes")
-    return content
+    def place(self) -> str:
+        """ " in split 'train', key 'labels'", say, from the dicts that are still being filled."""
+        items = [item for stack in (*self.metastack, self.stack) for item in (*stack, _MARK)]
+        keys, at = [], 0
+        while at + 1 < len(items) and type(items[at]) is dict:
+            at += 1
+            if items[at] is _MARK:  # key, value, key, value and so on, to be put into the dict together
+                at += 1
+                while at + 2 < len(items) and type(items[at + 2]) is str and _finished(items[at + 1]):
+                    at += 2
+            if at == len(items) or type(items[at]) is not str:
+                break
+            keys.append(repr(items[at][:40]))
+            at += 1
+        return "" if not keys else f" at {keys[0]}" if len(keys) == 1 else f" in split {keys[0]}, key {keys[1]}"
 
 
-def _ndarray(*_: Any) -> None:
-    """Stands for numpy.ndarray, which a pickle names as the class to rebuild and never calls."""
-    raise UnsafePickle("numpy.ndarray as a function")
+_MARK = object()  # where the unpickler has set one part of its stack aside
 
 
-def _empty_array(cls: Any, shape: tuple, code: Any) -> _Array:
-    if cls is not _ndarray or shape != (0,):
-        raise UnsafePickle("a numpy array of another class")
-    return np.ndarray.__new__(_Array, (0,), "b")
-
-
-def _array_from_buffer(content: Any, dtype: _DType, shape: tuple, order: str, axes: tuple | None = None) -> _Array:
-    flat = np.frombuffer(_raw_bytes(content), dtype.plain())
-    array = flat.reshape(shape, order="F" if order == "F" else "C")
-    return (array.transpose(axes) if axes is not None else array).view(_Array)
-
-
-def _scalar(dtype: _DType, content: str | bytes) -> Any:
-    return _array_from_buffer(content, dtype, (), "C")[()]
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise UnsafePickle(f"_codecs.encode to {encoding!r}")
-    return text.encode("latin1")
-
-
-ALLOWED = {("numpy", "ndarray"): _ndarray, ("numpy", "dtype"): _DType}
-ALLOWED |= {("_codecs", "encode"): _encode, ("collections", "OrderedDict"): dict}
-for _core in ("numpy.core", "numpy._core"):
-    ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _empty_array
-    ALLOWED[f"{_core}.multiarray", "scalar"] = _scalar
-    ALLOWED[f"{_core}.numeric", "_frombuffer"] = _array_from_buffer
-for _builtins in ("builtins", "__builtin__"):
-    ALLOWED |= {(_builtins, "set"): set, (_builtins, "frozenset"): frozenset, (_builtins, "bytes"): lambda: b""}
+def _finished(value: Any) -> bool:
+    return not callable(value) and value is not _MARK and not (type(value) is dict and not value)

@@ -3,18 +3,19 @@
 import hashlib
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.config import MODALITIES
 from dmdlite.data.pickles import DataError
 
 SPLITS = ("train", "valid", "test")
+WHOLE = "all"  # the split of a file without splits
 KEYS = {"language": "text", "vision": "vision", "audio": "audio"}  # MMSA's names of the modalities
 Indices = slice | Sequence[int] | np.ndarray | Tensor
 
@@ -32,25 +33,31 @@ class Clip(dict[str, Tensor]):
 
 @dataclass(frozen=True)
 class FeatureSplit:
-    """One split of a data set: N clips, three streams of features, one sentiment each.
+    """One split of a data set: N clips, up to three streams of features, and labels, if they are known.
 
     `split[i]` is a Clip; `split[3:7]` and `split[[2, 5]]` are smaller splits. A split made with token ids alone has no
     "language" in `features`; its language lengths count tokens.
     """
 
     features: dict[str, Float[np.ndarray, "clip _time _width"]]  # by modality, zero at padding; may be mapped from disk
-    lengths: dict[str, Int[np.ndarray, "clip"]]  # by modality: true time steps before the padding, at least 1
-    labels: Float[np.ndarray, "clip *outputs"]  # sentiment in [-3, 3], or several numbers such as valence and arousal
+    lengths: dict[str, Int[np.ndarray, "clip"]]  # by modality: how many time steps are real, at least 1
+    labels: Float[np.ndarray, "clip *outputs"]  # a sentiment, or several numbers; NaN where unknown
     ids: list[str]
     raw_text: list[str]
-    classes: Int[np.ndarray, "clip"] | None = None  # from 0; in MMSA's files 0 negative, 1 neutral, 2 positive
+    classes: Int[np.ndarray, "clip *labels"] | None = None  # from 0; or (clip, labels) of 0 and 1, several at once
     tokens: Int[np.ndarray, "clip 3 _time"] | None = None  # token ids, attention mask, segment ids
     source: str = "these features"  # the file or folder it came from, for messages
     name: str = "unnamed"  # "train", "valid" or "test"
-    replaced: int = 0  # values of -inf in audio that were set to 0
+    replaced: int = 0  # values that were set to 0: audio's -inf, or all that were not finite
+    starts: dict[str, Int[np.ndarray, "clip"]] = field(default_factory=dict)  # first real steps, if not all are 0
+    present: dict[str, Bool[np.ndarray, "clip"]] = field(default_factory=dict)  # which clips have it, if not all do
+    class_names: tuple[str, ...] = ()  # empty: classes are called by their numbers
+    labels_of: dict[str, Float[np.ndarray, "clip"]] = field(default_factory=dict)  # of one modality alone (CH-SIMS)
+    task: str = "regression"  # what the labels of a batch are for
+    problems: Mapping[str, str] = field(default_factory=dict)  # MMSA's key -> why it cannot be used
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.ids)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice) or np.ndim(index):
@@ -61,10 +68,16 @@ class FeatureSplit:
     def __repr__(self) -> str:
         arrays = self.features | ({} if self.tokens is None else {"tokens": self.tokens})
         streams = "  ".join(f"{name} {x.shape[1:]}" for name, x in arrays.items())
-        y = self.labels
-        labels = f"{y.min():g} to {y.max():g}, mean {y.mean():z.2f}" if len(self) else "none"
-        classes = f"; classes 0 to {self.classes.max()}" if self.classes is not None and len(self) else ""
-        return f"{self.place}: {len(self)} clips\nstreams: {streams}\nlabels: {labels} (regression){classes}"
+        kinds = []
+        if self.labelled("regression"):
+            low, high, mean = (f(self.labels) for f in (np.nanmin, np.nanmax, np.nanmean))
+            kinds.append(f"{low:g} to {high:g}, mean {mean:z.2f} (regression)")
+        if self.classes is not None and len(self):
+            of = ", ".join(self.class_names) or f"0 to {self.classes.max()}"
+            kinds.append(
+                f"classes {of}" if self.classes.ndim == 1 else f"{self.classes.shape[1]} classes, several at once"
+            )
+        return f"{self.place}: {len(self)} clips\nstreams: {streams}\nlabels: {'; '.join(kinds) or 'none'}"
 
     @property
     def place(self) -> str:
@@ -75,13 +88,33 @@ class FeatureSplit:
     def steps(self) -> dict[str, int]:
         """Time steps of each modality, padding included; those of the tokens if there are no language features."""
         steps = {modality: x.shape[1] for modality, x in self.features.items()}
-        return steps if "language" in steps else {"language": self.stream("language", tokens=True).shape[2]} | steps
+        return steps if "language" in steps or self.tokens is None else {"language": self.tokens.shape[2]} | steps
 
-    def truth(self, task: str = "regression") -> Num[np.ndarray, "clip *outputs"]:
-        """The targets of a task: the numbers for "regression", the classes for "classification" and "ordinal"."""
-        if task == "regression":
-            return self.labels
-        return self._need("classes (key 'classification_labels')", self.classes)
+    def truth(self, task: str | None = None) -> Num[np.ndarray, "clip *outputs"]:
+        """The targets of a task, of this split's own by default. Raises DataError if they are unknown.
+
+        "regression": the numbers. "classification" and "ordinal": the class of each clip. "multilabel": 0 or 1 for each
+        class, where several may hold at once; of numbers those above zero hold, as for CMU-MOSEI's six emotions.
+        """
+        task = task or self.task
+        several = self.classes is not None and self.classes.ndim == 2
+        if task == "regression" or (task == "multilabel" and not several):
+            numbers = self._need("labels", "regression_labels", self.labels if self.labelled("regression") else None)
+            if task == "regression":
+                return numbers
+            if numbers.ndim == 1:
+                raise DataError(f"{self.place} has one label for each clip; the task 'multilabel' needs several.")
+            return (numbers > 0).astype(np.float32)
+        if several != (task == "multilabel"):
+            raise DataError(f"{self.place} has several classes for each clip, which is the task 'multilabel'.")
+        return self._need("classes", "classification_labels", self.classes)
+
+    def labelled(self, task: str | None = None) -> bool:
+        """Whether there are targets of this task, be it of some clips only."""
+        task = task or self.task
+        if self.classes is not None and task != "regression":
+            return True
+        return task in ("regression", "multilabel") and not np.isnan(self.labels).all()
 
     def batch(
         self,
@@ -89,26 +122,45 @@ class FeatureSplit:
         *,
         tokens: bool = False,
         mask: bool = False,
-        modalities: Sequence[str] = MODALITIES,
-        task: str = "regression",
+        modalities: Sequence[str] | None = None,
+        task: str | None = None,
     ) -> dict[str, Any]:
         """Tensors of some clips under the names of the model's inputs.
 
-        language, vision, audio: (B, T_m, D_m) float32; with `tokens`, language is (B, 3, T) int64: token ids, attention
-        mask, segment ids. labels: (B,) or (B, outputs) float32, or (B,) int64 for a task with classes. With `mask`,
-        mask: a dict of (B, T_m) bool, true at real steps.
+        language, vision, audio: (B, T_m, D_m) float32, zero where a clip lacks the modality; with `tokens`, language is
+        (B, 3, T) int64: token ids, attention mask, segment ids. labels, if they are known: (B,) or (B, outputs)
+        float32, or (B,) int64 for a task with classes. With `mask`, mask: a dict of (B, T_m) bool, true at real steps.
+        modalities, task: by default all that the split has, and its own.
         Reads only what is asked for from a mapped file. Raises DataError if the split lacks some of it.
         """
-        rows = _rows(indices, len(self))
-        arrays = {m: self.stream(m, tokens) for m in modalities} | {"labels": self.truth(task)}
-        batch: dict[str, Any] = {}
-        for name, x in arrays.items():
-            whole = x is self.tokens or x is self.classes
-            batch[name] = torch.from_numpy(x[rows].astype(np.int64 if whole else np.float32, copy=False))
+        rows, task = _rows(indices, len(self)), task or self.task
+        if modalities is None:
+            modalities = [m for m in MODALITIES if m in self.steps]
+        arrays = {m: self.stream(m, tokens) for m in modalities}
+        batch: dict[str, Any] = {m: _tensor(x[rows], tokens and m == "language") for m, x in arrays.items()}
+        for m in self.present.keys() & batch.keys():
+            batch[m] = batch[m] * torch.from_numpy(self.present[m][rows, None, None])
+        if self.labelled(task):
+            batch["labels"] = _tensor(self.truth(task)[rows], task in ("classification", "ordinal"))
         if mask:
-            real = {m: np.arange(self.steps[m]) < self.lengths[m][rows, None] for m in modalities}
-            batch["mask"] = {m: torch.from_numpy(steps) for m, steps in real.items()}
+            batch["mask"] = {m: torch.from_numpy(self.real(m, rows, tokens)) for m in modalities}
         return batch
+
+    def real(self, modality: str, indices: Indices = slice(None), tokens: bool = False) -> Bool[np.ndarray, "batch _"]:
+        """Which time steps of some clips are real, (B, T_m); none are where a clip lacks the modality.
+
+        Raises DataError if the file's lengths of this modality cannot be used.
+        """
+        rows, key = _rows(indices, len(self)), KEYS[modality]
+        for problem in (self.problems.get(name) for name in (f"{key}_lengths", "lengths")):
+            if problem:
+                raise DataError(problem)
+        present = self.present[modality][rows, None] if modality in self.present else True
+        if tokens and modality == "language":
+            return (self.stream(modality, tokens)[rows, 1] > 0) & present
+        start = self.starts[modality][rows, None] if modality in self.starts else 0
+        step = np.arange(self.steps[modality])
+        return (step >= start) & (step < start + self.lengths[modality][rows, None]) & present
 
     def subset(self, indices: Indices) -> "FeatureSplit":
         """Some of the clips as a split of their own: a view for a slice, a copy in memory for other indices."""
@@ -116,31 +168,48 @@ class FeatureSplit:
 
         def chosen(value: Any) -> Any:
             if isinstance(value, dict):
-                return {key: x[rows] for key, x in value.items()}
+                return {key: x[rows] if isinstance(x, np.ndarray) else x for key, x in value.items()}
             if isinstance(value, list):
                 return [value[i] for i in np.arange(len(self))[rows]]
             return value[rows] if isinstance(value, np.ndarray) else value
 
         return replace(self, **{f.name: chosen(getattr(self, f.name)) for f in fields(self)})
 
+    def resized(self, steps: Mapping[str, int]) -> "FeatureSplit":
+        """The split with zeros added up to these numbers of time steps, on the side where its padding is."""
+        features, starts = dict(self.features), dict(self.starts)
+        for m in (m for m, x in self.features.items() if x.shape[1] < steps.get(m, 0)):
+            more = steps[m] - features[m].shape[1]
+            ends = (more, 0) if m in starts else (0, more)
+            features[m] = np.pad(features[m], ((0, 0), ends, (0, 0)))
+            starts |= {m: starts[m] + more} if m in starts else {}
+        return replace(self, features=features, starts=starts)
+
     def stream(self, modality: str, tokens: bool = False) -> Num[np.ndarray, "clip _ _"]:
         """The features of a modality; with `tokens`, language is its token ids. Raises DataError if there are none."""
         if tokens and modality == "language":
-            return self._need("token ids (key 'text_bert')", self.tokens)
-        return self._need(f"{modality} features (key {KEYS[modality]!r})", self.features.get(modality))
+            return self._need("token ids", "text_bert", self.tokens)
+        return self._need(f"{modality} features", KEYS[modality], self.features.get(modality))
 
-    def _need(self, what: str, array: np.ndarray | None) -> np.ndarray:
+    def _need(self, what: str, key: str, array: np.ndarray | None) -> np.ndarray:
         if array is None:
-            raise DataError(f"{self.place} has no {what}, which the model needs.")
+            raise DataError(self.problems.get(key, f"{self.place} has no {what} (key {key!r}), which are needed."))
         return array
 
 
 class Splits(dict[str, FeatureSplit]):
-    """Splits by name, with a readable error for a missing one."""
+    """Splits by name, with a readable error for a missing one. `reading`: the options they were read with."""
+
+    reading: dict[str, Any] = {}
 
     def __missing__(self, name: str) -> NoReturn:
         hint = "; did you mean 'valid'?" if name in ("dev", "val", "validation") else ""
+        hint = "; load_features(..., split_by_id=(0.7, 0.1, 0.2)) divides it" if WHOLE in self else hint
         raise KeyError(f"no split {name!r} among {', '.join(self)}{hint}")
+
+
+def _tensor(x: np.ndarray, whole: bool) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(x).astype(np.int64 if whole else np.float32, copy=False))
 
 
 def _rows(indices: Indices, count: int) -> Int[np.ndarray, "batch"]:
@@ -162,56 +231,9 @@ def fingerprint(splits: Mapping[str, FeatureSplit]) -> str:
         digest.update(repr((name, split.ids, [(m, x.shape) for m, x in sorted(split.features.items())])).encode())
         parts = [split.labels, *(x for _, x in sorted(split.lengths.items()))]
         parts += [*(x for _, x in sorted(few.features.items())), few.tokens, split.classes]
+        parts += [x for values in (split.starts, split.present, split.labels_of) for _, x in sorted(values.items())]
         for part in (x for x in parts if x is not None):
             digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
         for x in (getattr(split, f.name) for f in fields(split)[len(fields(FeatureSplit)) :]):  # of a subclass
             digest.update(x.tobytes() if isinstance(x, np.ndarray) else repr(x).encode())
     return digest.hexdigest()[:16]
-
-
-def feature_shapes(splits: Mapping[str, FeatureSplit]) -> dict[str, dict[str, int]]:
-    """For `config.replace(**feature_shapes(splits))`; the widths have no language if there are token ids only."""
-    train = splits["train"]
-    return {"feature_widths": {m: x.shape[2] for m, x in train.features.items()}, "lengths": train.steps}
-
-
-def label_shape(splits: Mapping[str, FeatureSplit], task: str = "regression") -> dict[str, Any]:
-    """The task and its number of outputs, for a config: `config.replace(**label_shape(splits, task))`."""
-    if task == "regression":
-        return {"task": task, "outputs": int(np.prod(splits["train"].labels.shape[1:]))}
-    return {"task": task, "outputs": 1 + int(max(split.truth(task).max() for split in splits.values()))}
-
-
-def check_fits(splits: Mapping[str, FeatureSplit], config: ModelConfig, modalities: Sequence[str] = MODALITIES) -> None:
-    """Raises DataError if a model made for `config` cannot read these modalities or predict these labels."""
-    for split in splits.values():
-        _check_labels(split, config)
-        for m in modalities:
-            sizes = {}
-            if m == "language" and config.language_model is not None:
-                _check_tokens(split, config.language_model)
-            else:
-                sizes["width"] = split.stream(m).shape[2], config.feature_widths[m]
-            sizes["length"] = split.steps[m], config.lengths[m]
-            for what, (found, expected) in sizes.items():
-                if found != expected:
-                    raise DataError(f"{split.place} has {m} {what} {found}, the model was made for {expected}.")
-
-
-def _check_labels(split: FeatureSplit, config: ModelConfig) -> None:
-    truth, where = split.truth(config.task), split.place
-    if config.task == "regression":
-        if (numbers := int(np.prod(truth.shape[1:]))) != config.outputs:
-            raise DataError(f"{where} has {numbers} numbers as a label, the model was made for {config.outputs}.")
-    elif len(odd := truth[(truth < 0) | (truth >= config.outputs)]):
-        raise DataError(f"{where} has the class {odd[0]}, the model was made for classes 0 to {config.outputs - 1}.")
-
-
-def _check_tokens(split: FeatureSplit, language_model: str | dict[str, Any]) -> None:
-    """A model on the Hub, given by its name, may still refuse tokens that pass here."""
-    tokens, where = split.stream("language", tokens=True), f"{split.place}, key 'text_bert'"
-    known = language_model if isinstance(language_model, dict) else {}
-    if (largest := int(tokens[:, 0].max())) >= known.get("vocab_size", largest + 1):
-        raise DataError(f"{where}: token id {largest}, but the language model knows {known['vocab_size']} tokens.")
-    if tokens.shape[2] > (most := known.get("max_position_embeddings", tokens.shape[2])):
-        raise DataError(f"{where}: {tokens.shape[2]} tokens in a clip, but the language model reads at most {most}.")

@@ -24,7 +24,6 @@ from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
-from dmdlite.experiments.linear import linear_baseline
 from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
@@ -32,7 +31,8 @@ from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.files import write_json
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
-from dmdlite.training.metrics import Splits, all_scores, table_scores
+from dmdlite.training.linear import linear_baseline
+from dmdlite.training.metrics import Splits, all_scores
 
 
 def compare(
@@ -49,16 +49,16 @@ def compare(
     jobs: int = 1,
     progress: bool = True,
     restart: bool = False,
+    reading: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Trains and scores every model with every seed, and writes the tables and figures.
 
     names: models that `dmdlite.build` knows, and the groups in `dmdlite.models.registry.GROUPS`.
-    training: the budget, the same for all; its seed is replaced by each of the seeds.
-    settings: fields beside those of `config`; each model takes those that it has.
+    training: the budget, the same for all; its seed is replaced by each of the seeds. reading: options of
+    `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
-    dataset: "mosi" or "mosei" adds published numbers.
-    jobs: runs at the same time on a CPU, each in a process of one thread; the results do not depend on it.
-    restart: train those runs afresh that were made by other code, weights or settings.
+    dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
+    thread; the results do not depend on it. restart: train afresh what other code, weights or settings have left.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
@@ -67,7 +67,7 @@ def compare(
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset)
+    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     splits = plan.splits()
@@ -131,13 +131,14 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
             subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
         records.append(run)
     records += _baselines(plan, splits, names, costs)
-    shown = list(table_scores(plan.config.task, plan.config.outputs))
-    one_number = plan.config.task == "regression" and plan.config.outputs == 1  # all that papers report
-    published = published_rows(names, plan.dataset if one_number else None, plan.config)
+    config, shown = plan.config, plan.shown
+    one_number = config.task == "regression" and config.outputs == 1 and config.label_scale == "mosi"
+    as_in_papers = one_number and len(config.modalities) == len(MODALITIES)
+    published = published_rows(names, plan.dataset if as_in_papers else None, config)
     table = seeds_table(records, shown)
     spent = DataFrame(costs, index=["parameters", "parameters_in_training", "seconds_per_epoch"]).T
     models = model_table(table, shown, spent, published)
-    missing = missing_table(subsets, shown, names)
+    missing = missing_table(subsets, shown, names, config.modalities)
     found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
     write_reports(found, plan.folder)
     return found
@@ -147,10 +148,10 @@ def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str
     """A constant, and linear models of all streams and of each that a model reads alone; adds to `costs` theirs."""
     found = []
     alone = {f"linear_{m}": (m,) for m in names if m in MODALITIES}
-    for name, modalities in {"linear": MODALITIES, **alone}.items():
-        if any(m in splits["train"].features for m in modalities):
-            scores, size = linear_baseline(splits, plan.config, modalities)
-            found.append({"model": name, "kind": "linear"} | scores)
+    for name, modalities in {"linear": plan.config.modalities, **alone}.items():
+        if line := linear_baseline(splits, plan.config, modalities):
+            scores, size = line
+            found.append({"model": name, "kind": "linear"} | scores["test"])
             costs[name] = {"parameters": size, "parameters_in_training": size}
     constant = all_scores({}, splits, plan.config)["constant"]["test"]
     return [*found, {"model": "constant", "kind": "constant"} | constant]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dmdlite.config import MODALITIES
 from dmdlite.data.features import FeatureSplit
 from dmdlite.files import write_json
 from dmdlite.models.base import SavedModel
@@ -17,7 +16,11 @@ from dmdlite.training.runs import Result, evaluate
 Scores = dict[str, float]
 
 FILE = "missing_modalities.json"  # in a run folder, beside metrics.json: {"language+vision": scores, ...}
-SUBSETS = tuple(subset for size in (3, 2, 1) for subset in combinations(MODALITIES, size))
+
+
+def subsets_of(modalities: Sequence[str]) -> list[tuple[str, ...]]:
+    """All but the empty one, the largest first."""
+    return [subset for size in range(len(modalities), 0, -1) for subset in combinations(modalities, size)]
 
 
 def subset_name(present: Sequence[str]) -> str:
@@ -37,25 +40,26 @@ def with_only(split: FeatureSplit, present: Sequence[str]) -> FeatureSplit:
     return replace(split, features=features, lengths=lengths, tokens=tokens)
 
 
-def score_subsets(run: Result, test: FeatureSplit, model: SavedModel) -> None:
-    """Scores a finished run of `model` for each non-empty subset of the modalities, and keeps them in its folder.
+def score_subsets(run: Result, test: FeatureSplit, model: SavedModel, modalities: Sequence[str]) -> None:
+    """Scores a finished run of `model` for each non-empty subset of these modalities, and keeps them in its folder.
 
     A modality that the model does not read makes no difference: subsets that agree on the others are scored once, and
     those with all that it reads have the test scores of the run.
     """
-    every = tuple(m for m in MODALITIES if m in model.reads)
-    read_by = {subset: tuple(m for m in subset if m in every) for subset in SUBSETS}
+    every = tuple(m for m in modalities if m in model.reads)
+    read_by = {subset: tuple(m for m in subset if m in every) for subset in subsets_of(modalities)}
     splits = {subset_name(present): with_only(test, present) for present in read_by.values() if present != every}
     found = evaluate(run.folder, splits, model) | {subset_name(every): run.metrics["test"]}
     scores = {subset_name(subset): found[subset_name(present)] for subset, present in read_by.items()}
     write_json(run.folder / FILE, scores)
 
 
-def stored_subsets(folder: Path, full: Mapping[str, float]) -> dict[str, Scores]:
+def stored_subsets(folder: Path, full: Mapping[str, float], modalities: Sequence[str]) -> dict[str, Scores]:
     """What `score_subsets` has left in a run folder, or {} if it is not of this run, whose test scores are `full`."""
     try:
         scores = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        whole = list(scores) == list(map(subset_name, SUBSETS)) and scores[subset_name(MODALITIES)] == full
+        subsets = list(map(subset_name, subsets_of(modalities)))
+        whole = list(scores) == subsets and scores[subsets[0]] == full
     except (OSError, ValueError, TypeError):
         return {}
     return scores if whole else {}

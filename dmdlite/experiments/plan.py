@@ -2,6 +2,7 @@
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,10 +35,16 @@ class Plan:
     recipes: dict[str, Recipe]  # the library's and the variants'
     restart: bool
     dataset: str | None  # whose published numbers are to stand beside ours
+    reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
     retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
 
+    @property
+    def shown(self) -> list[str]:
+        """The scores in the tables; the first is the error."""
+        return list(table_scores(self.config.task, self.config.outputs, self.config.label_scale))
+
     def splits(self) -> Splits:
-        return load_features(self.data) if isinstance(self.data, (str, Path)) else self.data
+        return load_features(self.data, **(self.reading or {})) if isinstance(self.data, (str, Path)) else self.data
 
     def run_folder(self, task: Task) -> Path:
         return self.folder / task[0] / f"seed_{task[1]}"
@@ -55,7 +62,7 @@ class Plan:
         """The model as it begins its training, further arguments of `train`, and the state of its run folder."""
         name, seed = task
         folder_of = lambda other: self.run_folder((other, seed))
-        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of)
+        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of, splits)
         training = self.training.replace(seed=seed)
         state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
@@ -73,11 +80,13 @@ class Plan:
 
     def train(self, task: Task) -> str:
         """The work of one task: a finished run and its scores for each subset. Returns its error and time, in words."""
-        started, splits = time.perf_counter(), self.splits()
+        started = time.perf_counter()
+        with warnings.catch_warnings(action="ignore"):  # said before, when the comparison began
+            splits = self.splits()
         model, options, _ = self.start(task, splits)
         result = train(model, splits, self.run_folder(task), progress=False, **options)
-        score_subsets(result, splits["test"], model)
-        error = result.metrics["test"][table_scores(self.config.task, self.config.outputs)[0]]
+        score_subsets(result, splits["test"], model, self.config.modalities)
+        error = result.metrics["test"][self.shown[0]]
         return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
 
     def is_done(self, task: Task, splits: Splits) -> bool:
@@ -88,7 +97,7 @@ class Plan:
     def stored(self, task: Task) -> tuple[runs.Result, dict[str, Scores]]:
         """A finished run and its scores for each subset of the modalities, if they are there."""
         result = runs.load_result(self.run_folder(task))
-        return result, stored_subsets(result.folder, result.metrics["test"])
+        return result, stored_subsets(result.folder, result.metrics["test"], self.config.modalities)
 
     def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
         """The loss terms in its best epoch for which a variant's config has no weight, as loss_TERM."""

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from dmdlite.experiments.missing import SUBSETS, subset_name
 from dmdlite.experiments.tables import REFERENCE, Comparison, number, title_of
 from dmdlite.files import write_text
 from dmdlite.models.registry import GROUPS
@@ -28,7 +27,7 @@ def write_reports(found: Comparison, folder: Path) -> None:
     write_text(folder / "comparison.md", markdown(found))
     write_text(folder / "missing_modalities.md", missing_markdown(found))
     write_picture(folder / "comparison.png", draw_comparison(found))
-    if found.missing.seeds.any():  # else no run has succeeded
+    if found.missing.seeds.any() and found.missing.present.nunique() > 1:  # some run has succeeded
         write_picture(folder / "missing_modalities.png", draw_missing(found))
 
 
@@ -92,7 +91,7 @@ def plus_minus(mean: float, std: float | None, sign: str = "") -> str:
 
 def missing_markdown(found: Comparison) -> str:
     """missing_modalities.md: the error of every model with each subset of the modalities present."""
-    error, subsets = found.shown[0], list(map(subset_name, SUBSETS))
+    error, subsets = found.shown[0], list(found.missing.present.unique())
     heading = f"{title(error)} on the test split when only these modalities are present; an absent one is zeros."
     cells = found.missing.assign(cell=spread(found.missing, "error", empty="failed"))
     rows = [[title_of(name), *own.cell] for name, own in cells.groupby("model", sort=False)]
@@ -159,7 +158,7 @@ def draw_comparison(found: Comparison) -> Figure:
 
 def draw_missing(found: Comparison) -> Figure:
     """The test error of every model with each subset of the modalities present; the lightest is a constant's."""
-    error, subsets = found.shown[0], list(map(subset_name, SUBSETS))
+    error, subsets = found.shown[0], list(found.missing.present.unique())
     table = found.missing.dropna(subset="error_mean").pivot(index="model", columns="present", values="error_mean")
     table = table.reindex(index=[name for name in found.table.index if name in table.index], columns=subsets)
     worst = found.table.loc["constant", f"{error}_mean"]
@@ -170,10 +169,11 @@ def draw_missing(found: Comparison) -> Figure:
     axis.set_xticks(range(len(subsets)), [present.replace("+", "\n+ ") for present in subsets], fontsize=9)
     axis.set_xlabel(f"test {title(error)}, mean over seeds; a constant: {worst:.2f} (the lightest colour)")
     name = REFERENCE if REFERENCE in table.index else table.index[0]
-    every, *pairs = [subset_name(subset) for subset in SUBSETS if len(subset) > 1]
-    pair = table.loc[name, pairs].idxmax()
-    (gone,) = set(every.split("+")) - set(pair.split("+"))
-    before, after = table.loc[name, [every, pair]]
+    every, *others = (subset.split("+") for subset in subsets)
+    fewer = ["+".join(subset) for subset in others if len(subset) == len(every) - 1]
+    left = table.loc[name, fewer].idxmax()
+    (gone,) = set(every) - set(left.split("+"))
+    before, after = table.loc[name, [subsets[0], left]]
     figure.suptitle(f"Without {gone} the error of {title_of(name)} is {after:.2f} instead of {before:.2f}", fontsize=13)
     return figure
 

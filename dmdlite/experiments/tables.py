@@ -11,7 +11,7 @@ from pandas import DataFrame, Series
 from scipy.stats import ttest_1samp
 
 from dmdlite.config import ModelConfig, TrainingConfig
-from dmdlite.experiments.missing import SUBSETS, subset_name
+from dmdlite.experiments.missing import subset_name, subsets_of
 from dmdlite.files import write_text
 
 REFERENCE = "dmd"  # every model is tested against it
@@ -100,12 +100,14 @@ def model_table(seeds: DataFrame, shown: Sequence[str], costs: DataFrame, publis
     return _whole(table.join(parts))
 
 
-def missing_table(records: Sequence[dict[str, Any]], shown: Sequence[str], models: Sequence[str]) -> DataFrame:
+def missing_table(
+    records: Sequence[dict[str, Any]], shown: Sequence[str], models: Sequence[str], modalities: Sequence[str]
+) -> DataFrame:
     """`Comparison.missing` from one record per run and subset: model, present and scores."""
     runs = DataFrame(records, columns=["model", "present", *shown])
     runs = runs.assign(error=runs[shown[0]]).groupby(["model", "present"])
     table = DataFrame({"seeds": runs.size()}).join(_mean_and_std(runs, ["error", *shown]))
-    rows = pd.MultiIndex.from_product([models, map(subset_name, SUBSETS)], names=["model", "present"])
+    rows = pd.MultiIndex.from_product([models, map(subset_name, subsets_of(modalities))], names=["model", "present"])
     return _whole(table.reindex(rows).reset_index().fillna({"seeds": 0}))
 
 

@@ -1,71 +1,27 @@
-"""What every model has in common: its output, and checkpoints that are read strictly and without trust."""
+"""What every model has in common: a config, checkpoints that are read strictly and without trust; and ensembles."""
 
-import inspect
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import PyTorchModelHubMixin, snapshot_download
-from huggingface_hub.constants import CONFIG_NAME
-from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS_NAME
-from huggingface_hub.errors import HFValidationError
-from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import torch
+from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss, total_loss
-from dmdlite.components.streams import StreamReader, Vector, resolve_language_model
+from dmdlite.components.losses import Labels, Logits
+from dmdlite.components.streams import StreamReader, resolve_language_model, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
-
-
-@dataclass(repr=False)
-class ModelOutput:
-    """What every model returns: fields by name, or out[0] (loss) and out[1] (prediction), as other libraries expect."""
-
-    prediction: Logits
-    loss: Loss | None = None  # None without labels
-    losses: dict[str, Loss] = field(default_factory=dict)  # every term by name, before its weight
-    edges: dict[str, Float[Tensor, "batch 3 3"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
-    fused: Vector | None = None  # the vector of each clip that the prediction is made from
-
-    def with_losses(self, terms: dict[str, Loss], weights: dict[str, float]) -> "ModelOutput":
-        """The same output with these terms and their weighted sum, Eq. (11)."""
-        return replace(self, losses=terms, loss=total_loss(terms, weights))
-
-    def supervised(self, labels: Labels | None, task: str) -> "ModelOutput":
-        """The same output with the task loss of the prediction as the whole loss; without labels there is none."""
-        if labels is None:
-            return self
-        return self.with_losses({"task_final": task_loss(self.prediction, labels, task)}, weights={})
-
-    def to_dict(self) -> dict[str, Any]:
-        """All tensors by name, in plain dicts; what is absent, such as the loss without labels, is left out."""
-        return _plain(self)
-
-    def __getitem__(self, key: int | slice | str) -> Any:
-        both = tuple(x for x in (self.loss, self.prediction) if x is not None)
-        return getattr(self, key) if isinstance(key, str) else both[key]
-
-    def __repr__(self) -> str:
-        first = ", ".join(f"{x:.3g}" for x in self.prediction.detach().flatten()[:4].tolist())
-        more = ", …" if self.prediction.numel() > 4 else ""
-        loss = "no loss without labels" if self.loss is None else f"loss {self.loss:.4f}, {len(self.losses)} terms"
-        others = ", ".join(name for name in self.to_dict() if name not in ("prediction", "loss", "losses"))
-        return f"{type(self).__name__}: prediction {tuple(self.prediction.shape)}: {first}{more}\n{loss}\nwith {others}"
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        value = vars(value)
-    elif hasattr(value, "_asdict"):  # a NamedTuple
-        value = value._asdict()
-    if not isinstance(value, dict):
-        return value
-    return {name: _plain(entry) for name, entry in value.items() if entry is not None and entry != {}}
-
+from dmdlite.models.output import ModelOutput
+from dmdlite.models.saving import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    downloaded,
+    load_saved_weights,
+    read_config,
+    saved_arguments,
+)
 
 CARD = """---
 {{ card_data }}
@@ -74,6 +30,7 @@ CARD = """---
 A model of the family of [DMD](https://arxiv.org/abs/2303.13802), made with dmdlite.
 `from_pretrained` of its class reads this folder.
 """
+WITH_TWO = "dmd, dhmd, mult, misa, early_fusion, late_fusion, conventional_distillation"  # names of such models
 SIZES = ("feature_widths", "lengths", "width", "attention_heads", "layers", "outputs")  # what a model's repr shows
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
@@ -82,18 +39,33 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     """A model that keeps its config as `config`, with `save_pretrained`, `from_pretrained` and `push_to_hub`.
 
     The annotation of the constructor's `config` says of which kind it is. `read` checks the streams, and encodes tokens
-    if there is a language model: `config` then describes that model in full.
+    if there is a language model: `config` then describes that model in full. Raises ValueError for fewer modalities
+    than the model can work with.
     """
 
     config: ModelConfig
-    reads: tuple[str, ...] = MODALITIES  # the streams that `forward` needs
+    reads: tuple[str, ...]  # the streams that `forward` needs, for its losses at least
+    needs: tuple[int, str] = (1, "reads streams")  # how many modalities at the least, and what for
+    line: "Line | None"  # of an ensemble
+    learns_unlabelled = False  # whether clips without labels may be in the training split
+    kind: type  # the class, of an ensemble that of its members
+    loss_weights: dict[str, float]  # those of the config, without the terms of modalities that are not read
 
-    def __init__(self, config: ModelConfig, modalities: Sequence[str] = MODALITIES):
+    def __init__(self, config: ModelConfig, modalities: Sequence[str] = ()):
+        """modalities: those that a prediction needs, if they are fewer than the config's."""
         super().__init__()
-        if "language" not in modalities:
+        self.kind, self.line = type(self), None
+        self.reads, (least, why) = tuple(config.modalities), self.needs
+        if len(self.reads) < least:
+            other = f"one train the model {self.reads[0]!r}" if len(self.reads) == 1 else f"two train one of {WITH_TWO}"
+            number = "two or three" if least == 2 else "all three modalities"
+            raise ValueError(f"{type(self).__name__} {why} and needs {number}; for {other}")
+        if "language" not in (modalities := modalities or self.reads):
             config = config.replace(language_model=None)
         self.config, encoder = resolve_language_model(config)
         self.read = StreamReader(self.config, encoder, modalities)
+        unread = tuple(f"_{m}" for m in MODALITIES if m not in self.reads)
+        self.loss_weights = {term: x for term, x in config.loss_weights.items() if not term.endswith(unread)}
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self.config, name)!r}" for name in SIZES)
@@ -127,76 +99,86 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
         """
         folder, hub = Path(pretrained_model_name_or_path), {x: options.pop(x) for x in HUB_OPTIONS if x in options}
         if not folder.is_dir():
-            try:
-                folder = Path(snapshot_download(str(folder), allow_patterns=[CONFIG_NAME, WEIGHTS_NAME], **hub))
-            except HFValidationError as error:
-                raise ValueError(f"{folder} is neither a folder nor the name of a model on the Hub") from error
+            folder = downloaded(str(pretrained_model_name_or_path), hub)
         for name in (CONFIG_NAME, WEIGHTS_NAME):
             if not (folder / name).is_file():
                 raise ValueError(f"{folder} holds no saved model: {name} is missing")
-        model = cls(**saved_arguments(folder / CONFIG_NAME, cls) | options)
+        model = assembled(cls, **saved_arguments(folder / CONFIG_NAME, cls) | options)
         load_saved_weights(model, folder / WEIGHTS_NAME)
         return model.to(map_location).eval()
 
 
-def saved_arguments(file: Path, kind: type[SavedModel]) -> dict[str, Any]:
-    """What the constructor was called with: a config, and further arguments of some kinds of models.
+class Line(SavedModel):
+    """A linear model of the time means of the streams, which every other model has to beat. It learns no gradient."""
 
-    Raises ValueError unless the file describes a model of this kind, with every field of its config and no other.
+    def __init__(self, config: ModelConfig):
+        super().__init__(config)
+        self.predict = nn.Linear(sum(self.config.feature_widths[m] for m in self.reads), self.config.num_logits)
+        self.predict.requires_grad_(False)  # `training/linear.py` fits it
+
+    def forward(self, language=None, vision=None, audio=None, labels=None, mask=None) -> ModelOutput:
+        """Called as all models are; there is no loss."""
+        streams = self.read(language, vision, audio, mask)
+        means = torch.cat([time_mean(x, x.any(dim=2)) for x in streams.values()], dim=1)
+        return ModelOutput(self.predict(means).squeeze(-1), fused=means)
+
+
+@dataclass(repr=False)
+class EnsembleOutput(ModelOutput):
+    """The means over the members, and what each of them returned."""
+
+    predictions: dict[str, Logits] = field(default_factory=dict)  # of all heads
+    members: list[ModelOutput] = field(default_factory=list)
+
+
+class Ensemble(SavedModel):
+    """Models that differ in their first weights alone; each learns by itself, and the mean of their predictions counts.
+
+    Where data are few, members err in different places, so that their mean errs less than any of them (Hansen and
+    Salamon, 1990). They share the reading of the streams. With a line, that has half the say.
     """
-    saved = read_config(file)
-    if own := ", ".join(saved.get("own_parts", ())):
-        raise ValueError(f"{file} describes a model with its own {own}: make it with them, then `load_saved`")
-    if (name := saved.pop("model", None)) != kind.__name__:
-        raise ValueError(f"{file} describes the model {name!r}, not {kind.__name__}")
-    parameters = inspect.signature(kind).parameters
-    config = parameters["config"].annotation
-    further = {name for name, x in parameters.items() if x.kind is x.POSITIONAL_OR_KEYWORD} - {"config"}
-    needed = {f.name for f in fields(config)} | further
-    if odd := sorted(needed ^ saved.keys()):
-        raise ValueError(f"{file} {'lacks' if odd[0] in needed else 'has the unknown'} field {odd[0]!r}")
-    arguments = {name: saved.pop(name) for name in further}
-    return arguments | {"config": config(**saved)}
+
+    def __init__(self, members: Sequence[SavedModel], line: SavedModel | None = None):
+        nn.Module.__init__(self)
+        first = members[0]
+        self.members, self.read = nn.ModuleList(members), first.read
+        self.config, self.reads, self.loss_weights = first.config, first.reads, first.loss_weights
+        self.kind, self.learns_unlabelled = first.kind, first.learns_unlabelled
+        for member in members:
+            member.read = first.read
+        self.line = line
+        if line is not None:
+            line.read = first.read
+
+    def forward(self, *streams: Tensor | None, **inputs: Any) -> EnsembleOutput:
+        """Called as its members are. The loss is the sum of theirs, so that each learns as if it were alone."""
+        outs = [member(*streams, **inputs) for member in self.members]
+        mean = lambda name: _mean_of([getattr(out, name, {}) for out in outs])
+        prediction = torch.stack([out.prediction for out in outs]).mean(dim=0)
+        fused = None if outs[0].fused is None else torch.cat([out.fused for out in outs], dim=1)
+        loss = None if outs[0].loss is None else torch.stack([out.loss for out in outs]).sum()
+        if self.line is not None:
+            prediction = (prediction + self.line(*streams, **inputs).prediction) / 2
+        return EnsembleOutput(prediction, loss, mean("losses"), mean("edges"), fused, mean("predictions"), outs)
+
+    def update_evidence(self, out: EnsembleOutput, labels: Labels) -> None:
+        for member, own in zip(self.members, out.members, strict=True):
+            member.update_evidence(own, labels)
+
+    def learn_from(self, teacher: nn.Module) -> None:
+        for member in self.members:
+            member.learn_from(teacher)
+
+    def saved_fields(self) -> dict:
+        return self.members[0].saved_fields()
 
 
-def read_config(file: Path) -> dict:
-    try:
-        saved = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} is not a readable config: {error}") from error
-    if not isinstance(saved, dict):
-        raise ValueError(f"{file} is not a readable config: it holds a {type(saved).__name__}, not named fields")
-    return saved
+def _mean_of(dicts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([values[name] for values in dicts]).mean(dim=0) for name in dicts[0]}
 
 
-def name_of(part: object) -> str:
-    """The full name of a class or a function, or of the class of anything else."""
-    kind = part if inspect.isclass(part) or inspect.isroutine(part) else type(part)
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def load_saved_weights(model: nn.Module, file: Path) -> None:
-    try:
-        weights = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} is not a readable safetensors file: {error}") from error
-    load_weights(model, weights, str(file))
-
-
-def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Copies every weight; a missing, unknown or differently shaped one is a ValueError that names it.
-
-    A shared weight has several names in the model; one of them is enough.
-    """
-    own = model.state_dict()
-    shared = {(x.data_ptr(), x.shape): weights[name] for name, x in own.items() if name in weights and x.numel()}
-    weights = {name: shared[key] for name, x in own.items() if (key := (x.data_ptr(), x.shape)) in shared} | weights
-    for name in sorted(own.keys() | weights.keys()):
-        if name not in weights:
-            raise ValueError(f"{source} has no weight {name!r}, which the model needs")
-        if name not in own:
-            raise ValueError(f"{source} has the weight {name!r}, which the model does not know")
-        if weights[name].shape != own[name].shape:
-            shapes = f"{tuple(weights[name].shape)}, the model needs {tuple(own[name].shape)}"
-            raise ValueError(f"{source} was made for another shape: {name!r} is {shapes}")
-    model.load_state_dict(weights)
+def assembled(make: Callable[..., SavedModel], config: ModelConfig, **arguments: Any) -> SavedModel:
+    """A model, or an ensemble of as many as `config.members` says."""
+    members = [make(config, **arguments) for _ in range(config.members)]
+    line = Line(config) if config.with_line else None
+    return Ensemble(members, line) if line or len(members) > 1 else members[0]

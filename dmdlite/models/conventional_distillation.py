@@ -8,7 +8,6 @@ from torch import Tensor
 
 from dmdlite.components.graph_distillation import logit_difference
 from dmdlite.components.losses import Labels, Loss
-from dmdlite.config import MODALITIES
 from dmdlite.models.late_fusion import TASKS, LateFusion, LateFusionConfig, LateFusionOutput
 from dmdlite.presets import EDGES
 
@@ -32,14 +31,15 @@ class ConventionalDistillation(LateFusion):
     """Σ_ij w_ij |ŷ_j − ŷ_i|, the teacher i held fixed, with fixed directions and strengths w.
 
     DMD's distillation graphs are meant to replace it. Which modalities teach is our choice: language, the strongest,
-    teaches both others.
+    teaches both others; without it nobody teaches, unless `lessons` say so.
     """
 
+    needs = 2, "distils between modalities"
     lessons: Float[Tensor, "teacher student"]
 
     def __init__(self, config: ConventionalDistillationConfig):
         super().__init__(config)
-        rows = [[config.lessons.get(f"{teacher}->{student}", 0.0) for student in MODALITIES] for teacher in MODALITIES]
+        rows = [[config.lessons.get(f"{teacher}->{student}", 0.0) for student in self.reads] for teacher in self.reads]
         self.register_buffer("lessons", torch.tensor(rows), persistent=False)
 
     def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:

@@ -58,20 +58,21 @@ class DHMD(DMD):
     def __init__(self, config: DHMDConfig):
         super().__init__(config)
         config = self.config
-        widths = {"homogeneous": config.width, "heterogeneous": 2 * config.width}
+        widths = {"homogeneous": config.width, "heterogeneous": self.reinforce.width}
         self.dictionaries = nn.ModuleDict({space: make_dictionary(config, width) for space, width in widths.items()})
         self.matching = nn.ModuleDict({space: make_matching(config) for space in SPACES})
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> DHMDOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> DHMDOutput:  # fmt: skip
         out = DHMDOutput(**vars(super().forward(language, vision, audio, mask=mask)))
         vectors = {m: x[:, None] for m, x in out.reinforced.items()}
         out.dictionaries = {
             "homogeneous": self.dictionaries["homogeneous"](out.decoupled.common, out.masks),
             "heterogeneous": self.dictionaries["heterogeneous"](vectors),
         }
-        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.loss_weights)
 
     def loss_terms(self, out: DHMDOutput, labels: Labels) -> dict[str, Loss]:
         matching = {f"dictionary_{space}": self.matching[space](x, labels) for space, x in out.dictionaries.items()}
@@ -79,8 +80,8 @@ class DHMD(DMD):
 
 
 def make_dictionary(config: DHMDConfig, width: int) -> Dictionary:
-    how = config.dictionary_pooling, config.dictionary_activation
-    return Dictionary(width, config.dictionary_size, *how, config.dictionary_temperature, config.dictionary_top_k)
+    how = config.dictionary_pooling, config.dictionary_activation, config.dictionary_temperature
+    return Dictionary(width, config.dictionary_size, *how, config.dictionary_top_k, config.modalities)
 
 
 def make_matching(config: DHMDConfig) -> nn.Module:

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from dmdlite.components import fast
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler, NoDecoupling
-from dmdlite.components.graph_distillation import EvidenceUnit, GraphDistillationUnit
+from dmdlite.components.graph_distillation import Edges, EvidenceUnit, GraphDistillationUnit, NodeLogits, Nodes
 from dmdlite.components.heads import AdaptiveFusion, ResidualHead
 from dmdlite.components.losses import (
     Labels,
@@ -33,24 +32,25 @@ from dmdlite.components.streams import (
     concatenate,
 )
 from dmdlite.components.transformer import TransformerLayer
-from dmdlite.config import MODALITIES, SPACES, DMDConfig
-from dmdlite.models.base import ModelOutput, SavedModel, name_of
+from dmdlite.config import SPACES, DMDConfig
+from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.saving import name_of
 
 
 @dataclass
 class Graph:
     """The inputs and the edges of one GD-Unit."""
 
-    nodes: Float[Tensor, "batch 3 width"]
-    logits: Float[Tensor, "batch 3 *logits"]
-    edges: Float[Tensor, "batch 3 3"]
+    nodes: Nodes
+    logits: NodeLogits
+    edges: Edges
 
 
 @dataclass(repr=False)
 class DMDOutput(ModelOutput):
     """The prediction, and everything that led to it."""
 
-    predictions: dict[str, Logits] = field(default_factory=dict)  # of all eight heads
+    predictions: dict[str, Logits] = field(default_factory=dict)  # of all heads: eight for three modalities
     decoupled: Decoupled | None = None
     masks: Masks | None = None  # which steps of the decoupled streams are real
     margin_features: Vectors = field(default_factory=dict)  # the samples of the margin loss
@@ -72,6 +72,8 @@ class DMD(SavedModel):
     added and counts fully. Modules that are not replaced start from the same weights as in a DMD of the same seed if
     yours draw theirs under `torch.random.fork_rng`: arguments are made first and would use up the random numbers.
     """
+
+    needs = 2, "distils between modalities"
 
     def __init__(
         self,
@@ -98,17 +100,18 @@ class DMD(SavedModel):
     def add_default_parts(self, config: DMDConfig, layer: type[TransformerLayer]) -> None:
         width, rate, logits = config.width, config.output_dropout, config.num_logits
         flat = {m: steps * width for m, steps in config.lengths_after_convolution.items()}
-        private, common = 2 * width, 3 * width
+        common = len(self.reads) * width
+        private = common - width  # what a modality hears from each of the others
         self.temporal = TemporalConvolutions(config)
-        self.decouple = FeatureDecoupler(width) if config.decoupling == "encoders" else NoDecoupling()
+        self.decouple = FeatureDecoupler(width, self.reads) if config.decoupling == "encoders" else NoDecoupling()
         self.read_margin = FlattenedProjections(config) if config.margin_features == "aligned" else TimeMeans()
         readers = config.common_branch == "transformer"
         self.read_common = SelfAttentionReaders(config, layer=layer) if readers else TimeMeans()
         self.reinforce = CrossModalReinforcement(config, config.reinforcement == "crossmodal", layer)
-        self.homogeneous_heads = nn.ModuleDict({m: ResidualHead(flat[m], width, rate, logits) for m in MODALITIES})
-        self.heterogeneous_heads = nn.ModuleDict({m: ResidualHead(private, private, rate, logits) for m in MODALITIES})
+        self.homogeneous_heads = nn.ModuleDict({m: ResidualHead(flat[m], width, rate, logits) for m in flat})
+        self.heterogeneous_heads = nn.ModuleDict({m: ResidualHead(private, private, rate, logits) for m in flat})
         self.common_head = ResidualHead(common, common, rate, logits)
-        self.fusion = AdaptiveFusion(private, common, rate, config.fusion_gate, logits)
+        self.fusion = AdaptiveFusion(private, common, rate, config.fusion_gate, logits, self.reads)
         node_widths = {"homogeneous": width, "heterogeneous": private}
         unit = GraphDistillationUnit if config.edge_learning == "published" else EvidenceUnit
         self.units = nn.ModuleDict({space: unit(config, space, node_widths[space]) for space in SPACES})
@@ -135,8 +138,9 @@ class DMD(SavedModel):
         return load_official(cls(config), weights, homogeneous, heterogeneous).eval()
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> DMDOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> DMDOutput:  # fmt: skip
         """Streams are (batch, time, feature); with a language model `language` is (batch, 3, time) ids, mask, segments.
 
         mask[m] is True at the real time steps of modality m. Without it padding counts as signal, as published.
@@ -168,25 +172,26 @@ class DMD(SavedModel):
         if labels is None:
             return out
         terms = self.loss_terms(out, labels)
-        return replace(out, losses=terms, loss=total_loss(terms, self.config.loss_weights))  # Eq. (11)
+        return replace(out, losses=terms, loss=total_loss(terms, self.loss_weights))  # Eq. (11)
 
     def run_graph(self, space: str, inputs: Vectors, features: Vectors) -> tuple[Graph, dict[str, Logits]]:
         """The heads and the graph of one space, Eq. (8). Published nodes are layers of the heads (`graph_nodes`)."""
         heads = {"homogeneous": self.homogeneous_heads, "heterogeneous": self.heterogeneous_heads}[space]
-        read = {m: heads[m](inputs[m]) for m in MODALITIES}
+        read = {m: heads[m](inputs[m]) for m in self.reads}
         if self.config.graph_nodes == "head":
             layer = {"homogeneous": "hidden", "heterogeneous": "features"}[space]
-            features = {m: getattr(read[m], layer) for m in MODALITIES}
-        nodes = torch.stack([features[m] for m in MODALITIES], dim=1)
-        logits = torch.stack([read[m].prediction for m in MODALITIES], dim=1)
+            features = {m: getattr(head, layer) for m, head in read.items()}
+        nodes = torch.stack([features[m] for m in read], dim=1)
+        logits = torch.stack([head.prediction for head in read.values()], dim=1)
         graph = Graph(nodes, logits, self.units[space](nodes, logits))
-        return graph, {f"{space}_{m}": read[m].prediction for m in MODALITIES}
+        return graph, {f"{space}_{m}": head.prediction for m, head in read.items()}
 
     def loss_terms(self, out: DMDOutput, labels: Labels) -> dict[str, Loss]:
         """Every term of Eq. (11) by name."""
         config, parts = self.config, out.decoupled
         norm, over, clamped = config.reconstruction_norm, config.orthogonality_over, config.orthogonality_clamped
-        terms = {f"task_{head}": task_loss(x, labels, config.task) for head, x in out.predictions.items()} | {
+        task, weights = config.task, config.class_weights
+        terms = {f"task_{head}": task_loss(x, labels, task, weights) for head, x in out.predictions.items()} | {
             "reconstruction": reconstruction_loss(parts.projected, parts.reconstruction, norm),  # Eq. (2)
             "cycle": reconstruction_loss(parts.private, parts.private_again, norm),  # Eq. (3)
             "orthogonality": orthogonality_loss(parts.common, parts.private, over, clamped),  # Eq. (5)

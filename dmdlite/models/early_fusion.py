@@ -8,7 +8,7 @@ from dmdlite.components.heads import ResidualHead
 from dmdlite.components.losses import Labels
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions
 from dmdlite.components.transformer import SelfAttentionEncoders, encode_each
-from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.config import ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
 
@@ -24,17 +24,21 @@ class EarlyFusion(SavedModel):
         super().__init__(config)
         config = self.config
         self.temporal = TemporalConvolutions(config)
-        self.modality = nn.Parameter(0.02 * torch.randn(len(MODALITIES), config.width))  # as BERT's segments begin
+        self.modality = nn.Parameter(
+            0.02 * torch.randn(len(config.modalities), config.width)
+        )  # as BERT's segments begin
         acausal, rates = config.replace(causal_attention=False), [config.memory_attention_dropout]
         self.encoder = SelfAttentionEncoders(acausal, config.width, config.layers, rates, fast.TransformerLayer)
         self.head = ResidualHead(config.width, config.width, config.output_dropout, config.num_logits)
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> ModelOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> ModelOutput:  # fmt: skip
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
-        row = torch.cat([projected[m] + own for m, own in zip(MODALITIES, self.modality)], dim=1)
-        real = None if masks is None else [torch.cat([masks[m] for m in MODALITIES], dim=1)]
+        row = torch.cat([projected[m] + own for m, own in zip(self.reads, self.modality)], dim=1)
+        real = None if masks is None else [torch.cat([masks[m] for m in self.reads], dim=1)]
         (read,) = encode_each(self.encoder, [row], masks=real)
         head = self.head(read.squeeze(1))
-        return ModelOutput(head.prediction, fused=head.features).supervised(labels, self.config.task)
+        out = ModelOutput(head.prediction, fused=head.features)
+        return out.supervised(labels, self.config.task, self.config.class_weights)

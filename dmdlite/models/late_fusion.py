@@ -18,7 +18,7 @@ TASKS = {"task_final": 1.0} | {f"task_{m}": 1.0 for m in MODALITIES}
 
 @dataclass(kw_only=True)
 class LateFusionConfig(ModelConfig):
-    """Four task losses: one of the weighted sum, and one of each modality on its own."""
+    """The task losses: one of the weighted sum, and one of each modality on its own."""
 
     loss_weights: dict[str, float] = field(default_factory=lambda: dict(TASKS))
 
@@ -31,11 +31,11 @@ class LateFusionOutput(ModelOutput):
 
 
 class LinearCombination(nn.Module):
-    """b + Σ_m w_m ŷ_m: one weight for each modality, at first a third, and one constant for each logit, at first 0."""
+    """b + Σ_m w_m ŷ_m: a weight for each modality, at first all alike, and a constant for each logit, at first 0."""
 
-    def __init__(self, logits: int):
+    def __init__(self, logits: int, modalities: int = len(MODALITIES)):
         super().__init__()
-        self.weight = nn.Parameter(torch.full((len(MODALITIES),), 1 / len(MODALITIES)))
+        self.weight = nn.Parameter(torch.full((modalities,), 1 / modalities))
         self.bias = nn.Parameter(torch.zeros(logits if logits > 1 else ()))
 
     def forward(self, predictions: Float[Tensor, "batch modality *logits"]) -> Logits:
@@ -58,22 +58,23 @@ class LateFusion(SavedModel):
         width, rate = config.width, config.output_dropout
         self.temporal = TemporalConvolutions(config)
         self.readers = SelfAttentionReaders(config)
-        self.heads = nn.ModuleDict({m: ResidualHead(width, width, rate, config.num_logits) for m in MODALITIES})
-        self.combine = LinearCombination(config.num_logits)
+        self.heads = nn.ModuleDict({m: ResidualHead(width, width, rate, config.num_logits) for m in self.reads})
+        self.combine = LinearCombination(config.num_logits, len(self.reads))
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> LateFusionOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> LateFusionOutput:  # fmt: skip
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         read = self.readers(projected, masks)
-        heads = {m: self.heads[m](read[m]) for m in MODALITIES}
+        heads = {m: self.heads[m](x) for m, x in read.items()}
         predictions = {m: head.prediction for m, head in heads.items()}
         final = self.combine(torch.stack([x.detach() for x in predictions.values()], dim=1))
         fused = torch.cat([head.features for head in heads.values()], dim=1)
         out = LateFusionOutput(final, fused=fused, predictions=predictions)
-        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.loss_weights)
 
     def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         """The task losses by name."""
-        heads = {"final": out.prediction} | out.predictions
-        return {f"task_{name}": task_loss(x, labels, self.config.task) for name, x in heads.items()}
+        heads, task, weights = {"final": out.prediction} | out.predictions, self.config.task, self.config.class_weights
+        return {f"task_{name}": task_loss(x, labels, task, weights) for name, x in heads.items()}

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from dmdlite.components.fast import Dropout
 from dmdlite.components.losses import Labels, Loss, task_loss, whole_batch
 from dmdlite.components.streams import Language, Masks, Stream, Streams, Vector, Vectors, time_mean
-from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.config import ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
 PUBLISHED = dict(similarity=1.0, difference=0.3, reconstruction=1.0)
@@ -43,7 +43,7 @@ class MISAOutput(ModelOutput):
 
 
 class MISA(SavedModel):
-    """Each clip is three vectors from the start; each splits into a private and a shared one, and all six are fused.
+    """Each clip is three vectors from the start; each splits into a private and a shared one, and all are fused.
 
     As published (`src/models.py`, `src/solver.py`): every layer and the three losses. Not as published: the weights of
     the losses are MMSA's; width, heads and rates are those of the config that all models share (MISA: 128, 2 heads,
@@ -52,27 +52,30 @@ class MISA(SavedModel):
     the padding as well.
     """
 
+    needs = 2, "compares modalities"
+
     def __init__(self, config: MISAConfig):
         super().__init__(config.replace(language_dropout=0.0))
         config = self.config
         width, own = config.width, config.feature_widths
-        sources = {"language": own["language"], "vision": 4 * own["vision"], "audio": 4 * own["audio"]}
-        self.recurrent = nn.ModuleDict({m: StackedLSTM(own[m]) for m in ("vision", "audio")})
+        sources = {m: own[m] if m == "language" else 4 * own[m] for m in config.modalities}
+        self.recurrent = nn.ModuleDict({m: StackedLSTM(own[m]) for m in sources if m != "language"})
         self.project = nn.ModuleDict(
-            {m: nn.Sequential(nn.Linear(sources[m], width), nn.ReLU(), nn.LayerNorm(width)) for m in MODALITIES}
+            {m: nn.Sequential(nn.Linear(x, width), nn.ReLU(), nn.LayerNorm(width)) for m, x in sources.items()}
         )
-        self.private = nn.ModuleDict({m: nn.Sequential(nn.Linear(width, width), nn.Sigmoid()) for m in MODALITIES})
+        self.private = nn.ModuleDict({m: nn.Sequential(nn.Linear(width, width), nn.Sigmoid()) for m in sources})
         self.shared = nn.Sequential(nn.Linear(width, width), nn.Sigmoid())
-        self.reconstruct = nn.ModuleDict({m: nn.Linear(width, width) for m in MODALITIES})
-        rate, six = config.memory_attention_dropout, 2 * len(MODALITIES) * width
+        self.reconstruct = nn.ModuleDict({m: nn.Linear(width, width) for m in sources})
+        rate, six = config.memory_attention_dropout, 2 * len(sources) * width
         self.fuse = nn.TransformerEncoderLayer(width, config.attention_heads, 4 * width, rate, batch_first=True)
         self.head = nn.Sequential(
             nn.Linear(six, six // 2), Dropout(config.output_dropout), nn.ReLU(), nn.Linear(six // 2, config.num_logits)
         )
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> MISAOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> MISAOutput:  # fmt: skip
         streams = self.read(language, vision, audio, mask)
         projected = {m: self.project[m](x) for m, x in self.utterances(streams, mask).items()}
         private = {m: self.private[m](x) for m, x in projected.items()}
@@ -80,19 +83,19 @@ class MISA(SavedModel):
         six = torch.stack([*private.values(), *shared.values()], dim=1)  # (batch, 6, width): a sequence of six steps
         fused = self.fuse(six).flatten(1)
         prediction = self.head(fused).squeeze(-1)  # a single number has no axis
-        reconstruction = {m: self.reconstruct[m](private[m] + shared[m]) for m in MODALITIES}
+        reconstruction = {m: self.reconstruct[m](private[m] + shared[m]) for m in shared}
         vectors = dict(projected=projected, private=private, shared=shared, reconstruction=reconstruction)
         out = MISAOutput(prediction, fused=fused, **vectors)
         return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.config.loss_weights)
 
     def utterances(self, streams: Streams, mask: Masks | None) -> Vectors:
         """One vector for each stream: the mean of the word vectors, the final states of two recurrent layers."""
-        vectors = {"language": time_mean(streams["language"], mask and mask["language"])}
-        return vectors | {m: layers(streams[m], mask and mask[m]) for m, layers in self.recurrent.items()}
+        readers = {"language": time_mean, **self.recurrent}
+        return {m: readers[m](x, mask and mask[m]) for m, x in streams.items()}
 
     def loss_terms(self, out: MISAOutput, labels: Labels) -> dict[str, Loss]:
         return {
-            "task_final": task_loss(out.prediction, labels, self.config.task),
+            "task_final": task_loss(out.prediction, labels, self.config.task, self.config.class_weights),
             "difference": difference_loss(out.private, out.shared),
             "similarity": similarity_loss(out.shared, self.config.moments),
             "reconstruction": reconstruction_loss(out.projected, out.reconstruction),
@@ -126,7 +129,7 @@ class StackedLSTM(nn.Module):
 
 
 def similarity_loss(shared: Vectors, moments: int) -> Loss:
-    """The central moment discrepancy of the shared vectors, averaged over the three pairs of modalities."""
+    """The central moment discrepancy of the shared vectors, averaged over the pairs of modalities."""
     pairs = list(combinations(shared.values(), 2))
     return sum(central_moment_discrepancy(x, y, moments) for x, y in pairs) / len(pairs)
 
@@ -145,7 +148,7 @@ def central_moment_discrepancy(x: Vector, y: Vector, moments: int) -> Loss:
 
 
 def difference_loss(private: Vectors, shared: Vectors) -> Loss:
-    """Soft orthogonality, summed over six pairs: private and shared of each modality, and private of two modalities."""
+    """Soft orthogonality, summed over pairs: private and shared of each modality, and private of any two modalities."""
     pairs = [(private[m], shared[m]) for m in private] + list(combinations(private.values(), 2))
     return sum(soft_orthogonality(x, y) for x, y in pairs)
 

@@ -7,7 +7,7 @@ from dmdlite.components.heads import ResidualHead
 from dmdlite.components.losses import Labels
 from dmdlite.components.reinforcement import CrossModalReinforcement
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Vectors, concatenate
-from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.config import ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
 
@@ -22,7 +22,7 @@ class MulTConfig(ModelConfig):
 class MulTOutput(ModelOutput):
     """The prediction, and the vectors that it is made from."""
 
-    reinforced: Vectors = field(default_factory=dict)  # Z_{→m}: modality -> (batch, 2 · width)
+    reinforced: Vectors = field(default_factory=dict)  # Z_{→m}: modality -> (batch, 2 · width), of two: (batch, width)
 
 
 class MulT(SavedModel):
@@ -33,19 +33,22 @@ class MulT(SavedModel):
     all models share (MulT's own: kernels of 1, five layers of width 30 for CMU-MOSEI).
     """
 
+    needs = 2, "attends across modalities"
+
     def __init__(self, config: MulTConfig):
         super().__init__(config)
         config = self.config
         self.temporal = TemporalConvolutions(config)
         self.reinforce = CrossModalReinforcement(config, config.reinforcement == "crossmodal")
-        joined = len(MODALITIES) * 2 * config.width
+        joined = len(self.reads) * self.reinforce.width
         self.head = ResidualHead(joined, joined, config.output_dropout, config.num_logits)
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> MulTOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> MulTOutput:  # fmt: skip
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         reinforced = self.reinforce(projected, masks)
         head = self.head(concatenate(reinforced))
         out = MulTOutput(head.prediction, fused=head.features, reinforced=reinforced)
-        return out.supervised(labels, self.config.task)
+        return out.supervised(labels, self.config.task, self.config.class_weights)

@@ -1,14 +1,17 @@
 """Reads checkpoints of the published code: its names and layouts (its model/dmd.py), and how they map to ours."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from dmdlite.components.reinforcement import PAIRS
 from dmdlite.config import SPACES
-from dmdlite.models.base import load_weights
+from dmdlite.models.saving import load_weights, no_such_folder
 
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}
 
@@ -43,6 +46,8 @@ INSIDE_A_TRANSFORMER = {
     "contract.": "fc2.",
 }
 
+WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training code keeps the weights
+PREFIXES = ("module.", "Model.")  # of DataParallel, and of MMSA
 # In the checkpoint but unused by any output or loss: a projection of private features, and counters of the transformer.
 UNUSED = ("proj_cosine_", ".version", "._float_tensor", "position_ids")
 Sources = dict[str, list[str]]  # our name -> the published ones: several for encoders, whose tensors are stacked
@@ -67,13 +72,23 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
     return model
 
 
-def read_state(given: Mapping[str, Tensor] | str | Path) -> dict[str, Tensor]:
-    if isinstance(given, Mapping):
-        return dict(given)
-    try:
-        return dict(torch.load(given, map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise ValueError(f"{given} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+def read_state(given: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
+    """A state dict, or what a file of weights holds, under plain names; nothing in the file is executed."""
+    if not isinstance(given, Mapping):
+        if not Path(given).is_file():
+            raise ValueError(no_such_folder(str(given), "file"))
+        try:
+            safe = Path(given).suffix == ".safetensors"
+            with warnings.catch_warnings(action="ignore"):  # of odd pickles
+                given = dict(load_file(given) if safe else torch.load(given, map_location="cpu", weights_only=True))
+        except Exception as error:
+            raise ValueError(f"{given} is not a readable checkpoint: {str(error).partition(chr(10))[0]}") from error
+    while wrapped := [given[key] for key in WRAPPINGS if isinstance(given.get(key), Mapping)]:
+        given = wrapped[0]
+    found = dict(given)
+    while prefix := next((x for x in PREFIXES if found and all(name.startswith(x) for name in found)), None):
+        found = {name.removeprefix(prefix): weight for name, weight in found.items()}
+    return found
 
 
 def dmd_sources(own: Iterable[str]) -> Sources:

@@ -25,7 +25,8 @@ from dmdlite.components.reinforcement import SelfAttentionReaders
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Vector
 from dmdlite.components.transport import sinkhorn_divergence
 from dmdlite.config import MODALITIES, ModelConfig
-from dmdlite.models.base import ModelOutput, SavedModel, load_weights
+from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.saving import load_weights
 
 WEIGHTS = dict(task_final=1.0, transport=0.6, hallucination=1.0)  # the last is ours
 TAUGHT = ("transport", "hallucination")  # the terms of the loss that need the teacher
@@ -88,20 +89,24 @@ class GatedFusion(nn.Module):
 class PKDOTTeacher(SavedModel):
     """The multimodal teacher: it reads all three modalities. Trained first, and on its own."""
 
+    needs = 3, "teaches with a third modality"
+    learns_unlabelled = True  # it skips clips without a label, which its student learns from
+
     def __init__(self, config: PKDOTConfig):
         super().__init__(config)
         self.temporal, self.encode = TemporalConvolutions(self.config), SelfAttentionReaders(self.config)
         self.fuse = GatedFusion(self.config)
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> FusedOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> FusedOutput:  # fmt: skip
         vectors = self.encode(*self.temporal(self.read(language, vision, audio, mask), mask))
         prevalent = torch.cat([vectors[m] for m in self.config.prevalent], dim=1)
         out = self.fuse(prevalent, vectors[self.config.privileged])
         if labels is None:
             return out
-        loss = task_loss_where_known(out.prediction, labels, self.config.task)
+        loss = task_loss_where_known(out.prediction, labels, self.config.task, self.config.class_weights)
         return out.with_losses({"task_final": loss}, weights={})
 
 
@@ -111,6 +116,9 @@ class PKDOT(SavedModel):
     The teacher of a fresh PKDOT is random. It is frozen, always in evaluation mode, and part of the checkpoint.
     A prediction does not use the privileged stream, which may be left out; the losses need it.
     """
+
+    needs = 3, "learns with two what a teacher knows with a third"
+    learns_unlabelled = True
 
     def __init__(self, config: PKDOTConfig):
         super().__init__(config, config.prevalent)
@@ -142,20 +150,17 @@ class PKDOT(SavedModel):
         return self
 
     def forward(
-        self,
-        language: Language | None = None,
-        vision: Stream | None = None,
-        audio: Stream | None = None,
-        labels: Labels | None = None,
-        mask: Masks | None = None,
-    ) -> PKDOTOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> PKDOTOutput:  # fmt: skip
         """A missing label is NaN: such a clip teaches everything but the task."""
         vectors = self.encode(*self.temporal(self.read(language, vision, audio, mask), mask))
         prevalent = torch.cat([vectors[m] for m in self.config.prevalent], dim=1)
         out = PKDOTOutput(**vars(self.fuse(prevalent, self.hallucinate(prevalent))))
         if labels is None:
             return out
-        terms = {"task_final": task_loss_where_known(out.prediction, labels, self.config.task)}
+        config = self.config
+        terms = {"task_final": task_loss_where_known(out.prediction, labels, config.task, config.class_weights)}
         if any(self.config.loss_weights[term] for term in TAUGHT):
             streams, privileged = dict(language=language, vision=vision, audio=audio), self.config.privileged
             if streams[privileged] is None:

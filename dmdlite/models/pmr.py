@@ -43,6 +43,8 @@ class PMR(SavedModel):
     The hub is what distinguishes PMR from MulT: no modality attends to another directly, all of them attend to the hub.
     """
 
+    needs = 3, "merges three streams in its hub"
+
     def __init__(self, config: ModelConfig):
         super().__init__(config)
         config = self.config
@@ -54,12 +56,13 @@ class PMR(SavedModel):
         self.head = ResidualHead(config.width, config.width, config.output_dropout, config.num_logits)
 
     def forward(
-        self, language: Language, vision: Stream, audio: Stream, labels: Labels | None = None, mask: Masks | None = None
-    ) -> PMROutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> PMROutput:  # fmt: skip
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         streams, masks = pick(projected, MODALITIES), pick(masks, MODALITIES)
         embedded = [self.embedding_dropout(with_positions(x, self.config.positions_skip_zeros)) for x in streams]
-        hub_masks, merges = HubMasks([x.shape[1] for x in streams], masks, language.device), []
+        hub_masks, merges = HubMasks([x.shape[1] for x in streams], masks, streams[0].device), []
         modalities, hub = stack(embedded), torch.cat(embedded, dim=1)
         for layer in self.layers:
             modalities, hub, merge = layer(modalities, hub, hub_masks)
@@ -70,7 +73,7 @@ class PMR(SavedModel):
         (read,) = encode_each(self.memory, [everything], masks=real)
         head = self.head(read.squeeze(1))
         out = PMROutput(head.prediction, fused=head.features, merge=torch.stack(merges))
-        return out.supervised(labels, self.config.task)
+        return out.supervised(labels, self.config.task, self.config.class_weights)
 
 
 class HubMasks:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dmdlite.checking import known, suggestion
 from dmdlite.config import MODALITIES, SPACES, ModelConfig
-from dmdlite.models.base import SavedModel
+from dmdlite.models.base import SavedModel, assembled
 from dmdlite.models.conventional_distillation import ConventionalDistillation
 from dmdlite.models.dhmd import DHMD
 from dmdlite.models.dmd import DMD
@@ -50,7 +50,7 @@ class Recipe:
 
     def build(self, shared: ModelConfig, settings: Settings | None = None) -> SavedModel:
         """A fresh model."""
-        return self.make(self.config(shared, settings), **self.arguments)
+        return assembled(self.make, self.config(shared, settings), **self.arguments)
 
 
 def no_graphs(*spaces: str) -> dict[str, float]:
@@ -102,7 +102,7 @@ GROUPS = {
 def build(name: str, config: ModelConfig, **settings: Any) -> SavedModel:
     """A fresh model; the settings are fields of its own config. Raises ValueError for an unknown name or field."""
     recipe = RECIPES[known("model", name, NAMES)]
-    return recipe.make(recipe.config(config).replace(**settings), **recipe.arguments)
+    return assembled(recipe.make, recipe.config(config).replace(**settings), **recipe.arguments)
 
 
 def in_groups(names: Sequence[str]) -> list[str]:
@@ -112,6 +112,12 @@ def in_groups(names: Sequence[str]) -> list[str]:
         closest = suggestion(unknown[0], [*NAMES, *GROUPS]) or f"; known are {listed}"
         raise ValueError(f"{unknown[0]!r} cannot be compared{closest}")
     return list(dict.fromkeys(model for name in names for model in GROUPS.get(name, (name,))))
+
+
+def can_read(name: str, modalities: Sequence[str]) -> bool:
+    """Whether the system works with these modalities alone."""
+    recipe = RECIPES[name]
+    return len(modalities) >= recipe.make.needs[0] and recipe.arguments.get("modality") in (None, *modalities)
 
 
 def with_teachers(names: Sequence[str], recipes: Mapping[str, Recipe]) -> list[str]:

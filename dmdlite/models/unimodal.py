@@ -5,7 +5,7 @@ from dmdlite.components.heads import ResidualHead
 from dmdlite.components.losses import Labels
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolution
 from dmdlite.components.transformer import SelfAttentionEncoders, encode_each
-from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.config import ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 
 
@@ -16,11 +16,10 @@ class Unimodal(SavedModel):
     """
 
     def __init__(self, config: ModelConfig, modality: str):
-        if modality not in MODALITIES:
-            raise ValueError(f"modality must be one of {', '.join(MODALITIES)}, got {modality!r}")
-        super().__init__(config, [modality])
-        config = self.config
-        self.modality, self.reads = modality, (modality,)
+        if modality not in config.modalities:
+            raise ValueError(f"modality must be one of {', '.join(config.modalities)}, got {modality!r}")
+        super().__init__(config.replace(modalities=[modality]))
+        self.modality, config = modality, self.config
         self.temporal = TemporalConvolution.from_config(config, modality)
         rates = [config.attention_rates[modality]]
         self.encoder = SelfAttentionEncoders(config, config.width, config.layers, rates, fast.TransformerLayer)
@@ -30,15 +29,12 @@ class Unimodal(SavedModel):
         return super().saved_fields() | {"modality": self.modality}
 
     def forward(
-        self,
-        language: Language | None = None,
-        vision: Stream | None = None,
-        audio: Stream | None = None,
-        labels: Labels | None = None,
-        mask: Masks | None = None,
-    ) -> ModelOutput:
+        self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
+        labels: Labels | None = None, mask: Masks | None = None,
+    ) -> ModelOutput:  # fmt: skip
         stream = self.read(language, vision, audio, mask)[self.modality]
         real = None if mask is None else [self.temporal.kept_mask(mask[self.modality])]
         (read,) = encode_each(self.encoder, [self.temporal(stream)], masks=real)
         head = self.head(read.squeeze(1))
-        return ModelOutput(head.prediction, fused=head.features).supervised(labels, self.config.task)
+        out = ModelOutput(head.prediction, fused=head.features)
+        return out.supervised(labels, self.config.task, self.config.class_weights)

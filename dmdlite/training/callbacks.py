@@ -7,11 +7,15 @@ from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
 from dmdlite.training import checkpoints
-from dmdlite.training.loop import epochs_without_progress
+from dmdlite.training.loop import epochs_without_progress, selected
+from dmdlite.training.metrics import title
 
 
 class ShowProgress(TrainerCallback):
     """Shows a bar for the whole run, in a terminal or a notebook, and prints one line for each epoch."""
+
+    def __init__(self, select_by: str = "error"):
+        self.select_by = select_by
 
     def on_train_begin(self, args, state, control, **_):
         hidden = None if state.is_world_process_zero else True  # None: hidden where stderr is a file
@@ -25,8 +29,9 @@ class ShowProgress(TrainerCallback):
         if state.is_world_process_zero:
             records = checkpoints.records_in(state.log_history)
             seconds, self.started = time.perf_counter() - self.started, time.perf_counter()
-            last, best = records[-1], "best so far" if epochs_without_progress(records) == 0 else ""
-            numbers = f"loss {last['losses']['total']:8.4f}   validation error {last['valid_error']:.4f}"
+            last, by = records[-1], self.select_by
+            best = "best so far" if epochs_without_progress(records, by) == 0 else ""
+            numbers = f"loss {last['losses']['total']:8.4f}   validation {title(by)} {selected(last, by):.4f}"
             line = f"epoch {last['epoch']:3d}/{state.num_train_epochs}   {numbers}   {seconds:5.1f} s   {best}"
             self.bar.write(line.rstrip())
 

@@ -1,5 +1,6 @@
 """The three pictures of a run folder. Each returns a figure that belongs to no window; its title says what it shows."""
 
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
@@ -12,7 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from dmdlite.components.losses import decide
-from dmdlite.config import MODALITIES
+from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.training.loop import epochs_without_progress, selected
+from dmdlite.training.metrics import lower_is_better, title
 
 # Paul Tol's bright palette, safe for colour-blind readers.
 COLOURS = {"language": "#4477AA", "vision": "#228833", "audio": "#EE6677"}
@@ -20,28 +23,30 @@ TARGET_STYLES = {"language": "solid", "vision": "dashed", "audio": "dotted"}
 MODEL, INK, QUIET = "#AA3377", "#222222", "#888888"  # all modalities together; a loss term; for comparison only
 
 Records = list[dict[str, Any]]
-PAIRS = list(permutations(enumerate(MODALITIES), 2))  # the six edges: ((i, source), (j, target))
+Priors = dict[str, list[list[float]]]
 
 
-def draw_losses(epochs: Records, constant_error: float) -> Figure:
-    """Validation error, beside a constant predictor's, and every loss term on its own scale, over the epochs."""
-    curves = {f"validation error (dashed: a constant, {constant_error:.2f})": [x["valid_error"] for x in epochs]}
+def draw_losses(epochs: Records, constant: float, select_by: str = "error") -> Figure:
+    """The validation error, or the score that selects the best epoch, beside a constant predictor's, and all losses."""
+    name = f"validation {title(select_by)}"
+    curves = {f"{name} (dashed: a constant, {constant:.2f})": [selected(x, select_by) for x in epochs]}
     for term in epochs[0]["losses"]:
-        title = "training loss, total" if term == "total" else term.replace("_", " ")
-        curves[title] = [record["losses"][term] for record in epochs]
+        label = "training loss, total" if term == "total" else term.replace("_", " ")
+        curves[label] = [record["losses"][term] for record in epochs]
     rows = -(-len(curves) // 4)
     figure = Figure(figsize=(11, 1.0 + 1.6 * rows), layout="constrained")
     axes = figure.subplots(rows, 4, sharex=True, squeeze=False).ravel()
     for axis in axes[len(curves) :]:
         axis.remove()
-    for axis, (title, values) in zip(axes, curves.items(), strict=False):
+    for axis, (label, values) in zip(axes, curves.items(), strict=False):
         _plot(axis, epochs, values, color=MODEL if axis is axes[0] else INK)
-        axis.set_title(title, fontsize=8)
-    best = min(epochs, key=lambda record: record["valid_error"])
-    axes[0].plot(best["epoch"], best["valid_error"], "o", color=MODEL)
-    axes[0].axhline(constant_error, color=QUIET, linestyle="dashed", linewidth=1)
+        axis.set_title(label, fontsize=8)
+    best = epochs[-1 - epochs_without_progress(epochs, select_by)]
+    axes[0].plot(best["epoch"], selected(best, select_by), "o", color=MODEL)
+    axes[0].axhline(constant, color=QUIET, linestyle="dashed", linewidth=1)
     figure.supxlabel("epoch", fontsize=10)
-    figure.suptitle(f"Validation error is lowest after epoch {best['epoch']} of {epochs[-1]['epoch']}", fontsize=13)
+    extreme = "lowest" if lower_is_better(select_by) else "highest"
+    figure.suptitle(f"V{name[1:]} is {extreme} after epoch {best['epoch']} of {epochs[-1]['epoch']}", fontsize=13)
     return figure
 
 
@@ -57,31 +62,37 @@ def draw_answers(
     predictions: Float[np.ndarray, "clips *logits"],
     truth: Num[np.ndarray, "clips *outputs"],
     metrics: dict[str, Any],
-    task: str,
+    config: ModelConfig,
 ) -> Figure:
     """The answers to the test clips against the truth, as the task asks for."""
-    if task != "regression":
-        return draw_classes(predictions, truth, task)
+    if config.task == "multilabel":
+        return draw_labels(metrics["test"], config)
+    if config.task != "regression":
+        return draw_classes(predictions, truth, config.task)
     error, constant = (scores["test"]["mae"] for scores in (metrics, metrics["constant"]))
     missed, beside = f"Test clips are missed by {error:.2f} on average", f"(by a constant: {constant:.2f})"
-    if truth.ndim == 1:
-        figure = draw_sentiment(predictions, truth)
+    if truth.ndim == 1 and config.label_scale != "other":
+        figure = draw_sentiment(predictions, truth, {"mosi": 3, "sims": 1}[config.label_scale])
         figure.axes[0].set_title(f"{missed}\n{beside}", fontsize=12)
     else:
-        figure = draw_numbers(predictions, truth, metrics["test"])
+        scores = metrics["test"]
+        if truth.ndim == 1:
+            predictions, truth = predictions[:, None], truth[:, None]
+            scores = {f"{name}_1": score for name, score in scores.items()}
+        figure = draw_numbers(predictions, truth, scores)
         figure.suptitle(f"{missed} {beside}", fontsize=12)
     return figure
 
 
-def draw_sentiment(predictions: Float[np.ndarray, "clips"], truth: Float[np.ndarray, "clips"]) -> Figure:
+def draw_sentiment(predictions: Float[np.ndarray, "clips"], truth: Float[np.ndarray, "clips"], most: int) -> Figure:
     """Predicted against true sentiment; on the diagonal they agree."""
     figure = Figure(figsize=(5.6, 5.6), layout="constrained")
     axis = figure.subplots()
-    edge = 1.05 * max(3.0, float(np.abs(predictions).max()))
+    edge, ticks = 1.05 * max(most, float(np.abs(predictions).max())), range(-most, most + 1)
     axis.axhline(0, color="#DDDDDD", linewidth=1)
     axis.axvline(0, color="#DDDDDD", linewidth=1)
     _scatter(axis, predictions, truth, [-edge, edge])
-    axis.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal", xticks=range(-3, 4), yticks=range(-3, 4))
+    axis.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal", xticks=ticks, yticks=ticks)
     axis.set(xlabel="true sentiment", ylabel="predicted sentiment")
     return figure
 
@@ -107,6 +118,20 @@ def _scatter(axis: Axes, predictions: np.ndarray, truth: np.ndarray, span: list[
     axis.spines[["top", "right"]].set_visible(False)
 
 
+def draw_labels(scores: dict[str, float], config: ModelConfig) -> Figure:
+    """The weighted accuracy of each of several labels: 0.5 is chance."""
+    names = config.class_names or [str(i) for i in range(1, config.outputs + 1)]
+    figure = Figure(figsize=(5.6, 1.4 + 0.35 * len(names)), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(names, [scores[f"weighted_accuracy_{name}"] for name in names], color=MODEL)
+    axis.axvline(0.5, color=QUIET, linestyle="dashed", linewidth=1)
+    axis.set(xlim=(0, 1), xlabel="weighted accuracy on the test split (dashed: chance)")
+    axis.invert_yaxis()
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"The weighted accuracy of a label is {scores['weighted_accuracy']:.2f} on average", fontsize=12)
+    return figure
+
+
 def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.ndarray, "clips"], task: str) -> Figure:
     """How many test clips of each true class (rows) got which answer (columns); right answers are on the diagonal."""
     answers = decide(torch.from_numpy(predictions), task).numpy()
@@ -119,26 +144,27 @@ def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.
     return figure
 
 
-def draw_edges(epochs: Records, priors: dict[str, list[list[float]]] | None = None) -> Figure:
-    """The six edges of each graph, means over the training clips, over the epochs (Fig. 5); priors are grey lines."""
-    spaces = list(epochs[0]["edges"])
+def draw_edges(epochs: Records, priors: Priors | None = None, modalities: Sequence[str] = MODALITIES) -> Figure:
+    """The edges of each graph, means over the training clips, over the epochs (Fig. 5); priors are grey lines."""
+    spaces, pairs = list(epochs[0]["edges"]), list(permutations(enumerate(modalities), 2))  # (i, source), (j, target)
     figure = Figure(figsize=(5.0 * len(spaces) + 1.8, 4.2), layout="constrained")
     axes = figure.subplots(1, len(spaces), sharey=True, squeeze=False).ravel()
     strongest = {}
     for axis, space in zip(axes, spaces, strict=True):
         curves = {}
-        for (i, source), (j, target) in PAIRS:
+        for (i, source), (j, target) in pairs:
             edge = f"{source} → {target}"
             curves[edge] = [record["edges"][space][i][j] for record in epochs]
             style = {"color": COLOURS[source], "linestyle": TARGET_STYLES[target], "label": edge}
             _plot(axis, epochs, curves[edge], linewidth=2, **style)
         strongest[space] = max(curves, key=lambda edge: curves[edge][-1])
-        for (i, _), (j, _) in PAIRS if priors else ():
+        for (i, _), (j, _) in pairs if priors else ():
             axis.axhline(priors[space][i][j], label="prior", color=QUIET, linewidth=1, zorder=0)
         axis.set_title(f"{space} graph", fontsize=11)
         axis.set_xlabel("epoch")
     sums_to_one = all(abs(np.sum(edges) - 1) < 1e-3 for edges in epochs[-1]["edges"].values())
-    axes[0].set_ylabel("mean edge weight (all six sum to 1)" if sums_to_one else "mean edge weight")
+    together = " (all six sum to 1)" if len(pairs) == 6 else " (both sum to 1)"
+    axes[0].set_ylabel("mean edge weight" + together * sums_to_one)
     lines = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
     figure.legend(lines.values(), lines, loc="outside right center", frameon=False)
     parts = [f"{edge} ({space})" for space, edge in strongest.items()]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dmdlite.config import TrainingConfig
-from dmdlite.models.base import name_of
+from dmdlite.models.saving import name_of
 from dmdlite.sources import code_digests
 from dmdlite.training import loop
 

@@ -1,13 +1,13 @@
-"""The scores that papers report: on CMU-MOSI and CMU-MOSEI, of valence and arousal, of classes."""
+"""The scores that papers report: on CMU-MOSI, CMU-MOSEI and CH-SIMS, of valence and arousal, of classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Num
 from numpy import ndarray
-from sklearn.metrics import f1_score
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from dmdlite.components.losses import decide, task_loss
 from dmdlite.config import ModelConfig
@@ -15,6 +15,7 @@ from dmdlite.data.features import FeatureSplit
 
 Splits = Mapping[str, FeatureSplit]
 Predictions = dict[str, ndarray]  # split -> (clips, *logits), as `predict_logits` returns them
+SIMS_CUTS = {"acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}  # bounds of classes, which belong to the lower one
 
 
 def sentiment_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> dict[str, float]:
@@ -44,6 +45,40 @@ def sentiment_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray,
     }
 
 
+def sims_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> dict[str, float]:
+    """Scores of predicted against true sentiments in [-1, 1], to which predictions are clipped first.
+
+    mae, corr, ccc    as in `_agreement`
+    acc2, f1          positive (> 0) or not, over all clips; F1 weighted by class size
+    acc3, acc5        the same of three or five classes, whose bounds are `SIMS_CUTS`
+
+    Definitions: MMSA utils/metricsTop.py, __eval_sims_regression.
+    """
+    prediction = np.clip(prediction, -1, 1)
+    cut = lambda x, cuts: np.digitize(x, np.asarray(cuts, x.dtype), right=True)  # 0.1 is 0.1 in single precision, too
+    same = {name: float((cut(prediction, x) == cut(truth, x)).mean()) for name, x in SIMS_CUTS.items()}
+    return _agreement(prediction, truth) | _two_classes(prediction > 0, truth > 0) | same
+
+
+def label_metrics(
+    prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], names: Sequence[str] = ()
+) -> dict[str, float]:
+    """Scores of several labels at once: the mean over the labels, and those of each by its name or number.
+
+    weighted_accuracy    (TP · N/P + TN) / 2N of P clips that have the label and N that lack it, as for the six emotions
+                         of CMU-MOSEI (Tong et al., 2017; Zadeh et al., 2018); of one side alone its accuracy
+    f1                   of having it or not, weighted by class size
+    """
+    answers, truths = (x.reshape(len(truth), -1) > 0 for x in (prediction, truth))
+    each = {}
+    for i, (answer, holds) in enumerate(zip(answers.T, truths.T, strict=True)):
+        sides = [(answer == holds)[side].mean() for side in (holds, ~holds) if side.any()]
+        scores = {"weighted_accuracy": float(np.mean(sides)), "f1": _two_classes(answer, holds)["f1"]}
+        each[names[i] if names else i + 1] = scores
+    means = {score: float(np.mean([found[score] for found in each.values()])) for score in scores}
+    return means | {f"{score}_{name}": x for name, found in each.items() for score, x in found.items()}
+
+
 def _correlation(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> float:
     if np.ptp(prediction) == 0 or np.ptp(truth) == 0:
         return 0.0
@@ -62,29 +97,50 @@ def _same_class(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clip
     return float(np.equal(*classes).mean())
 
 
+def labelled_clips(
+    prediction: Num[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"]
+) -> tuple[ndarray, ndarray]:
+    """Those of clips whose label is known: the label of every other is NaN."""
+    known = ~np.isnan(truth).reshape(len(truth), -1).any(axis=1)
+    return (prediction, truth) if known.all() else (prediction[known], truth[known])
+
+
 def task_error(prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], task: str) -> float:
-    """The error that selects the best epoch: the MAE of numbers, the cross-entropy of classes, as in `task_loss`."""
+    """The MAE of numbers, or the cross-entropy of classes as in `task_loss`, over the clips with a label."""
+    prediction, truth = labelled_clips(prediction, truth)
     if task == "regression":
         return float(np.abs(prediction - truth).mean())
     return float(task_loss(torch.from_numpy(prediction), torch.from_numpy(truth), task))
 
 
 def task_metrics(
-    prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], task: str
+    prediction: Float[ndarray, "clips *logits"],
+    truth: Num[ndarray, "clips *outputs"],
+    task: str,
+    scale: str = "mosi",
+    class_names: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Scores of a model's output (`predict_logits`), by the task.
+    """Scores of a model's output (`predict_logits`), by the task, over the clips with a label.
 
-    one number       those of `sentiment_metrics`, and ccc
+    one number       by the scale of the labels: those of `sentiment_metrics`, and ccc ("mosi"); of `sims_metrics`
+                     ("sims"); mae, corr and ccc ("other")
     several numbers  mae, corr and ccc, each averaged over the numbers, and for each number as mae_1, mae_2, …
     classification   accuracy, macro_f1 (every class has the same weight, however rare), cross_entropy
     ordinal          the same, and mae: how many levels the answer is off
+    multilabel       those of `label_metrics`, and cross_entropy
     """
+    prediction, truth = labelled_clips(prediction, truth)
     if task == "regression" and truth.ndim == 1:
-        return sentiment_metrics(prediction, truth) | {"ccc": concordance(prediction, truth)}
+        if scale == "mosi":
+            return sentiment_metrics(prediction, truth) | {"ccc": concordance(prediction, truth)}
+        return sims_metrics(prediction, truth) if scale == "sims" else _agreement(prediction, truth)
     if task == "regression":
         each = [_agreement(*pair) for pair in zip(prediction.T, truth.T, strict=True)]
         means = {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
         return means | {f"{name}_{i}": score for i, scores in enumerate(each, 1) for name, score in scores.items()}
+    if task == "multilabel":
+        cross_entropy = task_error(prediction, truth, task)
+        return {"cross_entropy": cross_entropy, **label_metrics(prediction, truth, class_names)}
     answer = decide(torch.from_numpy(prediction), task).numpy()
     scores = {
         "accuracy": float((answer == truth).mean()),
@@ -94,27 +150,38 @@ def task_metrics(
     return scores | ({"mae": float(np.abs(answer - truth).mean())} if task == "ordinal" else {})
 
 
-def table_scores(task: str, outputs: int) -> tuple[str, ...]:
-    """The scores in a table; the first is `task_error` and ranks the models. Lower mae and cross_entropy are better."""
+def table_scores(task: str, outputs: int, scale: str = "mosi") -> tuple[str, ...]:
+    """The scores in a table; the first is the error, which ranks the models."""
     if task == "regression":
-        return ("mae", "corr", "acc2", "f1", "acc7") if outputs == 1 else ("mae", "corr", "ccc")
+        by_scale = {"mosi": ("acc2", "f1", "acc7"), "sims": ("acc2", "f1", "acc3", "acc5")}
+        return ("mae", "corr", *by_scale.get(scale if outputs == 1 else "other", ("ccc",)))
+    if task == "multilabel":
+        return ("cross_entropy", "weighted_accuracy", "f1")
     return ("cross_entropy", "accuracy", "macro_f1", *(("mae",) if task == "ordinal" else ()))
+
+
+def lower_is_better(score: str) -> bool:
+    """Whether it is an error, and not a score that is 1 at best."""
+    return score in ("error", "cross_entropy") or score.startswith("mae")
 
 
 def title(score: str) -> str:
     """The name of a score in a table."""
     names = {"corr": "Corr", "accuracy": "accuracy", "macro_f1": "macro F1", "cross_entropy": "cross-entropy"}
+    names |= {"error": "error", "weighted_accuracy": "weighted accuracy"}
     return names.get(score, score.upper())
 
 
 def constant_prediction(truth: Num[ndarray, "clips *outputs"], task: str, outputs: int) -> Float[ndarray, "*logits"]:
-    """The best constant prediction: the median of each number, or the logits of the classes' frequencies."""
+    """The best constant prediction: the median of each number, or the logits of how frequent classes or labels are."""
+    _, truth = labelled_clips(truth, truth)
     if task == "regression":
         return np.asarray(np.median(truth, axis=0), np.float32)
     if task == "classification":
         share = np.bincount(truth, minlength=outputs) / len(truth)
         return np.log(np.maximum(share, 1e-9)).astype(np.float32)
-    above = np.clip([(truth > level).mean() for level in range(outputs - 1)], 1e-9, 1 - 1e-9)
+    sides = truth > 0 if task == "multilabel" else truth[:, None] > np.arange(outputs - 1)
+    above = np.clip(sides.reshape(len(truth), -1).mean(axis=0), 1e-9, 1 - 1e-9)
     return np.asarray(np.log(above / (1 - above)).squeeze(), np.float32)
 
 
@@ -128,7 +195,19 @@ def all_scores(predictions: Predictions, splits: Splits, config: ModelConfig) ->
 
 def score(predictions: Predictions, splits: Splits, config: ModelConfig) -> dict[str, dict[str, float]]:
     """split -> scores of the task."""
-    return {name: task_metrics(x, splits[name].truth(config.task), config.task) for name, x in predictions.items()}
+    kind = config.task, config.label_scale, config.class_names
+    return {name: task_metrics(x, splits[name].truth(config.task), *kind) for name, x in predictions.items()}
+
+
+def class_scores(predictions: Predictions, splits: Splits, config: ModelConfig) -> dict[str, Any]:
+    """The names of the classes, and for each split confusion (true classes by answers), precision, recall and f1."""
+    classes, found = range(config.outputs), {"names": config.class_names or [str(i) for i in range(config.outputs)]}
+    for name, x in predictions.items():
+        both = splits[name].truth(config.task), decide(torch.from_numpy(x), config.task).numpy()
+        each = precision_recall_fscore_support(*both, labels=classes, zero_division=0)
+        scores = {score: values.tolist() for score, values in zip(("precision", "recall", "f1"), each, strict=False)}
+        found[name] = {"confusion": confusion_matrix(*both, labels=classes).tolist(), **scores}
+    return found
 
 
 def concordance(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> float:
@@ -144,5 +223,6 @@ def concordance(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clip
 
 
 def _agreement(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clips"]) -> dict[str, float]:
+    """The mean absolute error, Pearson's correlation and the CCC."""
     mae = float(np.abs(prediction - truth).mean())
     return {"mae": mae, "corr": _correlation(prediction, truth), "ccc": concordance(prediction, truth)}

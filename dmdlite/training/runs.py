@@ -2,9 +2,9 @@
 
 config.json, model.safetensors    the weights of the best epoch, for `from_pretrained`
 training.json                     what was run: model, config, training, data, and the digests of `identity.py`
-metrics.json                      scores of every split, of a constant beside them, and the best epoch; written last
-predictions.csv                   split, id, label, prediction (and logits of classes) of every clip
-log.jsonl                         one line for each epoch: learning rate, every loss term, the edges, validation error
+metrics.json                      scores of every split, of a constant, a line and single classes; written last
+predictions.csv                   split, id, label, prediction (and probabilities of classes) of every clip
+log.jsonl                         one line for each epoch: learning rate, loss terms, edges, validation error and scores
 losses.png, predictions.png, edges.png
 last_epoch/                       the last checkpoint, from which the same run goes on to more epochs
 checkpoints/                      only while a run is unfinished
@@ -25,25 +25,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
-from dmdlite.components.losses import decide
 from dmdlite.config import TrainingConfig
-from dmdlite.data.features import FeatureSplit, check_fits, fingerprint, open_data
+from dmdlite.data.features import FeatureSplit, check_fits, fingerprint, fitted, open_data
 from dmdlite.files import write_bytes, write_json, write_text
 from dmdlite.models import registry as models
-from dmdlite.models.base import name_of
+from dmdlite.models.saving import name_of
 from dmdlite.training import checkpoints
-from dmdlite.training.figures import draw_answers, draw_edges, draw_losses
+from dmdlite.training.figures import Records, draw_answers, draw_edges, draw_losses
 from dmdlite.training.identity import first_difference, identity
+from dmdlite.training.linear import linear_baseline
 from dmdlite.training.loop import epochs_without_progress, predict_logits
-from dmdlite.training.metrics import Splits, all_scores, score, table_scores
+from dmdlite.training.metrics import Splits, all_scores, class_scores, score, table_scores
+from dmdlite.training.predictions import answers as answers_of
+from dmdlite.training.predictions import read_outputs, table, vectors
+from dmdlite.training.teachers import warn_of_poor_teachers
 
+LEARNED = 0.5  # of a constant's error: above it the model has learned too little to judge its teachers
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
-FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md")
-FILES += ("losses.png", "predictions.png", "edges.png")
+FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md", "losses.png")
+FILES += ("predictions.png", "edges.png")
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,11 @@ class Result:
 def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
     """What training.json holds: all that a run depends on. Call it while the model has its initial weights."""
     description = {
-        "model": name_of(model),
+        "model": name_of(model.kind),
         "config": model.saved_fields(),
         "training": asdict(training),
-        "data": {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)},
+        "data": {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)}
+        | {"reading": getattr(splits, "reading", {})},
         "dmdlite": version("dmdlite"),
         **identity(model, training),
     }
@@ -105,23 +109,30 @@ def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
     checkpoints.keep_only(checkpoints.newest(folder / "checkpoints"), folder / "checkpoints")
 
 
-def finish(folder: Path, model: nn.Module, splits: Splits, epochs: list[dict[str, Any]], padding_mask: bool) -> None:
+def finish(folder: Path, model: nn.Module, splits: Splits, epochs: Records, training: TrainingConfig) -> None:
     """Writes everything that a finished run holds, metrics.json last, and keeps only the last checkpoint."""
     save_model(model, folder)
-    task = model.config.task
-    predictions = {name: predict_logits(model, split, padding_mask) for name, split in splits.items()}
-    metrics = all_scores(predictions, splits, model.config)
-    metrics |= {"best_epoch": len(epochs) - epochs_without_progress(epochs), "epochs": len(epochs)}
-    tables = {name: _table(prediction, splits[name], task) for name, prediction in predictions.items()}
+    config, task, select_by, mask = model.config, model.config.task, training.select_by, training.padding_mask
+    predictions = {name: predict_logits(model, split, mask) for name, split in splits.items()}
+    metrics = all_scores(predictions, splits, config)
+    if line := linear_baseline(splits, config, model.read.modalities):
+        metrics["linear"] = line[0]
+    if task in ("classification", "ordinal"):
+        metrics["classes"] = class_scores(predictions, splits, config)
+    metrics |= {"best_epoch": len(epochs) - epochs_without_progress(epochs, select_by), "epochs": len(epochs)}
+    tables = {name: pd.concat(answers_of(x, splits[name], config), axis=1) for name, x in predictions.items()}
     rows = pd.concat(tables, names=["split"]).reset_index(level="split").drop(columns="text")
     write_text(folder / "predictions.csv", rows.to_csv(index=False, lineterminator="\n"))
     write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in epochs))
-    error = table_scores(task, model.config.outputs)[0]
-    write_picture(folder / "losses.png", draw_losses(epochs, metrics["constant"]["valid"][error]))
-    answers = draw_answers(predictions["test"], splits["test"].truth(task), metrics, task)
-    write_picture(folder / "predictions.png", answers)
+    error, constant = table_scores(task, config.outputs, config.label_scale)[0], metrics["constant"]["valid"]
+    if metrics["valid"][error] < LEARNED * constant[error]:
+        warn_of_poor_teachers(model, splits["valid"], mask, constant[error])
+    baseline = constant[error if select_by == "error" else select_by]
+    write_picture(folder / "losses.png", draw_losses(epochs, baseline, select_by))
+    test = predictions["test"], splits["test"].truth(task)
+    write_picture(folder / "predictions.png", draw_answers(*test, metrics, config))
     if epochs[-1]["edges"]:
-        write_picture(folder / "edges.png", draw_edges(epochs))
+        write_picture(folder / "edges.png", draw_edges(epochs, None, model.reads))
     write_json(folder / "metrics.json", metrics)
     checkpoints.put_aside(folder)
 
@@ -132,51 +143,57 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     model: only needed for a model that is not part of dmdlite; the weights of the run are loaded into it.
     Raises ValueError in one sentence if the run is missing or incomplete, or does not fit the data.
     """
-    folder = Path(folder)
-    mask, model = read_description(folder)["training"]["padding_mask"], load_model(folder, model)
+    model, mask = opened(folder, model)
+    splits = {name: fitted(split, model.config) for name, split in splits.items()}
+    for split in splits.values():
+        if not split.labelled(model.config.task):
+            advice = "python -m dmdlite predict, or dmdlite.predict, needs none"
+            raise ValueError(f"{split.place} has no labels of the task {model.config.task!r} to score; {advice}")
     check_fits(splits, model.config, model.reads)
-    model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     predictions = {name: predict_logits(model, split, mask) for name, split in splits.items()}
     return score(predictions, splits, model.config)
 
 
 def own_data(run: Path) -> Splits:
-    """The splits that a run was trained on. Raises ValueError if they are not where they were, or not the same."""
+    """The splits that a run was trained on, read as then. Raises ValueError if they have moved or are not the same."""
     data = read_description(run)["data"]
     source = str(data.get("source"))
     path = None if source.startswith("toy_world(") else Path(source)
     if path and not path.exists():
         raise ValueError(f"{run} was trained on {source}, which is not here; give --data PATH")
-    splits, path = open_data(path)
+    splits, path = open_data(path, **data.get("reading", {}))
     if fingerprint(splits) != data.get("fingerprint"):
         raise ValueError(f"{run} was trained on other data than {path or 'the toy world'}; give --data PATH")
     return splits
 
 
 def predict(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) -> pd.DataFrame:
-    """One row a clip: id, text, label if there is one, prediction, and of a task with classes the logits.
+    """One row a clip: id, text, label if there is one, prediction, each modality's own, probabilities, edges.
 
-    Several numbers are columns of their own: label_1, label_2, …
+    A modality's own answer is that of its head, if it has one (DMD: in the heterogeneous space). Classes are named if
+    the model knows names; several numbers are columns of their own: label_1, label_2, … Labels are not needed.
     run_or_model: a run folder, its Result, or a model, which is used without a padding mask.
     """
-    model, mask = run_or_model, False
-    if not isinstance(model, nn.Module):
-        folder = Path(model.folder if isinstance(model, Result) else model)
-        mask, model = read_description(folder)["training"]["padding_mask"], load_model(folder)
-    return _table(predict_logits(model, split, mask), split, model.config.task)
+    model, mask = opened(run_or_model)
+    return table(read_outputs(model, split, mask), split, model.config)
 
 
-def _table(prediction: Float[np.ndarray, "clips *logits"], split: FeatureSplit, task: str) -> pd.DataFrame:
-    table = pd.DataFrame({"id": split.ids, "text": split.raw_text})
-    columns = {"label": split.labels if task == "regression" else split.classes}
-    columns["prediction"] = decide(torch.from_numpy(prediction), task).numpy()
-    columns["logit"] = None if task == "regression" else prediction
-    for stem, values in columns.items():
-        if values is not None:
-            values = values.astype(float if values.dtype.kind == "f" else int)
-            names = [stem] if values.ndim == 1 else [f"{stem}_{i}" for i in range(1, values.shape[1] + 1)]
-            table[names] = values.reshape(len(table), -1)
-    return table
+def embed(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) -> dict[str, np.ndarray]:
+    """The vectors of each clip by name, (clips, width): "fused", of DMD also "common_audio", "reinforced_audio", …
+
+    "ids" and "split" say which clips they are.
+    """
+    model, mask = opened(run_or_model)
+    return vectors({split.name: read_outputs(model, split, mask)}, {split.name: split})
+
+
+def opened(run_or_model: str | Path | Result | nn.Module, model: nn.Module | None = None) -> tuple[nn.Module, bool]:
+    """The model of a run on the device that is there, or the given one where it is; whether it is told of padding."""
+    if isinstance(run_or_model, nn.Module):
+        return run_or_model, False
+    folder = Path(run_or_model.folder if isinstance(run_or_model, Result) else run_or_model)
+    mask, model = read_description(folder)["training"]["padding_mask"], load_model(folder, model)
+    return model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu"), mask
 
 
 def load_result(folder: str | Path) -> Result:

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_model
@@ -14,13 +13,12 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from dmdlite.config import TrainingConfig
-from dmdlite.data.features import check_fits
-from dmdlite.models.base import load_saved_weights
+from dmdlite.models.saving import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.callbacks import ShowProgress, is_first_process
-from dmdlite.training.loop import EpochMeans, batch_options, epochs_without_progress, make_batch, predict_logits
-from dmdlite.training.metrics import Splits, task_error
+from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_batch, training_batch
+from dmdlite.training.metrics import Splits
 
 
 def train(
@@ -41,10 +39,10 @@ def train(
     finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
     accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
     making the model, whose weights are not seeded here. Raises ValueError, and touches nothing, if the splits do not
-    fit the model, or if the folder holds another run: other settings, data, code or initial weights.
+    fit the model or cannot teach it, or if the folder holds another run: other settings, data, code or initial weights.
     """
     training = (training or TrainingConfig()).replace(**overrides)
-    check_fits(splits, model.config, model.reads)
+    loop.prepare(model, splits, training)
     folder = Path(output_dir)
     say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
     description = runs.describe(model, splits, training, source)
@@ -59,7 +57,7 @@ def train(
     say(f"{folder}: {_opening(state, checkpoint, restart)}")
     last = trainer.run(checkpoint)
     load_saved_weights(model, checkpoints.best_of(last) / checkpoints.WEIGHTS)
-    trainer.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), training.padding_mask)
+    trainer.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), training)
     model.to(home).eval()
     return runs.load_result(folder)
 
@@ -120,8 +118,9 @@ class SentimentTrainer(Trainer):
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
             trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
+        callbacks = [ShowProgress(training.select_by)] if progress else []
         data = {"train_dataset": splits["train"], "eval_dataset": splits["valid"]}
-        super().__init__(trainee, arguments, callbacks=[ShowProgress()] if progress else [], **data)
+        super().__init__(trainee, arguments, callbacks=callbacks, **data)
         self.remove_callback(PrinterCallback)
         if self.args.world_size > 1:
             batch = make_batch(model, splits["train"], [0], training.padding_mask)
@@ -147,15 +146,19 @@ class SentimentTrainer(Trainer):
 
     def is_over(self, records: list[dict[str, Any]]) -> bool:
         """Whether nothing is left to train after these epochs."""
-        patience = self.training.early_stopping_patience
-        return len(records) >= self.training.epochs or epochs_without_progress(records) >= patience
+        waited = epochs_without_progress(records, self.training.select_by)
+        return len(records) >= self.training.epochs or waited >= self.training.early_stopping_patience
 
     def get_train_dataloader(self) -> DataLoader:
         """Shuffles by seed + epoch alone: with a generator of its own it uses up no random numbers of the dropout."""
         split, options = self.train_dataset, {"shuffle": True, "generator": torch.Generator()}
-        options["collate_fn"] = partial(split.batch, **batch_options(self.model.model, self.training.padding_mask))
+        options["collate_fn"] = self.collate
         options["pin_memory"] = self.args.device.type == "cuda"
         return self.accelerator.prepare(DataLoader(range(len(split)), self.training.batch_size, **options))
+
+    def collate(self, indices: list[int]) -> dict[str, Any]:
+        epoch = int(self.state.epoch or 0)  # whole at the end of an epoch, when all of its batches have been made
+        return training_batch(self.model.model, self.train_dataset, indices, self.training, epoch)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         self.optimizer = loop.make_optimizer(self.model, self.training)
@@ -189,18 +192,13 @@ class SentimentTrainer(Trainer):
         return out["loss"]
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Logs the record of the epoch. All processes use the validation error of the first one."""
-        model, task = self.model.model, self.model.model.config.task
-        logits = predict_logits(model, self.eval_dataset, self.training.padding_mask)
-        error = task_error(logits, self.eval_dataset.truth(task), task)
-        if not np.isfinite(error):
-            raise ValueError(f"training diverged in epoch {round(self.state.epoch)}; try a lower learning rate")
-        (error,) = broadcast_object_list([error])
+        """Logs the record of the epoch. All processes use the validation scores of the first one."""
+        found = loop.validate(self.model.model, self.eval_dataset, self.training, round(self.state.epoch))
+        (found,) = broadcast_object_list([found])
         self.means.sums = {name: self.accelerator.reduce(total, "mean") for name, total in self.means.sums.items()}
-        record = {"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), "valid_error": error}
+        self.log({"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), **found})
         self.means = EpochMeans()
-        self.log(record)
-        metrics = {"eval_error": error}
+        metrics = {"eval_error": loop.shortfall(found, self.training.select_by)}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control.should_training_stop |= self.is_over(checkpoints.records_in(self.state.log_history))
         return metrics

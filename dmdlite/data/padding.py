@@ -1,0 +1,54 @@
+"""Which time steps of a stream are real: zeros may pad a clip behind or in front."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Num
+
+Stream = Num[np.ndarray, "clip time width"]
+Extent = tuple[
+    Int[np.ndarray, "clip"], Int[np.ndarray, "clip"]
+]  # of each clip: the first real step, how many there are
+
+
+def occupied(x: Stream) -> Extent:
+    """The first step of each clip that is not all zero, and the last; the time and -1 where all are."""
+    steps = np.stack([clip.any(axis=1) for clip in x])  # clip by clip: a large array needs no second one of its size
+    any_step = steps.any(axis=1)
+    last = x.shape[1] - 1 - steps[:, ::-1].argmax(axis=1)
+    return np.where(any_step, steps.argmax(axis=1), x.shape[1]), np.where(any_step, last, -1)
+
+
+def found(x: Stream) -> Extent:
+    """The extent that the zeros tell. The padding is in front if no clip has any behind."""
+    (first, last), time = occupied(x), x.shape[1]
+    spoken = last >= 0
+    if (last[spoken] == time - 1).all() and (first[spoken] > 0).any():
+        lengths = np.where(spoken, time - first, 1)
+        return time - lengths, lengths
+    return np.zeros_like(last), np.maximum(last + 1, 1)
+
+
+def placed(x: Stream, lengths: Int[np.ndarray, "clip"]) -> Extent | None:
+    """The extent of clips whose lengths are known; None if values lie outside of it on either side."""
+    (first, last), in_front = occupied(x), x.shape[1] - lengths
+    if (last < lengths).all():
+        return np.zeros_like(lengths), lengths
+    return (in_front, lengths) if (first >= in_front).all() else None
+
+
+def stacked(clips: Sequence[Any]) -> tuple[Stream, Int[np.ndarray, "clip"]]:
+    """Clips of different lengths, zeros behind them, and their lengths; NaN in the place of a clip that is None.
+
+    Raises ValueError if they are no (time, width) arrays of numbers of one width.
+    """
+    arrays = [None if clip is None else np.asarray(clip, np.float32) for clip in clips]
+    shapes = {x.shape[1:] for x in arrays if x is not None}
+    if len(shapes) != 1 or len(width := shapes.pop()) != 1:
+        raise ValueError(f"clips of shapes {sorted({x.shape for x in arrays if x is not None})[:4]}, not (time, width)")
+    lengths = np.array([0 if x is None else len(x) for x in arrays])
+    padded = np.zeros((len(arrays), max(lengths.max(), 1), *width), np.float32)
+    for row, x in zip(padded, arrays):
+        row[: len(row) if x is None else len(x)] = np.nan if x is None else x
+    return padded, np.maximum(lengths, 1)
