@@ -91,7 +91,8 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
     for name, layout in content.items():
         if (names := names_of(splits[name])) and splits[name].classes.ndim == 1:
             layout["annotations"] = np.array(names)[splits[name].classes]
-            layout |= {"class_names": names} if names != SIGNS else {}
+            if names == SIGNS:  # that is what MMSA's words are
+                layout.pop("class_names", None)
         for key, value in layout.items():
             array = np.ascontiguousarray(value)
             # A fresh view with a fresh dtype: otherwise objects that share memory leave traces in the pickle.
