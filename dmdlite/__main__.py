@@ -155,7 +155,7 @@ def convert(options: argparse.Namespace) -> None:
 
 
 def score_table(metrics: Mapping[str, Any], config: Any) -> str:
-    """Test and validation scores beside those of a constant prediction."""
+    """Test and validation scores beside those of a line, if there is one, and of a constant prediction."""
     import pandas as pd
 
     from dmdlite.training.metrics import table_scores, title
@@ -164,8 +164,11 @@ def score_table(metrics: Mapping[str, Any], config: Any) -> str:
     always = "constant" if isinstance(answer, list) else f"constant {answer:.1f}"
     rows = {}
     for split in ("test", "valid"):
-        rows |= {split: metrics[split], f"{split}, {always}": metrics["constant"][split]}
-    table = pd.DataFrame(rows).T[list(table_scores(config.task, config.outputs))]
+        rows[split] = metrics[split]
+        if "linear" in metrics:
+            rows[f"{split}, linear"] = metrics["linear"][split]
+        rows[f"{split}, {always}"] = metrics["constant"][split]
+    table = pd.DataFrame(rows).T[list(table_scores(config.task, config.outputs, config.label_scale))]
     return table.to_string(header=[f" {title(score)}" for score in table], float_format="{:.3f}".format, col_space=7)
 
 

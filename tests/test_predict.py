@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -217,6 +218,18 @@ def test_labels_are_clipped_where_the_preset_says_so(place):
     with pytest.warns(UserWarning, match=r"wide.pkl: 2 labels outside \[-3, 3\] are clipped to it"):
         trained(place, "wide", "--preset", "mosi", data="wide.pkl")
     assert runs.predict(place / "wide", runs.own_data(place / "wide")["train"]).label[:2].tolist() == [3, -3]
+
+
+@pytest.mark.parametrize("factor", [1 / 3, 10], ids=["sims", "other"])
+def test_the_final_table_follows_the_scale(place, capsys, factor):
+    data = content()
+    for split in data.values():
+        split["regression_labels"] *= np.float32(factor)
+    save(data, place / "scaled.pkl")
+    trained(place, f"scaled{factor}", data="scaled.pkl")
+    printed = capsys.readouterr().out
+    assert ("ACC5" in printed) == (factor < 1) and ("CCC" in printed) == (factor > 1) and "ACC7" not in printed
+    assert re.search(r"^test, linear +\d", printed, re.M) and re.search(r"^valid, constant", printed, re.M)
 
 
 def test_what_the_message_recommends_helps(place, capsys):
