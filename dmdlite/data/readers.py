@@ -49,7 +49,7 @@ def read_layout(path: Path) -> dict[str, Arrays]:
     content = _read_folder(path) if path.is_dir() else read_file(path)
     for reader in (mmsa, tuples, prefixed, clip_by_clip, undivided):
         if found := reader(content):
-            return {name: _without_split(arrays) for name, arrays in found.items()}
+            return found
     for name, arrays in _splits_of(content).items():
         if not isinstance(arrays, Mapping):
             raise DataError(f"{path.name}, split {name!r} holds {type(arrays).__name__}, not a dict of arrays.")
@@ -178,10 +178,6 @@ def _streams(arrays: Arrays) -> dict[str, Any]:
     return {key: arrays[key] for key in KEYS.values() if key in arrays and rank(arrays[key])}
 
 
-def _without_split(arrays: Arrays) -> Arrays:
-    return {key: value for key, value in arrays.items() if key != "split"}
-
-
 def _of_tuples(clips: Sequence[tuple]) -> Arrays:
     """Words may be vectors, word ids or strings; only vectors are features."""
     inputs = [clip[0] for clip in clips]
@@ -216,7 +212,7 @@ def _read_folder(folder: Path) -> Any:
         key = KEY_OF.get(entry.stem.lower())
         if key in (*KEYS.values(), "text_bert") and entry != tables[0]:
             arrays[key] = _clip_files(entry, list(arrays["id"])) if entry.is_dir() else read_file(entry)
-    return {name: arrays for name, arrays in divided(arrays).items()}
+    return divided(arrays)
 
 
 def _clip_files(folder: Path, ids: Sequence[str]) -> list[Any]:
