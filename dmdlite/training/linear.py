@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from pandas import DataFrame
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
@@ -17,7 +16,7 @@ from dmdlite.models.base import Line
 from dmdlite.training.metrics import Splits, labelled_clips, score, task_error
 
 PENALTIES = tuple(10.0**power for power in range(5, -3, -1))  # the validation error selects one
-LEAST = 1e-9  # probability
+LEAST = 1e-9  # about the probability of a class that the training split does not have
 
 
 def linear_baseline(
@@ -43,8 +42,7 @@ def linear_baseline(
 def fit_line(line: Line, means: Mapping[str, np.ndarray], splits: Splits) -> None:
     """Gives a line the weights of a linear baseline for the time means of "train" and "valid" that it reads."""
     scaler, best = _best(means, splits, line.config)
-    rows = [_rows(part, range(line.config.outputs)) for part in best]
-    weight, bias = (np.concatenate(x) for x in zip(*rows, strict=True))
+    weight, bias = _weights(best, line.config)
     weight = weight / scaler.scale_
     line.predict.weight.data.copy_(torch.from_numpy(weight))
     line.predict.bias.data.copy_(torch.from_numpy(bias - weight @ scaler.mean_))
@@ -63,25 +61,19 @@ def _best(means: Mapping[str, np.ndarray], splits: Splits, config: ModelConfig) 
     return scaler, best
 
 
-def _rows(part: Any, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (outputs, features) and biases of one model: numbers, one side of two, or the logits of classes."""
+def _rows(part: Any, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (logits, features) and biases of one model: of numbers, of one side of two, or of all classes."""
     if isinstance(part, Ridge):
         return np.atleast_2d(part.coef_), np.atleast_1d(part.intercept_)
-    features, found = part.n_features_in_, list(part.classes_)
-    if isinstance(part, DummyClassifier):  # a single class
-        weight, bias = np.zeros((1, features)), np.full(1, -np.log(LEAST) * (1 if found[0] else -1))
-    else:
-        weight, bias = part.coef_, part.intercept_
-    if isinstance(found[0], bool | np.bool_):
-        return weight, bias
-    if len(weight) == 1:  # two classes, or one: their difference
-        weight, bias = (
-            np.concatenate([0 * weight, weight])[-len(found) :],
-            np.concatenate([0 * bias, bias])[-len(found) :],
-        )
-    every, biases = np.zeros((len(classes), features)), np.full(len(classes), np.log(LEAST))
-    every[found], biases[found] = weight, bias
-    return every, biases
+    found, always = part.classes_, isinstance(part, DummyClassifier)
+    weight, bias = (np.zeros((1, part.n_features_in_)), np.zeros(1)) if always else (part.coef_, part.intercept_)
+    if found.dtype == bool:
+        return weight, np.where(found, 1.0, -1.0) * -np.log(LEAST) if always else bias
+    if len(found) == 2:  # the logit of the second against the first
+        weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
+    weights, biases = np.zeros((outputs, part.n_features_in_)), np.full(outputs, np.log(LEAST))
+    weights[found], biases[found] = weight, bias
+    return weights, biases
 
 
 def _fit(inputs: np.ndarray, truth: np.ndarray, penalty: float, config: ModelConfig) -> list[Any]:
@@ -94,27 +86,21 @@ def _fit(inputs: np.ndarray, truth: np.ndarray, penalty: float, config: ModelCon
     return [_fit_classes(inputs, side, penalty) for side in sides.reshape(len(truth), -1).T]
 
 
+def _weights(parts: list[Any], config: ModelConfig) -> list[np.ndarray]:
+    """Weights (logits, features) and biases of the map to what a model of ours gives: numbers, or logits."""
+    return [np.concatenate(x) for x in zip(*(_rows(part, config.outputs) for part in parts), strict=True)]
+
+
 def _predict(parts: list[Any], inputs: np.ndarray, config: ModelConfig) -> Float[np.ndarray, "clip *logits"]:
-    """As a model of ours does: numbers, or logits of classes, levels or labels."""
-    if config.task == "regression":
-        return parts[0].predict(inputs)
-    if config.task == "classification":
-        return np.log(_probabilities(parts[0], inputs, range(config.outputs)))
-    sides = [_probabilities(part, inputs, (False, True)) for part in parts]
-    above = np.stack([np.log(side[:, 1] / side[:, 0]) for side in sides], axis=1)
-    return above[:, 0] if above.shape[1] == 1 else above
+    weight, bias = _weights(parts, config)
+    logits = inputs @ weight.T + bias
+    return logits[:, 0] if logits.shape[1] == 1 else logits
 
 
 def _fit_classes(inputs: np.ndarray, truth: np.ndarray, penalty: float) -> Any:
     """A single class in the training split is always the answer."""
     several = len(np.unique(truth)) > 1
     return (LogisticRegression(C=1 / penalty, max_iter=2000) if several else DummyClassifier()).fit(inputs, truth)
-
-
-def _probabilities(model: Any, inputs: np.ndarray, classes: Sequence[Any]) -> Float[np.ndarray, "clip class"]:
-    """Next to zero for classes that the training split does not have."""
-    found = DataFrame(model.predict_proba(inputs), columns=model.classes_)
-    return found.reindex(columns=classes, fill_value=0.0).clip(LEAST, 1 - LEAST).to_numpy()
 
 
 def time_means(split: FeatureSplit, modalities: Sequence[str]) -> Float[np.ndarray, "clip feature"]:
