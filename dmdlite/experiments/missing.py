@@ -28,16 +28,13 @@ def subset_name(present: Sequence[str]) -> str:
 
 
 def with_only(split: FeatureSplit, present: Sequence[str]) -> FeatureSplit:
-    """The split as if its other modalities had never been recorded: zeros, all of them padding.
+    """The split as if no clip had its other modalities: zeros, all of them padding.
 
     A model that is told of padding sees that nothing is there; any other sees a silent stream, as in DMD's code. The
-    attention mask of token ids becomes zero, too. The zeros take no memory.
+    attention mask of token ids becomes zero, too.
     """
-    zeros = lambda array: np.broadcast_to(np.zeros((), array.dtype), array.shape)
-    features = {m: x if m in present else zeros(x) for m, x in split.features.items()}
-    lengths = {m: x if m in present else np.zeros_like(x) for m, x in split.lengths.items()}
-    tokens = split.tokens if "language" in present or split.tokens is None else zeros(split.tokens)
-    return replace(split, features=features, lengths=lengths, tokens=tokens)
+    nowhere = np.zeros(len(split), bool)
+    return replace(split, present=split.present | {m: nowhere for m in split.lengths if m not in present})
 
 
 def score_subsets(run: Result, test: FeatureSplit, model: SavedModel, modalities: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -149,17 +150,13 @@ def training_batch(
     Which ones depends on the seed, the epoch and the clip alone: not on the batch, so that a resumed run is the same.
     Of the modalities that a clip has one stays.
     """
-    batch = split.batch(indices, **batch_options(model, training.padding_mask))
     if training.missing_rate:
         draws = np.random.default_rng((training.seed, epoch)).random((len(split), len(model.reads)))
         for column, m in zip(draws.T, model.reads, strict=True):
             column[~split.present.get(m, np.True_)] = -1.0  # what is not there cannot be what stays
         stays = (draws >= training.missing_rate) | (draws == draws.max(axis=1, keepdims=True))
-        for m, kept in zip(model.reads, torch.from_numpy(stays[indices]).T, strict=True):
-            batch[m] = batch[m] * kept[:, None, None]
-            if "mask" in batch:
-                batch["mask"][m] &= kept[:, None]
-    return batch
+        split = replace(split, present=dict(zip(model.reads, stays.T, strict=True)))
+    return split.batch(indices, **batch_options(model, training.padding_mask))
 
 
 def validate(model: nn.Module, split: FeatureSplit, training: TrainingConfig, epoch: int) -> dict[str, Any]:
@@ -172,6 +169,20 @@ def validate(model: nn.Module, split: FeatureSplit, training: TrainingConfig, ep
     return {"valid_error": error, "valid_scores": scores}
 
 
+def read_batches(model: nn.Module, split: FeatureSplit, options: Mapping[str, Any], read: Callable) -> list[Any]:
+    """What `read` takes from the model's output for each batch, in the split's order, without dropout or gradients.
+
+    options: of `FeatureSplit.batch`.
+    """
+    was_training, device, found = model.training, next(model.parameters()).device, []
+    model.eval()
+    with torch.inference_mode():
+        for indices in torch.arange(len(split)).split(SCORING_BATCH):
+            found.append(read(model(**send_to_device(split.batch(indices, **options), device))))
+    model.train(was_training)
+    return found
+
+
 def predict_logits(
     model: nn.Module, split: FeatureSplit, padding_mask: bool = False, read: Callable = lambda out: out.prediction
 ) -> Float[np.ndarray, "clips *logits"]:
@@ -179,15 +190,8 @@ def predict_logits(
 
     read: takes something else of each clip from the output.
     """
-    was_training = model.training
-    model.eval()
-    predictions = []
-    with torch.inference_mode():
-        for indices in torch.arange(len(split)).split(SCORING_BATCH):
-            out = model(**make_batch(model, split, indices.tolist(), padding_mask))
-            predictions.append(read(out).float().cpu())
-    model.train(was_training)
-    return torch.cat(predictions).numpy()
+    options = batch_options(model, padding_mask)
+    return torch.cat(read_batches(model, split, options, lambda out: read(out).float().cpu())).numpy()
 
 
 def selected(record: dict[str, Any], select_by: str) -> float:

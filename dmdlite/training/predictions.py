@@ -1,6 +1,5 @@
 """What a model says of each clip: its answer, each modality's own, probabilities of classes, edges, and vectors."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -8,7 +7,6 @@ from itertools import permutations
 
 import numpy as np
 import torch
-from accelerate.utils import send_to_device
 from jaxtyping import Float, Num
 from numpy import ndarray
 from pandas import DataFrame, concat
@@ -18,7 +16,7 @@ from dmdlite.components.losses import decide
 from dmdlite.config import ModelConfig
 from dmdlite.data.features import DataError, FeatureSplit, check_fits, fitted
 from dmdlite.models.base import ModelOutput, SavedModel
-from dmdlite.training.loop import SCORING_BATCH, batch_options
+from dmdlite.training.loop import batch_options, read_batches
 
 Parts = dict[tuple[str, str], ndarray]  # ("head", "final" or a modality), ("edge", its name), ("vector", its name)
 VECTORS = ("common", "reinforced", "private", "shared")  # outputs that hold one vector of each modality
@@ -30,18 +28,12 @@ def read_outputs(model: SavedModel, split: FeatureSplit, mask: bool) -> Parts:
     Shorter clips are padded. Raises DataError for streams that the model cannot read.
     """
     unlabelled = replace(split, labels=np.full(len(split), np.nan, np.float32), classes=None, class_names=())
-    split, was_training, device = fitted(unlabelled, model.config), model.training, next(model.parameters()).device
+    split = fitted(unlabelled, model.config)
     options = batch_options(model, mask) | {"modalities": model.read.modalities}
     check_fits({split.name: split}, model.config, options["modalities"])
-    found = defaultdict(list)
-    model.eval()
-    with torch.inference_mode():
-        for indices in torch.arange(len(split)).split(SCORING_BATCH):
-            out = model(**send_to_device(split.batch(indices, **options), device))
-            for name, x in parts_of(out, model.reads).items():
-                found[name].append(x.float().cpu())
-    model.train(was_training)
-    return {name: torch.cat(x).numpy() for name, x in found.items()}
+    read = lambda out: {name: x.float().cpu() for name, x in parts_of(out, model.reads).items()}
+    batches = read_batches(model, split, options, read)
+    return {name: torch.cat([batch[name] for batch in batches]).numpy() for name in batches[0]}
 
 
 def parts_of(out: ModelOutput, modalities: Sequence[str]) -> dict[tuple[str, str], Tensor]:
