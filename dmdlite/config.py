@@ -73,8 +73,9 @@ class ModelConfig(Config):
             raise ValueError(f"outputs must be at least 2 for {self.task}, got {self.outputs}")
         if self.class_weights and (self.task == "regression" or min(self.class_weights) < 0):
             raise ValueError("class_weights are for tasks with classes, and none is negative")
-        for name in (x for x in ("class_names", "class_weights") if len(getattr(self, x)) not in (0, self.outputs)):
-            raise ValueError(f"{name} has {len(getattr(self, name))} entries, but there are {self.outputs} outputs")
+        for name in ("class_names", "class_weights"):
+            if (count := len(getattr(self, name))) not in (0, self.outputs):
+                raise ValueError(f"{name} has {count} entries, but there are {self.outputs} outputs")
         if not any(self.loss_weights.values()):
             raise ValueError("loss_weights are all zero: there is nothing to learn from")
         if short := {m: self.lengths[m] for m, steps in self.lengths_after_convolution.items() if steps < 1}:
@@ -217,8 +218,9 @@ class TrainingConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in (x for x in ("weight_decay", "gradient_clip") if getattr(self, x) < 0):
-            raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("weight_decay", "gradient_clip"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("learning_rate", "language_model_learning_rate"):
             if (rate := getattr(self, name)) is not None and rate <= 0:
                 raise ValueError(f"{name} must be positive, got {rate}")

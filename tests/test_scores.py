@@ -58,7 +58,7 @@ def sims_numbers():
 
 
 def test_ch_sims_has_its_own_scores():
-    """The cuts as in shared/cases/32_sims_scores.py."""
+    """The cuts are MMSA's."""
     p, y = sims_numbers()
     found = task_metrics(3 * p, y, "regression", "sims")
     assert found == task_metrics(np.clip(3 * p, -1, 1), y, "regression", "sims"), "predictions are clipped first"

@@ -70,7 +70,7 @@ def divided_by_id(split: FeatureSplit, shares: Sequence[float], seed: int) -> Sp
     order = np.random.default_rng(seed).permutation(len(names))
     middles = (sizes[order].cumsum() - sizes[order] / 2) / sizes.sum()
     of_video = np.searchsorted(np.cumsum(shares)[:-1] / sum(shares), middles)
-    for i in range(len(SPLITS)):  # nobody goes without
+    for i in range(len(SPLITS)):  # no split stays empty
         of_video[-1 - i] = max(of_video[-1 - i], len(SPLITS) - 1 - i)
         of_video[i] = min(of_video[i], i)
     rows = {name: np.isin(videos, names[order[of_video == i]]) for i, name in enumerate(SPLITS)}

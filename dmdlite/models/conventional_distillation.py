@@ -31,7 +31,7 @@ class ConventionalDistillation(LateFusion):
     """Σ_ij w_ij |ŷ_j − ŷ_i|, the teacher i held fixed, with fixed directions and strengths w.
 
     DMD's distillation graphs are meant to replace it. Which modalities teach is our choice: language, the strongest,
-    teaches both others; without it nobody teaches, unless `lessons` say so.
+    teaches both others; without it there are no lessons unless `lessons` sets some.
     """
 
     needs = 2, "distils between modalities"
