@@ -92,7 +92,7 @@ def compare(options: argparse.Namespace) -> None:
     own |= {"reading": splits.reading} if source else {}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"dmdlite\.data")  # what is odd about the data has been said
+        warnings.filterwarnings("ignore", module=r"dmdlite\.data")  # oddities of the data were already reported
         found = run(names, source or splits, config, seeds, output, training, **own)
     print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
     if failures := found.failures:

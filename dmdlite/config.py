@@ -37,7 +37,7 @@ class ModelConfig(Config):
     class_names: list[str] = field(default_factory=list)  # empty: classes are called by their numbers
     class_weights: list[float] = field(default_factory=list)  # of each class in the task loss; empty: all 1
     members: int = 1  # of an ensemble: models whose mean prediction counts
-    with_line: bool = False  # whether a linear model of the time means has half the say
+    with_line: bool = False  # whether half of the prediction comes from a linear model of the time means
     standardise: bool = False  # streams get mean 0 and standard deviation 1, those of the training split
 
     # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.
@@ -178,9 +178,9 @@ class DMDConfig(ModelConfig):
 
     @classmethod
     def small(cls, **changes: Any) -> Self:
-        """For a few hundred clips: read by their time means, standardised; five models and a line share the say.
+        """For a few hundred clips: read by their time means, standardised; five models averaged, then a line with them.
 
-        docs/own_data.md tells how it was chosen.
+        docs/own_data.md has what it reaches.
         """
         return cls().replace(**presets.SMALL).replace(**changes)
 
@@ -210,7 +210,7 @@ class TrainingConfig(Config):
     plateau_patience: int = 5  # epochs without a better one before the learning rate is halved
     plateau_factor: float = 0.5
     early_stopping_patience: int = 10  # epochs without a better one before training stops
-    missing_rate: float = 0.0  # how often a training clip lacks a modality; one of them always stays
+    missing_rate: float = 0.0  # share of training clips that lack a modality; each keeps at least one
     seed: int = 0  # of the weights, of dropout and of the order of the clips
     bf16: bool = False
     compile: bool = False  # by torch.compile, with CUDA graphs on a GPU: pays off in long runs

@@ -18,7 +18,7 @@ PAIRS = [(source, target) for target in MODALITIES for source in SOURCES[target]
 class CrossModalReinforcement(nn.Module):
     """Z^prt_{→m}: m asks the other modalities; their answers are concatenated and read by a memory encoder.
 
-    Without cross-modal attention (`crossmodal=False`) the memory encoder reads the modality itself, as many times.
+    Without cross-modal attention (`crossmodal=False`) the memory encoder reads copies of the modality itself.
     """
 
     def __init__(self, config: ModelConfig, crossmodal: bool = True, layer: Layer = fast.TransformerLayer):

@@ -79,7 +79,7 @@ def resolve_language_model(config: ModelConfig) -> tuple[ModelConfig, LanguageEn
 
 
 class Scale(nn.Module):
-    """(x − mean) / standard deviation of each feature; a step that is all zero is padding and stays so."""
+    """(x − mean) / standard deviation of each feature; an all-zero step is padding and stays zero."""
 
     def __init__(self, width: int):
         super().__init__()

@@ -135,7 +135,7 @@ class Ensemble(SavedModel):
     """Models that differ in their first weights alone; each learns by itself, and the mean of their predictions counts.
 
     Where data are few, members err in different places, so that their mean errs less than any of them (Hansen and
-    Salamon, 1990). They share the reading of the streams. With a line, that has half the say.
+    Salamon, 1990). They share one `StreamReader`. With a line, half of the prediction comes from it.
     """
 
     def __init__(self, members: Sequence[SavedModel], line: SavedModel | None = None):

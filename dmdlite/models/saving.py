@@ -23,13 +23,13 @@ def downloaded(name: str, hub: dict[str, Any]) -> Path:
         raise ValueError(no_such_folder(name))
     try:
         return Path(snapshot_download(name, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME], **hub))
-    except Exception as error:  # the Hub has many kinds
+    except Exception as error:  # the Hub raises many types
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{name} is no folder here, and the Hub gives no such model: {reason}") from error
 
 
 def no_such_folder(name: str, kind: str = "folder") -> str:
-    """What to say of a path that is not there, with its closest neighbour."""
+    """The message for a missing path, with the closest name beside it."""
     path = Path(name)
     around = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     return f"there is no {kind} {name}{suggestion(path.name, around)}"

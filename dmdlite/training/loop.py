@@ -148,14 +148,14 @@ def training_batch(
     """As `make_batch`, on the CPU, and some clips lack modalities as often as `missing_rate` says.
 
     Which ones depends on the seed, the epoch and the clip alone: not on the batch, so that a resumed run is the same.
-    Of the modalities that a clip has one stays.
+    Each clip keeps at least one of its modalities.
     """
     if training.missing_rate:
         draws = np.random.default_rng((training.seed, epoch)).random((len(split), len(model.reads)))
         for column, m in zip(draws.T, model.reads, strict=True):
-            column[~split.present.get(m, np.True_)] = -1.0  # what is not there cannot be what stays
-        stays = (draws >= training.missing_rate) | (draws == draws.max(axis=1, keepdims=True))
-        split = replace(split, present=dict(zip(model.reads, stays.T, strict=True)))
+            column[~split.present.get(m, np.True_)] = -1.0  # an absent modality cannot be the one that is kept
+        kept = (draws >= training.missing_rate) | (draws == draws.max(axis=1, keepdims=True))
+        split = replace(split, present=dict(zip(model.reads, kept.T, strict=True)))
     return split.batch(indices, **batch_options(model, training.padding_mask))
 
 

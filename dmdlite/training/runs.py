@@ -188,7 +188,7 @@ def embed(run_or_model: str | Path | Result | nn.Module, split: FeatureSplit) ->
 
 
 def opened(run_or_model: str | Path | Result | nn.Module, model: nn.Module | None = None) -> tuple[nn.Module, bool]:
-    """The model of a run on the device that is there, or the given one where it is; whether it is told of padding."""
+    """The model of a run on the available device, or the given one where it is; and whether padding is masked."""
     if isinstance(run_or_model, nn.Module):
         return run_or_model, False
     folder = Path(run_or_model.folder if isinstance(run_or_model, Result) else run_or_model)
