@@ -1,5 +1,6 @@
 """Every command, option and file that the documents name exists; what a command does is tried elsewhere."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,7 +11,8 @@ from torch.distributed.run import get_args_parser
 from dmdlite.__main__ import make_parser
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "notebooks/README.md", "data_samples/README.md", "environment.yml", ".ci/run")
+PROSE = ("README.md", "notebooks/README.md", "docs/own_data.md")  # about the commands
+DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "pip", "pytest", "jupyter", "conda", "source")
 WRITTEN_BY_A_RUN = {"predictions.csv"}
 OF_OTHERS = {"vocab.txt"}  # BERT's
@@ -114,7 +116,7 @@ def test_the_example_of_the_help_is_taken(command, capsys):
     assert accepted(shlex.split(example))
 
 
-@pytest.mark.parametrize("document", ["README.md", "notebooks/README.md"])
+@pytest.mark.parametrize("document", PROSE)
 def test_options_in_the_prose_are_known(document, capsys):
     prose = re.sub(r"`(?:pip|python).*?`", "", without_blocks(text_of(document)), flags=re.DOTALL)
     for command in ("train", "compare"):
@@ -134,6 +136,16 @@ def test_files_in_the_prose_exist(document):
         assert any(path.endswith(f"/{name.rstrip('/')}") for path in present), name
     for link in linked:
         assert (ROOT / document).parent.joinpath(link).exists(), link
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_modules_that_a_notebook_names_exist(notebook):
+    """With their room, as in `components/losses.py`."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    prose = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    for name in re.findall(r"`((?:\w+/)+\w+\.py)`", prose):
+        rooms = ("dmdlite", "dmdlite/components", ".", "notebooks")
+        assert any(exists(f"{room}/{name}") for room in rooms), name
 
 
 def test_files_of_the_workflow_exist():
