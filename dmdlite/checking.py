@@ -10,7 +10,9 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 KINDS = {str: "a name", dict: "a dict", list: "a matrix", NoneType: "null"}
 # What other libraries call our fields.
-SYNONYMS = dict(heads="attention_heads", num_heads="attention_heads", hidden_size="width", num_layers="layers")
+SYNONYMS = dict(
+    attention_heads="heads", num_heads="heads", num_attention_heads="heads", hidden_size="width", num_layers="layers"
+)
 SYNONYMS |= dict(lr="learning_rate", num_epochs="epochs", patience="early_stopping_patience")
 
 

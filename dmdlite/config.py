@@ -42,7 +42,7 @@ class ModelConfig(Config):
 
     # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.
     width: int = 50
-    attention_heads: int = 10
+    heads: int = 10  # of each attention
     layers: int = 4
     minimum_memory_layers: int = 3  # memory encoders have max(layers, this)
     kernel_sizes: dict[str, int] = field(default_factory=lambda: dict(language=5, vision=5, audio=5))
@@ -65,8 +65,8 @@ class ModelConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "modalities", [m for m in MODALITIES if m in self.modalities])  # in one order
-        if self.width % (heads := self.attention_heads):
-            raise ValueError(f"width must be a multiple of heads, got width {self.width} and {heads} heads")
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, got width {self.width} and {self.heads} heads")
         if self.width < 4:
             raise ValueError(f"width must be at least 4 (two sine and two cosine positions), got {self.width}")
         if self.task in ("classification", "ordinal") and self.outputs < 2:

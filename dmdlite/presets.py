@@ -47,7 +47,7 @@ PUBLISHED_PRIORS: dict[str, Matrix | None] = {
 
 # fmt: off
 MOSEI: dict[str, Any] = dict(
-    width=30, attention_heads=6, feature_widths=dict(vision=35, audio=74), kernel_sizes=dict(vision=3, audio=1),
+    width=30, heads=6, feature_widths=dict(vision=35, audio=74), kernel_sizes=dict(vision=3, audio=1),
     language_dropout=0.3, embedding_dropout=0.0,
     language_attention_dropout=0.4, audio_attention_dropout=0.0, memory_attention_dropout=0.4,
 )
@@ -61,7 +61,7 @@ PAPER: dict[str, Any] = dict(
     loss_weights=loss_weights(every_head=False, only_logits=True),
 )
 TOY: dict[str, Any] = dict(
-    width=24, attention_heads=4, layers=2, minimum_memory_layers=2, kernel_sizes=dict(language=1, vision=5, audio=5),
+    width=24, heads=4, layers=2, minimum_memory_layers=2, kernel_sizes=dict(language=1, vision=5, audio=5),
     feature_widths=dict(language=16, vision=10, audio=6), lengths=dict(language=16, vision=60, audio=50),
     language_dropout=0.2, embedding_dropout=0.1, output_dropout=0.2,
     language_attention_dropout=0.1, audio_attention_dropout=0.1, memory_attention_dropout=0.1,

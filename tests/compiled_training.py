@@ -16,7 +16,7 @@ from dmdlite.training.runs import Result
 from dmdlite.training.trainer import train
 
 SPLITS = toy_world(n=80, seed=0).splits
-SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 CONFIG = DMDConfig.toy(**SIZES, **feature_shapes(SPLITS))
 GRAPHS = []
 

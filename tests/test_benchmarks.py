@@ -15,7 +15,7 @@ from benchmarks.throughput import COLUMNS, throughput, throughput_table
 
 from dmdlite import DMD, DMDConfig, load_features
 
-SMALL = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+SMALL = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from dmdlite.data.features import fingerprint, load_features, open_data, write_f
 from dmdlite.data.toy import toy_world
 from dmdlite.training import runs
 
-SIZES = ("width=8", "attention_heads=2", "layers=1", "minimum_memory_layers=1")
+SIZES = ("width=8", "heads=2", "layers=1", "minimum_memory_layers=1")
 TINY = ["--epochs", "1", *(part for size in SIZES for part in ("--set", size))]
 
 

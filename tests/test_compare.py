@@ -32,7 +32,7 @@ from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import build
 from dmdlite.training import identity, runs
 
-SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
 SAME = ("metrics.json", "log.jsonl", "predictions.csv", "model.safetensors", "missing_modalities.json")
 SCORES = ("mae", "corr", "acc2", "f1", "acc7")

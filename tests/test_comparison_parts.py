@@ -28,7 +28,7 @@ from dmdlite.training.loop import predict_logits, seed_everything
 from dmdlite.training.runs import load_result
 from dmdlite.training.systems import train_system
 
-SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 ONE_EPOCH = TrainingConfig(epochs=1, batch_size=16)
 SUBSETS = subsets_of(MODALITIES)
 SMALL_BERT = dict(model_type="bert", vocab_size=200, hidden_size=8, num_attention_heads=2, num_hidden_layers=1)

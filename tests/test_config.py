@@ -10,8 +10,8 @@ from dmdlite.config import DMDConfig, TrainingConfig, graph_prior
 
 def test_official_sizes():
     mosi, mosei = DMDConfig.official("mosi"), DMDConfig.official("mosei")
-    assert (mosi.width, mosi.attention_heads, mosi.layers, mosi.memory_layers) == (50, 10, 4, 4)
-    assert (mosei.width, mosei.attention_heads) == (30, 6)
+    assert (mosi.width, mosi.heads, mosi.layers, mosi.memory_layers) == (50, 10, 4, 4)
+    assert (mosei.width, mosei.heads) == (30, 6)
     assert mosi.lengths_after_convolution == {"language": 46, "vision": 46, "audio": 46}
     assert mosei.lengths_after_convolution == {"language": 46, "vision": 48, "audio": 50}
     assert DMDConfig.paper("mosi").lengths_after_convolution == mosi.lengths
@@ -51,7 +51,7 @@ def test_every_field_can_be_overridden(make):
     [
         (dict(widht=3), "DMDConfig has no field 'widht'"),
         (dict(width=51), "width must be a multiple of heads, got width 51 and 10 heads"),
-        (dict(width=2, attention_heads=1), "width must be at least 4"),
+        (dict(width=2, heads=1), "width must be at least 4"),
         (dict(loss_weights={"margn": 1}), "loss_weights needs exactly the keys .*; 'margn' is off"),
         (
             dict(feature_widths={"text": 3}),
@@ -62,7 +62,7 @@ def test_every_field_can_be_overridden(make):
         (dict(output_dropout=1.0), r"output_dropout must be in \[0, 1\), got 1.0"),
         (dict(lengths={"audio": 4}), r"lengths\['audio'\] is 4, shorter than its kernel of 5"),
         (dict(layers=0), "layers must be at least 1, got 0"),
-        (dict(attention_heads=0), "heads must be at least 1, got 0"),
+        (dict(heads=0), "heads must be at least 1, got 0"),
         (dict(width="wide"), "width must be a whole number, got 'wide'"),
         (dict(feature_widths={"audio": 0}), r"feature_widths\['audio'\] must be at least 1, got 0"),
         (dict(graph_priors={"homogeneous": [[0.0]]}), r"graph_priors\['homogeneous'\] must be a 3 by 3 matrix"),

@@ -27,7 +27,7 @@ def world():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    sizes = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+    sizes = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
     return build("dhmd", dmdlite.DMDConfig.toy(**sizes), dictionary_size=12).eval()
 
 

@@ -230,7 +230,7 @@ def test_without_its_losses_it_is_dmd():
     for name in ("dmd", "dhmd"):
         torch.manual_seed(0)
         weights = {"loss_weights": OFF} if name == "dhmd" else {}
-        model = build(name, DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1), **weights)
+        model = build(name, DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1), **weights)
         torch.manual_seed(1)
         streams = {m: torch.randn(4, model.config.lengths[m], model.config.feature_widths[m]) for m in MODALITIES}
         out = model(**streams, labels=torch.tensor([0.2, 0.2, -1.4, -0.8]))  # with dropout

@@ -64,7 +64,7 @@ def test_worlds_have_their_truth():
 
 
 def test_a_small_audit_runs_and_makes_its_tables():
-    config = audit_config().replace(width=8, attention_heads=2)
+    config = audit_config().replace(width=8, heads=2)
     plan = Audit(config, TrainingConfig(epochs=1), clips=40)
     rules = ["errors", PUBLISHED, OFF]
     records = [record for run in audit(rules, ["vision"], [0, 1], plan) for record in run]

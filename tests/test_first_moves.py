@@ -9,7 +9,7 @@ from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.toy import toy_world
 from dmdlite.models.registry import RECIPES, build
 
-CONFIG = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+CONFIG = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
 SYSTEMS = [name for name, recipe in RECIPES.items() if recipe.teacher is None]
 
 
@@ -72,7 +72,7 @@ def test_a_loader_takes_a_split(split):
     ("mistake", "message"),
     [
         (lambda: TrainingConfig(lr=1e-3), "TrainingConfig has no field 'lr'; did you mean 'learning_rate'"),
-        (lambda: DMDConfig(heads=5), "DMDConfig has no field 'heads'; did you mean 'attention_heads'"),
+        (lambda: DMDConfig(num_heads=5), "DMDConfig has no field 'num_heads'; did you mean 'heads'"),
         (lambda: CONFIG.replace(widht=3), "DMDConfig has no field 'widht'; did you mean 'width'"),
         (lambda: DMDConfig.official("mosy"), "dataset cannot be 'mosy'; did you mean 'mosi'"),
         (lambda: build("dmmd", CONFIG), "model cannot be 'dmmd'; did you mean 'dmd'"),

@@ -69,7 +69,7 @@ def test_presets_are_graphs():
 @pytest.mark.parametrize("changes", [{}, {"graph_nodes": "features"}], ids=["published", "nodes are features"])
 def test_a_reading_is_what_the_whole_model_does(splits, space, held, changes):
     torch.manual_seed(0)
-    config = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1, **changes)
+    config = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1, **changes)
     model = DMD(config.without_dropout()).eval()
     batch = splits["valid"].batch(range(8))
     reading = read_graph(model, space, space_inputs(model, batch)[space], held)
@@ -219,7 +219,7 @@ def test_graphs_beside_each_other():
 
 
 def test_the_editor_takes_another_config(splits):
-    config = dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1).without_dropout()
+    config = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1).without_dropout()
     editor = GraphEditor(splits, config=config)
     assert editor.readings["homogeneous"].strengths.sum().item() == pytest.approx(2.0, abs=1e-4)  # with the prior
 

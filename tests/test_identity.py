@@ -23,7 +23,7 @@ from dmdlite.training.loop import seed_everything
 from dmdlite.training.trainer import train
 
 SPLITS = toy_world(40).splits
-TINY = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+TINY = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
 TRAINING = TrainingConfig(epochs=2, batch_size=16)
 FILES = ("metrics.json", "log.jsonl", "predictions.csv", "model.safetensors")
 SCALE = 1000
@@ -172,9 +172,7 @@ def test_an_edited_library_is_refused_on_the_command_line(tmp_path):
 
     def command(*more):
         sizes = [
-            word
-            for name in ("width=8", "attention_heads=2", "layers=1", "minimum_memory_layers=1")
-            for word in ("--set", name)
+            word for name in ("width=8", "heads=2", "layers=1", "minimum_memory_layers=1") for word in ("--set", name)
         ]
         words = [
             "train",

@@ -164,7 +164,7 @@ def test_every_layout_gives_the_same_splits(tmp_path, layout):
 
 
 def tiny(splits, **changes):
-    config = dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+    config = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
     kernels = {"kernel_sizes": dict.fromkeys(MODALITIES, 1)}
     return config.replace(**feature_shapes(splits), **label_shape(splits), **kernels, **changes)
 

@@ -183,7 +183,7 @@ def test_clips_without_a_modality_are_finite(name, clips, gone):
 
 def test_a_comparison_of_two_modalities(tmp_path):
     splits = toy_world(40).splits
-    sizes = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1, modalities=["language", "audio"])
+    sizes = dict(width=8, heads=2, layers=1, minimum_memory_layers=1, modalities=["language", "audio"])
     config, training = DMDConfig.toy(**feature_shapes(splits) | sizes), TrainingConfig(epochs=1, batch_size=16)
     found = compare(["dmd", "audio"], splits, config, [0], tmp_path, training, dataset="mosi", progress=False)
     assert not found.failures and found.published.empty

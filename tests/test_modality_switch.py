@@ -20,7 +20,7 @@ def world():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return dmdlite.DMD(dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=2, minimum_memory_layers=1)).eval()
+    return dmdlite.DMD(dmdlite.DMDConfig.toy(width=8, heads=2, layers=2, minimum_memory_layers=1)).eval()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from dmdlite.models.unimodal import Unimodal
 SMALL = dict(
     feature_widths=dict(language=6, vision=5, audio=4),
     lengths=dict(language=9, vision=12, audio=10),
-    width=8, attention_heads=2, layers=1, minimum_memory_layers=1, kernel_sizes=dict(language=3, vision=3, audio=3),
+    width=8, heads=2, layers=1, minimum_memory_layers=1, kernel_sizes=dict(language=3, vision=3, audio=3),
 )  # fmt: skip
 TINY_BERT = dict(
     model_type="bert", vocab_size=30, hidden_size=6, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8

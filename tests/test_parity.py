@@ -14,9 +14,9 @@ from dmdlite.models.official import INITIALS, dmd_sources, unit_sources
 from dmdlite.training.systems import start_from
 
 SMALL = {
-    "dmd_aligned": dict(dataset="mosi", width=8, attention_heads=2, layers=2, lengths=(50, 50, 50)),
-    "dmd_unaligned": dict(dataset="mosi", width=4, attention_heads=2, layers=1, lengths=(50, 500, 375)),
-    "dmd_kernels_5_1_3": dict(dataset="mosei", width=6, attention_heads=3, layers=2, lengths=(50, 50, 50)),
+    "dmd_aligned": dict(dataset="mosi", width=8, heads=2, layers=2, lengths=(50, 50, 50)),
+    "dmd_unaligned": dict(dataset="mosi", width=4, heads=2, layers=1, lengths=(50, 500, 375)),
+    "dmd_kernels_5_1_3": dict(dataset="mosei", width=6, heads=3, layers=2, lengths=(50, 50, 50)),
 }
 
 

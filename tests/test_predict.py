@@ -21,7 +21,7 @@ from dmdlite.data.features import load_features
 from dmdlite.training import runs
 from dmdlite.training.loop import make_optimizer, make_schedule, predict_logits
 
-TINY = ["--epochs", "1", "--batch-size", "8", "--set", "width=8", "--set", "attention_heads=2", "--set", "layers=1"]
+TINY = ["--epochs", "1", "--batch-size", "8", "--set", "width=8", "--set", "heads=2", "--set", "layers=1"]
 TINY += ["--set", "minimum_memory_layers=1", "--set", 'kernel_sizes={"language": 1, "vision": 1, "audio": 1}']
 MOODS = ("calm", "glad", "sad")
 KEYS = ("text", "vision", "audio")
@@ -109,7 +109,7 @@ def test_shorter_clips_are_padded_and_longer_ones_refused(place, capsys):
 def test_shorter_clips_of_tokens():
     bert = dict(model_type="bert", hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     splits = dmdlite.toy_world(n=20, seed=0).splits
-    config = dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=1, language_model=bert | {"vocab_size": 1000})
+    config = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, language_model=bert | {"vocab_size": 1000})
     model, test = dmdlite.build("language", config).eval(), splits["test"]
     short = replace(test, tokens=test.tokens[:, :, :9])
     padded = replace(test, tokens=np.pad(short.tokens, ((0, 0), (0, 0), (0, test.tokens.shape[2] - 9))))
@@ -273,7 +273,7 @@ def test_heads_of_another_size_are_refused(place, tmp_path, capsys):
 
 def test_warm_up_and_two_learning_rates():
     bert = dict(model_type="bert", hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
-    config = dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=1, language_model=bert | {"vocab_size": 20})
+    config = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, language_model=bert | {"vocab_size": 20})
     training = TrainingConfig(learning_rate=0.4, language_model_learning_rate=0.04, warmup_epochs=3, plateau_patience=1)
     model = dmdlite.EarlyFusion(config)
     optimizer = make_optimizer(model, training)

@@ -130,7 +130,7 @@ def test_a_variant_is_saved_refused_and_loaded(tmp_path):
 
 
 WORLD = toy_world(60)
-TINY = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+TINY = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
 
 
 def test_a_run_knows_its_variant(tmp_path):

@@ -42,7 +42,7 @@ EMOTIONS = with_labels(EMOTIONS, lambda x: replace(x, labels=x.labels.astype(np.
 
 
 def small(splits, task="regression", **changes):
-    config = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+    config = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
     return config.replace(**feature_shapes(splits), **label_shape(splits, task)).replace(**changes)
 
 

@@ -18,7 +18,7 @@ from dmdlite.data.features import write_mmsa
 from dmdlite.data.toy import toy_world
 from dmdlite.training.runs import load_result
 
-TINY = [f"--set={field}" for field in ("width=8", "attention_heads=2", "layers=1", "minimum_memory_layers=1")]
+TINY = [f"--set={field}" for field in ("width=8", "heads=2", "layers=1", "minimum_memory_layers=1")]
 RATES = ("language", "embedding", "language_attention", "audio_attention", "memory_attention", "output")
 WITHOUT_DROPOUT = [*TINY, *(f"--set={rate}_dropout=0.0" for rate in RATES)]
 

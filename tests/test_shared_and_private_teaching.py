@@ -15,7 +15,7 @@ from dmdlite.config import MODALITIES, loss_weights
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
 
-SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,7 @@ def test_toy_tasks_ask_for_what_is_hidden():
 
 
 def config_for(splits, task):
-    return DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1).replace(
+    return DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1).replace(
         **feature_shapes(splits), **label_shape(splits, task)
     )
 

@@ -24,7 +24,7 @@ def world():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return DMD(dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1))
+    return DMD(dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1))
 
 
 def texts(figure) -> str:
@@ -80,7 +80,7 @@ def test_clip_browser(world, model):
 def test_paper_or_code(world, model):
     code, paper = model.config, dmdlite.DMDConfig.paper().replace(**{
         name: getattr(model.config, name)
-        for name in ("feature_widths", "lengths", "width", "attention_heads", "layers", "minimum_memory_layers",
+        for name in ("feature_widths", "lengths", "width", "heads", "layers", "minimum_memory_layers",
                      "kernel_sizes")
     })  # fmt: skip
     batch = world.splits["train"].batch(range(6))
@@ -109,7 +109,7 @@ def test_finished_model_is_the_run_that_it_claims_to_be(request):
 def test_attention_maps_are_those_of_the_forward_pass(lengths):
     torch.manual_seed(0)
     lengths = dict(zip(dmdlite.MODALITIES, lengths, strict=True))
-    config = dmdlite.DMDConfig.toy(lengths=lengths, width=8, attention_heads=2, layers=2).without_dropout()
+    config = dmdlite.DMDConfig.toy(lengths=lengths, width=8, heads=2, layers=2).without_dropout()
     model = DMD(config).eval()
     batch = {m: torch.randn(3, lengths[m], width) for m, width in config.feature_widths.items()}
     maps = attention_maps(model, batch)

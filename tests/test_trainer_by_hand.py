@@ -12,7 +12,7 @@ from dmdlite.training.loop import predict_logits, seed_everything
 def test_trainer_trains_and_evaluates_a_model(tmp_path):
     splits = toy_world(40).splits
     seed_everything(0)
-    model = DMD(DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1).without_dropout())
+    model = DMD(DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1).without_dropout())
     before = {name: x.clone() for name, x in model.state_dict().items()}
     options = dict(per_device_train_batch_size=8, num_train_epochs=10, learning_rate=5e-3, save_strategy="no")
     arguments = TrainingArguments(str(tmp_path), use_cpu=True, report_to=[], disable_tqdm=True, **options)

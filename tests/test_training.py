@@ -26,7 +26,7 @@ from dmdlite.training.loop import epochs_without_progress, plain_loop, predict_l
 from dmdlite.training.trainer import train
 
 KEYS = {"mae", "corr", "acc2", "f1", "acc7", "acc2_with_zero", "f1_with_zero"}
-SIZES = dict(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
 
 

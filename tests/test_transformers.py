@@ -260,7 +260,7 @@ def test_a_single_plain_attention_needs_no_leading_axis():
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_plain_dmd_is_a_fast_one(masked):
     """The whole model, given plain layers: loss terms, edges and gradients."""
-    config = DMDConfig.toy(width=8, attention_heads=2).without_dropout()
+    config = DMDConfig.toy(width=8, heads=2).without_dropout()
     plain, twin = DMD(config, layer=transformer.TransformerLayer), DMD(config)
     twin.load_state_dict(plain.state_dict())
     batch = {m: torch.randn(4, config.lengths[m], config.feature_widths[m]) for m in config.lengths}

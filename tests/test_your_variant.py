@@ -11,7 +11,7 @@ from course.figures.written_tables import draw_written_table
 from dmdlite.components.decoupling import FeatureDecoupler
 from dmdlite.experiments.plan import check_variants
 
-SMALL = dmdlite.DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+SMALL = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
 
 
 def with_decoupler(apart: bool) -> dmdlite.DMD:

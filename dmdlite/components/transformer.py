@@ -49,7 +49,7 @@ class TransformerLayer(nn.Module):
     def __init__(self, config: ModelConfig, width: int, rates: Sequence[float]):
         super().__init__()
         encoders = len(rates)
-        self.attention = self.Attention(width, config.attention_heads, rates)
+        self.attention = self.Attention(width, config.heads, rates)
         self.attention_norm, self.feed_forward_norm = LayerNorm(width, encoders), LayerNorm(width, encoders)
         self.expand, self.contract = self.Linear(width, 4 * width, encoders), self.Linear(4 * width, width, encoders)
         self.feed_forward_dropout = self.Dropout(config.feed_forward_dropout)

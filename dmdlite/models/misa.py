@@ -67,7 +67,7 @@ class MISA(SavedModel):
         self.shared = nn.Sequential(nn.Linear(width, width), nn.Sigmoid())
         self.reconstruct = nn.ModuleDict({m: nn.Linear(width, width) for m in sources})
         rate, six = config.memory_attention_dropout, 2 * len(sources) * width
-        self.fuse = nn.TransformerEncoderLayer(width, config.attention_heads, 4 * width, rate, batch_first=True)
+        self.fuse = nn.TransformerEncoderLayer(width, config.heads, 4 * width, rate, batch_first=True)
         self.head = nn.Sequential(
             nn.Linear(six, six // 2), Dropout(config.output_dropout), nn.ReLU(), nn.Linear(six // 2, config.num_logits)
         )

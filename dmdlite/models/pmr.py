@@ -115,7 +115,7 @@ class ReinforcementUnits(fast.TransformerLayer):
 
     def __init__(self, config: ModelConfig, attention_rates: Sequence[float]):
         super().__init__(config, config.width, attention_rates)
-        self.self_attention = self.Attention(config.width, config.attention_heads, attention_rates)
+        self.self_attention = self.Attention(config.width, config.heads, attention_rates)
         self.gate = self.Linear(2 * config.width, config.width, len(attention_rates))
 
     def forward(self, target: Three, source: Sources, own: AttentionMask, other: AttentionMask) -> Three:

@@ -24,7 +24,7 @@ def fusion(answer: type[nn.Module]) -> None:
         prediction = _prediction(part(private, common))
         _reads_everything(part, prediction, private | {"the common vector": common})
         _keeps_clips_apart(part, prediction, private, common)
-        config = DMDConfig.toy(width=8, attention_heads=2, layers=1, minimum_memory_layers=1)
+        config = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
         try:
             model = DMD(config, fusion=answer(16, 24)).eval()
             out = model(**_clips(config), labels=torch.zeros(2))

@@ -34,7 +34,7 @@ class AttentionReader:
         self.asks = ipywidgets.ToggleButtons(
             options=[WORD, FRAMES], description="who asks", style={"button_width": "auto"}
         )
-        layers, heads = model.config.layers, model.config.attention_heads
+        layers, heads = model.config.layers, model.config.heads
         single = [(f"layer {i + 1}, head {h + 1}", (i, h)) for i in range(layers) for h in range(heads)]
         self.heads = ipywidgets.Dropdown(options=[("mean of all", None), *single], description="head")
         self.picture = ipywidgets.Image(format="png", layout={"align_self": "flex-start"})

@@ -30,7 +30,7 @@ def editor_config() -> DMDConfig:
     terms = {f"gd_{space}_{term}": 0.0 for space in SPACES for term in ("representation", "prior_penalty")}
     return DMDConfig.toy(
         width=12,
-        attention_heads=2,
+        heads=2,
         layers=1,
         minimum_memory_layers=1,
         graph_sharpness=1.0,
