@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import dmdlite
 from dmdlite.config import MODALITIES
-from dmdlite.data.features import DataError, convert_features, feature_shapes, label_shape, load_features
+from dmdlite.data.assemble import divided_by_id
+from dmdlite.data.features import DataError, FeatureSplit, convert_features, feature_shapes, label_shape, load_features
 from dmdlite.training.loop import seed_everything
 
 COUNTS = {"train": 12, "valid": 6, "test": 6}
@@ -210,6 +213,30 @@ def test_a_file_without_splits_is_divided_on_request_alone(tmp_path):
         load_features(tmp_path / "y.npz", split_by_id=(0.6, 0.2, 0.2))
     with pytest.raises(DataError, match="has the splits train, valid, test already"):
         load_features(pickled(mmsa(), tmp_path / "x.pkl"), split_by_id=(0.6, 0.2, 0.2))
+
+
+def made_of(ids):
+    n = len(ids)
+    x = np.ones((n, 1, 1), np.float32)
+    return FeatureSplit({"audio": x}, {"audio": np.ones(n, int)}, np.zeros(n, np.float32), ids, [""] * n)
+
+
+@given(sizes=st.lists(st.integers(1, 20), min_size=3, max_size=9), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_a_division_gives_each_split_a_video_and_no_video_to_two(sizes, seed):
+    ids = [f"v{video}_{i}" for video, size in enumerate(sizes) for i in range(size)]
+    whole = made_of(ids)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error" if len(ids) > len(sizes) else "ignore")
+        splits = divided_by_id(whole, (0.7, 0.1, 0.2), seed)
+    videos = [{name.split("_")[0] for name in split.ids} for split in splits.values()]
+    assert all(videos) and sum(map(len, videos)) == len(sizes) and sum(map(len, splits.values())) == len(ids)
+
+
+def test_ids_that_name_no_video_are_divided_with_a_warning():
+    whole = made_of([f"01-01-{i:02}" for i in range(9)])
+    with pytest.warns(UserWarning, match="every id names a video of its own, so clips of one speaker may be in two"):
+        divided_by_id(whole, (0.6, 0.2, 0.2), 0)
 
 
 @pytest.mark.parametrize("stored", [True, False], ids=["lengths", "no lengths"])

@@ -67,13 +67,15 @@ def divided_by_id(split: FeatureSplit, shares: Sequence[float], seed: int) -> Sp
     names, sizes = np.unique(videos, return_counts=True)
     if len(names) < len(SPLITS):
         raise DataError(f"{split.place}: the ids name {len(names)} videos, too few for three splits.")
+    if len(names) == len(split):
+        advice = "clips of one speaker may be in two splits; an id such as video_12 names its video"
+        warnings.warn(f"{split.place}: every id names a video of its own, so {advice}.", stacklevel=3)
     order = np.random.default_rng(seed).permutation(len(names))
     middles = (sizes[order].cumsum() - sizes[order] / 2) / sizes.sum()
-    of_video = np.searchsorted(np.cumsum(shares)[:-1] / sum(shares), middles)
-    for i in range(len(SPLITS)):  # no split stays empty
-        of_video[-1 - i] = max(of_video[-1 - i], len(SPLITS) - 1 - i)
-        of_video[i] = min(of_video[i], i)
-    rows = {name: np.isin(videos, names[order[of_video == i]]) for i, name in enumerate(SPLITS)}
+    first, second = np.searchsorted(middles, np.cumsum(shares)[:-1] / sum(shares))
+    first = np.clip(first, 1, len(names) - 2)  # no split stays empty
+    parts = np.split(names[order], [first, np.clip(second, first + 1, len(names) - 1)])
+    rows = {name: np.isin(videos, part) for name, part in zip(SPLITS, parts, strict=True)}
     return Splits({name: replace(split.subset(kept), name=name) for name, kept in rows.items()})
 
 
