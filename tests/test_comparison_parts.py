@@ -20,6 +20,7 @@ from dmdlite.experiments.reports import published_markdown
 from dmdlite.experiments.tables import Paired, holm, paired_test, published_columns, published_rows
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import run_tasks
+from dmdlite.models.base import Line
 from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import GROUPS, NAMES, RECIPES, Recipe, build, check_settings, in_groups
 from dmdlite.models.unimodal import Unimodal
@@ -161,9 +162,9 @@ def test_a_worker_that_dies_is_replaced():
     assert found["dies", 0].failure == "its process died (exit code 7)"
 
 
-def test_time_means_are_over_real_steps(splits):
+def test_time_means_are_over_real_steps(splits, config):
     test = splits["test"]
-    means = linear.time_means(test, ("vision", "audio"))
+    means = linear.time_means(Line(config.replace(modalities=["vision", "audio"])), test)
     assert means.shape == (len(test), test.features["vision"].shape[2] + test.features["audio"].shape[2])
     steps = test.lengths["vision"][3]
     np.testing.assert_allclose(
@@ -173,10 +174,11 @@ def test_time_means_are_over_real_steps(splits):
 
 
 def test_the_linear_baseline_finds_what_is_linear(splits, config):
-    weights = np.random.default_rng(0).normal(size=linear.time_means(splits["train"], MODALITIES).shape[1])
+    line = Line(config)
+    weights = np.random.default_rng(0).normal(size=linear.time_means(line, splits["train"]).shape[1])
     planted = {}
     for name, split in splits.items():
-        labels = linear.time_means(split, MODALITIES) @ weights
+        labels = linear.time_means(line, split) @ weights
         planted[name] = replace(split, labels=(labels / 4).astype(np.float32))
     scores, coefficients = linear.linear_baseline(planted, config)
     mae = scores["test"]["mae"]
@@ -190,7 +192,7 @@ def test_the_linear_baseline_answers_with_classes_and_levels(config, task, level
     splits = sentiment_levels(toy_world(n=80, seed=0).splits, levels)
     scores, coefficients = linear.linear_baseline(splits, config.replace(task=task, outputs=levels))
     assert scores["test"]["accuracy"] > 1 / levels and scores["test"]["cross_entropy"] < np.log(levels)
-    width = linear.time_means(splits["test"], MODALITIES).shape[1] + 1
+    width = sum(x.shape[2] for x in splits["test"].features.values()) + 1
     assert coefficients == width * (levels if task == "classification" and levels > 2 else levels - 1)
 
 

@@ -89,7 +89,7 @@ class Scale(nn.Module):
         return (x - self.mean) / self.deviation * x.any(dim=2, keepdim=True)
 
     def learn(self, clips: Iterable[Float[np.ndarray, "time width"]]) -> None:
-        """Takes both from all steps of these clips, read one by one; the deviation of a constant feature is 1."""
+        """Takes both from all steps of these clips, read one by one; a constant feature becomes 0 everywhere."""
         from sklearn.preprocessing import StandardScaler  # 1 s of import
 
         scaler = StandardScaler()
@@ -98,7 +98,8 @@ class Scale(nn.Module):
                 scaler.partial_fit(steps.astype(np.float64))
         if hasattr(scaler, "mean_"):
             self.mean.copy_(torch.from_numpy(scaler.mean_))
-            self.deviation.copy_(torch.from_numpy(scaler.scale_))
+            varies = np.isclose(scaler.scale_**2, scaler.var_, atol=0)  # scikit-learn gives a constant the scale 1
+            self.deviation.copy_(torch.from_numpy(np.where(varies, scaler.scale_, np.inf)))
 
 
 class StreamReader(nn.Module):

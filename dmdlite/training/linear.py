@@ -5,18 +5,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from jaxtyping import Float
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from dmdlite.config import ModelConfig
-from dmdlite.data.features import DataError, FeatureSplit
+from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.data.features import FeatureSplit, feature_shapes
 from dmdlite.models.base import Line
 from dmdlite.training.metrics import Splits, labelled_clips, score, task_error
 
 PENALTIES = tuple(10.0**power for power in range(5, -3, -1))  # the validation error selects one
+ROUNDING = 1e-4  # means that differ by less, in standard deviations of a time step, are equal but for rounding
 LEAST = 1e-9  # about the probability of a class that the training split does not have
+BATCH = 64
 
 
 def linear_baseline(
@@ -26,21 +29,26 @@ def linear_baseline(
 
     Ridge regression for numbers, logistic regression for classes, one "above level k" for each level and one for each
     of several labels. The validation error selects the penalty, just as it selects the epoch of the other models:
-    from the largest on, until it rises. None if no modality has features (language as token ids alone has none) whose
-    real time steps are known. modalities: those of the config, if no others are given.
+    from the largest on, until it rises. None if no modality has features; language as token ids alone has none.
+    modalities: those of the config, if no others are given.
     """
-    try:
-        means = {name: time_means(split, modalities or config.modalities) for name, split in splits.items()}
-    except DataError:
+    read = [m for m in modalities or config.modalities if all(m in split.features for split in splits.values())]
+    if not read:
         return None
-    scaler, best = _best(means, splits, config)
+    shapes = feature_shapes(splits) | {"modalities": read, "kernel_sizes": dict.fromkeys(MODALITIES, 1)}
+    line = Line(ModelConfig(task=config.task, outputs=config.outputs, standardise=True).replace(**shapes))
+    line.read.learn_scale(splits["train"])
+    means = {name: time_means(line, split) for name, split in splits.items()}
+    scaler, best = _best(means, splits, line.config)
     coefficients = sum(part.coef_.size + np.size(part.intercept_) for part in best if hasattr(part, "coef_"))
-    logits = {name: _predict(best, scaler.transform(x), config) for name, x in means.items()}
-    return score(logits, splits, config), coefficients
+    return score(
+        {name: _predict(best, scaler.transform(x), config) for name, x in means.items()}, splits, config
+    ), coefficients
 
 
-def fit_line(line: Line, means: Mapping[str, np.ndarray], splits: Splits) -> None:
-    """Gives a line the weights of a linear baseline for the time means of "train" and "valid" that it reads."""
+def fit_line(line: Line, splits: Splits) -> None:
+    """Gives a line, whose reader knows the scale of the streams, the weights of a linear baseline."""
+    means = {name: time_means(line, splits[name]) for name in ("train", "valid")}
     scaler, best = _best(means, splits, line.config)
     weight, bias = _weights(best, line.config)
     weight = weight / scaler.scale_
@@ -48,9 +56,21 @@ def fit_line(line: Line, means: Mapping[str, np.ndarray], splits: Splits) -> Non
     line.predict.bias.data.copy_(torch.from_numpy(bias - weight @ scaler.mean_))
 
 
+def time_means(line: Line, split: FeatureSplit) -> Float[np.ndarray, "clip feature"]:
+    """What a line reads of each clip; steps of zeros count nowhere, be they padding or frames without a face."""
+    line.eval()
+    tokens = line.config.language_model is not None
+    options = {"modalities": line.reads, "tokens": tokens, "mask": tokens}  # a language model's padding is not zero
+    batches = (split.batch(i, **options) for i in torch.arange(len(split)).split(BATCH))
+    with torch.inference_mode():
+        means = [line(**send_to_device(batch, line.predict.weight.device)).fused.cpu() for batch in batches]
+    return torch.cat(means).double().numpy()
+
+
 def _best(means: Mapping[str, np.ndarray], splits: Splits, config: ModelConfig) -> tuple[StandardScaler, list[Any]]:
     """The scale of the inputs, and the models with the penalty that the validation error selects."""
     scaler = StandardScaler().fit(means["train"])
+    scaler.scale_[scaler.scale_ < ROUNDING] = np.inf
     inputs = {name: scaler.transform(means[name]) for name in ("train", "valid")}
     truth, least, best = splits["valid"].truth(config.task), np.inf, []
     for penalty in PENALTIES:
@@ -101,17 +121,3 @@ def _fit_classes(inputs: np.ndarray, truth: np.ndarray, penalty: float) -> Any:
     """A single class in the training split is always the answer."""
     several = len(np.unique(truth)) > 1
     return (LogisticRegression(C=1 / penalty, max_iter=2000) if several else DummyClassifier()).fit(inputs, truth)
-
-
-def time_means(split: FeatureSplit, modalities: Sequence[str]) -> Float[np.ndarray, "clip feature"]:
-    """The means over the real time steps of these streams, side by side; zero where a clip lacks the modality.
-
-    Raises DataError if there are none of them, or if the real time steps of one are not known.
-    """
-    columns = []
-    for m in (m for m in modalities if m in split.features):
-        clips = zip(split.features[m], split.real(m))  # one by one, for they may be mapped from disk
-        columns.append(np.stack([x[real].sum(axis=0, dtype=np.float64) / max(real.sum(), 1) for x, real in clips]))
-    if not columns:
-        raise DataError(f"{split.source} has no features of {', '.join(modalities)} for a linear model")
-    return np.concatenate(columns, axis=1)

@@ -66,9 +66,7 @@ def prepare(
         raise ValueError(f"select_by must be one of {', '.join(names)}, got {training.select_by!r}")
     model.read.learn_scale(splits["train"])
     if model.line is not None:
-        read = lambda out: out.fused
-        means = {x: predict_logits(model.line, splits[x], training.padding_mask, read) for x in ("train", "valid")}
-        fit_line(model.line, means, splits)
+        fit_line(model.line, splits)
 
 
 def train_epoch(
@@ -184,14 +182,11 @@ def read_batches(model: nn.Module, split: FeatureSplit, options: Mapping[str, An
 
 
 def predict_logits(
-    model: nn.Module, split: FeatureSplit, padding_mask: bool = False, read: Callable = lambda out: out.prediction
+    model: nn.Module, split: FeatureSplit, padding_mask: bool = False
 ) -> Float[np.ndarray, "clips *logits"]:
-    """The model's output (`components/losses.py`) for each clip, in the split's order, in float32, without dropout.
-
-    read: takes something else of each clip from the output.
-    """
-    options = batch_options(model, padding_mask)
-    return torch.cat(read_batches(model, split, options, lambda out: read(out).float().cpu())).numpy()
+    """The model's output (`components/losses.py`) for each clip, in the split's order, in float32, without dropout."""
+    batches = read_batches(model, split, batch_options(model, padding_mask), lambda out: out.prediction.float().cpu())
+    return torch.cat(batches).numpy()
 
 
 def selected(record: dict[str, Any], select_by: str) -> float:
