@@ -307,7 +307,7 @@ def test_unknown_language_model(tmp_path):
 
 def test_published_language_model_weights():
     """A published checkpoint with BERT inside loads as well: its names begin with text_model."""
-    from dmdlite.models.official import dmd_sources
+    from dmdlite.models.official.dmd import dmd_sources
 
     model = DMD(small_config(language_model=TINY_BERT))
     sources = dmd_sources(model.state_dict())

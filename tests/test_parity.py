@@ -10,7 +10,7 @@ from published import FULL_SIZES, GOLDEN, formula_weights, full_batch, full_conf
 from dmdlite.components.losses import orthogonality_loss
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
 from dmdlite.models.dmd import DMD
-from dmdlite.models.official import INITIALS, dmd_sources, unit_sources
+from dmdlite.models.official.dmd import INITIALS, dmd_sources, unit_sources
 from dmdlite.training.systems import start_from
 
 SMALL = {

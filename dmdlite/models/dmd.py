@@ -133,7 +133,7 @@ class DMD(SavedModel):
 
         Raises ValueError naming the first weight that is missing, unknown or of another shape.
         """
-        from dmdlite.models.official import load_official
+        from dmdlite.models.official.dmd import load_official
 
         return load_official(cls(config), weights, homogeneous, heterogeneous).eval()
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
-from dmdlite.models.official import load_official, read_state
+from dmdlite.models.official.dmd import load_official
+from dmdlite.models.official.weights import read_state
 from dmdlite.models.registry import Recipe, Settings
 from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, read_config
 from dmdlite.training.loop import seed_everything

@@ -1,17 +1,14 @@
-"""Reads checkpoints of the published code: its names and layouts (its model/dmd.py), and how they map to ours."""
+"""The names and layouts of the published DMD (its model/dmd.py), and how they map to ours."""
 
-import warnings
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from dmdlite.components.reinforcement import PAIRS
 from dmdlite.config import SPACES
-from dmdlite.models.saving import load_weights, no_such_folder
+from dmdlite.models.official.weights import Sources, convert_weights, read_state
+from dmdlite.models.saving import load_weights
 
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}
 
@@ -46,11 +43,8 @@ INSIDE_A_TRANSFORMER = {
     "contract.": "fc2.",
 }
 
-WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training code keeps the weights
-PREFIXES = ("module.", "Model.")  # of DataParallel, and of MMSA
 # In the checkpoint but unused by any output or loss: a projection of private features, and counters of the transformer.
 UNUSED = ("proj_cosine_", ".version", "._float_tensor", "position_ids")
-Sources = dict[str, list[str]]  # our name -> the published ones: several for encoders, whose tensors are stacked
 
 
 def load_official(model, weights, homogeneous=None, heterogeneous=None):
@@ -59,7 +53,7 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
     weights, homogeneous, heterogeneous: a state dict each, or the path of a .pth file, which is read but not executed.
     """
     found = model.state_dict()
-    found |= convert_weights(read_state(weights), dmd_sources(found))
+    found |= convert_weights(read_state(weights), dmd_sources(found), convert, UNUSED)
     for space, unit in zip(SPACES, (homogeneous, heterogeneous)):
         if unit is not None:
             published = read_state(unit)
@@ -67,28 +61,9 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
             if prior is not None and not torch.allclose(edge_matrix(prior), ours, atol=1e-5):
                 own = f"config.graph_priors[{space!r}]"
                 raise ValueError(f"the published prior of the {space} graph is not that of {own}")
-            found |= convert_weights(published, unit_sources(space))
+            found |= convert_weights(published, unit_sources(space), convert)
     load_weights(model, found, "the published checkpoint")
     return model
-
-
-def read_state(given: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
-    """A state dict, or what a file of weights holds, under plain names; nothing in the file is executed."""
-    if not isinstance(given, Mapping):
-        if not Path(given).is_file():
-            raise ValueError(no_such_folder(str(given), "file"))
-        try:
-            safe = Path(given).suffix == ".safetensors"
-            with warnings.catch_warnings(action="ignore"):  # of odd pickles
-                given = dict(load_file(given) if safe else torch.load(given, map_location="cpu", weights_only=True))
-        except Exception as error:
-            raise ValueError(f"{given} is not a readable checkpoint: {str(error).partition(chr(10))[0]}") from error
-    while wrapped := [given[key] for key in WRAPPINGS if isinstance(given.get(key), Mapping)]:
-        given = wrapped[0]
-    found = dict(given)
-    while prefix := next((x for x in PREFIXES if found and all(name.startswith(x) for name in found)), None):
-        found = {name.removeprefix(prefix): weight for name, weight in found.items()}
-    return found
 
 
 def dmd_sources(own: Iterable[str]) -> Sources:
@@ -114,20 +89,6 @@ def unit_sources(space: str) -> Sources:
     """The same for the GD-Unit of this space."""
     layers = {f"units.{space}.{ours}": theirs for ours, theirs in UNIT_LAYERS.items()}
     return {f"{x}.{kind}": [f"{y}.{kind}"] for x, y in layers.items() for kind in ("weight", "bias")}
-
-
-def convert_weights(published: Mapping[str, Tensor], sources: Sources) -> dict[str, Tensor]:
-    """Our weights from published ones, which must all be used."""
-    needed = sum(sources.values(), [])
-    if unknown := [x for x in published if x not in needed and not any(mark in x for mark in UNUSED)]:
-        raise ValueError(f"the published checkpoint has the weight {unknown[0]!r}, which this config has no place for")
-    if missing := [name for name in needed if name not in published]:
-        raise ValueError(f"the published checkpoint has no weight {missing[0]!r}")
-    found = {}
-    for ours, names in sources.items():
-        weights = [convert(ours, torch.as_tensor(published[name])) for name in names]
-        found[ours] = torch.stack(weights) if len(weights) > 1 else weights[0]
-    return found
 
 
 def convert(name: str, weight: Tensor) -> Tensor:

@@ -1,0 +1,55 @@
+"""Reads the weights of published code, and maps them to ours; nothing in a file is executed."""
+
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dmdlite.models.saving import no_such_folder
+
+WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training code keeps the weights
+PREFIXES = ("module.", "Model.")  # of DataParallel, and of MMSA
+Sources = dict[str, list[str]]  # our name -> the published ones: several for encoders, whose tensors are stacked
+Convert = Callable[[str, Tensor], Tensor]
+
+
+def read_state(given: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
+    """A state dict, or what a file of weights holds, under plain names; nothing in the file is executed."""
+    if not isinstance(given, Mapping):
+        if not Path(given).is_file():
+            raise ValueError(no_such_folder(str(given), "file"))
+        try:
+            safe = Path(given).suffix == ".safetensors"
+            with warnings.catch_warnings(action="ignore"):  # of odd pickles
+                given = dict(load_file(given) if safe else torch.load(given, map_location="cpu", weights_only=True))
+        except Exception as error:
+            raise ValueError(f"{given} is not a readable checkpoint: {str(error).partition(chr(10))[0]}") from error
+    while wrapped := [given[key] for key in WRAPPINGS if isinstance(given.get(key), Mapping)]:
+        given = wrapped[0]
+    found = dict(given)
+    while prefix := next((x for x in PREFIXES if found and all(name.startswith(x) for name in found)), None):
+        found = {name.removeprefix(prefix): weight for name, weight in found.items()}
+    return found
+
+
+def convert_weights(
+    published: Mapping[str, Tensor], sources: Sources, convert: Convert, unused: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """Our weights from published ones, which must all be used, but for those with one of these marks in their names.
+
+    convert: from our name and a published weight to the weight in our layout.
+    """
+    needed = sum(sources.values(), [])
+    if unknown := [x for x in published if x not in needed and not any(mark in x for mark in unused)]:
+        raise ValueError(f"the published checkpoint has the weight {unknown[0]!r}, which this config has no place for")
+    if missing := [name for name in needed if name not in published]:
+        raise ValueError(f"the published checkpoint has no weight {missing[0]!r}")
+    found = {}
+    for ours, names in sources.items():
+        weights = [convert(ours, torch.as_tensor(published[name])) for name in names]
+        found[ours] = torch.stack(weights) if len(weights) > 1 else weights[0]
+    return found
