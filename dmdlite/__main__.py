@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,11 @@ def splits_for(options: argparse.Namespace) -> Mapping[str, Any]:
 
     if not options.data:
         return runs.own_data(options.run_folder)
-    config = runs.read_description(options.run_folder)["config"]
+    run = runs.read_description(options.run_folder)
+    if run["data"].get("reading", {}).get("split_by_id"):
+        with suppress(ValueError):  # the run's own clips: divided as then, so that none is scored that was trained on
+            return runs.own_data(options.run_folder, options.data)
+    config = run["config"]
     return load_features(options.data, config["task"], modalities=config["modalities"], invalid=options.invalid)
 
 

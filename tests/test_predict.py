@@ -181,6 +181,13 @@ def test_a_run_reopens_its_data_as_it_read_them(place, capsys):
     test = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("test ")]
     assert main(["evaluate", str(place / "reopened")]) == 0
     assert f"mae              {test[0][1]}" in capsys.readouterr().out
+    moved = (place / "whole.pkl").rename(place / "moved.pkl")  # still the run's own clips, so still its test split
+    assert main(["evaluate", str(place / "reopened"), "--data", str(moved)]) == 0
+    assert f"mae              {test[0][1]}" in capsys.readouterr().out
+    whole["id"] = np.array([f"new{i}$_$1" for i in range(42)])
+    save(whole, place / "others.pkl")
+    assert main(["predict", str(place / "reopened"), "--data", str(place / "others.pkl"), "--invalid", "zero"]) == 0
+    assert capsys.readouterr().out.count("$_$1") == 42
 
 
 def test_what_is_learned_and_how(place):

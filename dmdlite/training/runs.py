@@ -154,11 +154,14 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
     return score(predictions, splits, model.config)
 
 
-def own_data(run: Path) -> Splits:
-    """The splits that a run was trained on, read as then. Raises ValueError if they have moved or are not the same."""
+def own_data(run: Path, moved: Path | None = None) -> Splits:
+    """The splits that a run was trained on, read as then; `moved` is where they are now.
+
+    Raises ValueError if they are not there, or not the same.
+    """
     data = read_description(run)["data"]
     source = str(data.get("source"))
-    path = None if source.startswith("toy_world(") else Path(source)
+    path = moved or (None if source.startswith("toy_world(") else Path(source))
     if path and not path.exists():
         raise ValueError(f"{run} was trained on {source}, which is not here; give --data PATH")
     splits, path = open_data(path, **data.get("reading", {}))
