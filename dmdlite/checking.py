@@ -73,9 +73,9 @@ def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
 def check_fields(config: Any) -> None:
     """Raises ValueError on the first field whose value its annotation does not allow.
 
-    Counts are at least 1, seeds and warm-up at least 0; a `_dropout` or `missing_rate` is in [0, 1); a dict has the
-    keys of its default; a list some of its default's entries, each once, or, where the default is empty, any of its
-    kind.
+    Counts are at least 1, seeds and warm-up at least 0; a `_dropout`, `_share` or `missing_rate` is in [0, 1); a dict
+    has the keys of its default; a list some of its default's entries, each once, or, where the default is empty, any
+    of its kind.
     """
     hints = get_type_hints(type(config))
     for f in fields(config):
@@ -121,7 +121,7 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
     elif hint is float:
         if type(value) not in (int, float) or not math.isfinite(value):
             raise ValueError(f"{name} must be a number, got {value!r}")
-        if name.endswith(("_dropout", "missing_rate")) and not 0 <= value < 1:
+        if name.endswith(("_dropout", "_share", "missing_rate")) and not 0 <= value < 1:
             raise ValueError(f"{name} must be in [0, 1), got {value}")
     elif hint is bool and type(value) is not bool:
         raise ValueError(f"{name} must be true or false, got {value!r}")

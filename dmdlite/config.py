@@ -7,13 +7,25 @@ so that `official` and `paper` are two sets of values and never two branches of 
 import json
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from dmdlite import presets
 from dmdlite.checking import Config, known
 from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, Matrix, graph_prior, loss_weights
 
-__all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", "graph_prior"]
+__all__ = [
+    "MODALITIES",
+    "SENTIMENT_RANGE",
+    "SPACES",
+    "TASKS",
+    "DMDConfig",
+    "ModelConfig",
+    "TrainingConfig",
+    "graph_prior",
+]
+
+Task = Literal["regression", "classification", "ordinal", "multilabel"]
+TASKS: tuple[str, ...] = get_args(Task)
 
 
 @dataclass(kw_only=True)
@@ -31,13 +43,13 @@ class ModelConfig(Config):
     language_model_trainable: bool = True
 
     # The task. `outputs` counts classes or ordered levels, or the numbers of a regression; see components/losses.py.
-    task: Literal["regression", "classification", "ordinal", "multilabel"] = "regression"
+    task: Task = "regression"
     outputs: int = 1
     label_scale: Literal["mosi", "sims", "other"] = "mosi"  # whose scores make sense; see training/metrics.py
     class_names: list[str] = field(default_factory=list)  # empty: classes are called by their numbers
     class_weights: list[float] = field(default_factory=list)  # of each class in the task loss; empty: all 1
     members: int = 1  # of an ensemble: models whose mean prediction counts
-    with_line: bool = False  # whether half of the prediction comes from a linear model of the time means
+    line_share: float = 0.0  # of the prediction: how much of it a linear model of the time means says
     standardise: bool = False  # streams get mean 0 and standard deviation 1, those of the training split
 
     # The architecture. A comment "paper:" gives the paper's choice; the default is that of the published code.
@@ -178,7 +190,7 @@ class DMDConfig(ModelConfig):
 
     @classmethod
     def small(cls, **changes: Any) -> Self:
-        """For a few hundred clips: read by their time means, standardised; five models averaged, then a line with them.
+        """For a few hundred clips: read by their time means, standardised; a line, corrected by five models.
 
         docs/own_data.md has what it reaches.
         """

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dmdlite.checking import known
-from dmdlite.config import MODALITIES, SENTIMENT_RANGE, DMDConfig, TrainingConfig
+from dmdlite.config import MODALITIES, SENTIMENT_RANGE, TASKS, DMDConfig, TrainingConfig
 
 MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
 # Name -> the constructor of DMDConfig, and its argument.
 PRESETS = {"toy": ("toy", {}), "small": ("small", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}
 PRESETS |= {"paper-mosi": ("paper", MOSI), "paper-mosei": ("paper", MOSEI)}
-TASKS = ("regression", "classification", "ordinal", "multilabel")
 DATA_HELP = "a file or folder of features, or a converted folder"
 
 

@@ -70,6 +70,6 @@ SMALL: dict[str, Any] = TOY | dict(
     width=64, layers=1, minimum_memory_layers=1, kernel_sizes=dict.fromkeys(MODALITIES, 1),
     convolution_padding="same", causal_attention=False, positions_skip_zeros=False, reinforcement="none",
     common_branch="time_mean", fusion_gate="scales", margin_features="time_mean",
-    standardise=True, members=5, with_line=True,
+    standardise=True, members=5, line_share=0.75,
 )
 # fmt: on

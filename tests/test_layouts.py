@@ -403,6 +403,24 @@ def test_splits_of_different_lengths_are_padded(tmp_path):
     ]
 
 
+def test_tokens_of_different_lengths_are_padded(tmp_path):
+    """Splits that a tokenizer cut at their own longest sentence."""
+    content = mmsa()
+    for steps, split in zip((5, 3, 4), content.values()):
+        split["text_bert"] = np.ones((len(split["id"]), 3, steps), int)
+    splits = load_features(pickled(content, tmp_path / "x.pkl"))
+    assert {split.tokens.shape[1:] for split in splits.values()} == {(3, 5)}
+    assert splits["valid"].real("language", tokens=True).sum(axis=1).tolist() == [3] * 6
+
+
+def test_words_of_different_widths_are_refused_in_one_sentence(tmp_path):
+    content = tuples(mmsa())
+    (words, *others), *rest = content["train"][0]
+    content["train"][0] = (([*map(list, words)][:-1] + [[1.0]], *others), *rest)
+    with pytest.raises(DataError, match="split 'train', key 'text': holds clips that are not all arrays of numbers"):
+        load_features(pickled(content, tmp_path / "x.pkl"))
+
+
 def test_a_table_that_is_none(tmp_path):
     folder = Path(tmp_path)
     (folder / "a.csv").write_text("clip,label\n1,2\n")

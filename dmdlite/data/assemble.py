@@ -94,6 +94,7 @@ def agreeing(layouts: Layouts, splits: Drafts) -> Drafts:
     """The splits with equal streams and widths, and padded to equal numbers of time steps."""
     first = next(iter(splits.values()))
     steps = {m: max(x.features[m].shape[1] for x in splits.values() if m in x.features) for m in first.features}
+    steps["tokens"] = max([0, *(x.tokens.shape[2] for x in splits.values() if x.tokens is not None)])
     for name, split in splits.items():
         layout = layouts[name]
         for m in sorted(first.features.keys() ^ split.features.keys()):

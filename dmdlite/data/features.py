@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from dmdlite.checking import known
-from dmdlite.config import MODALITIES
+from dmdlite.config import MODALITIES, TASKS
 from dmdlite.data.assemble import divided_by_id, make_splits, to_layout
 from dmdlite.data.fitting import check_fits, check_trainable, clipped, feature_shapes, fitted, label_shape
 from dmdlite.data.pickles import DataError, UnsafePickle
@@ -54,7 +54,7 @@ def load_features(
     """
     path = Path(path)
     known("invalid", invalid, ("refuse", "zero"))
-    known("task", task, (None, "regression", "classification", "ordinal", "multilabel"))
+    known("task", task, (None, *TASKS))
     if not path.exists():
         raise DataError(f"{path} does not exist; give a feature file, or a folder, in a layout of docs/own_data.md.")
     converted = (path / INDEX).is_file()
@@ -169,6 +169,8 @@ def _read_index(folder: Path) -> dict[str, dict[str, Any]]:
         entry = splits.get(name)
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kinds[key]) for key in kinds):
             raise DataError(f"{where} has no split {name!r} with {listed(kinds)}.")
+        if not isinstance(entry.get("class_names", []), list):
+            raise DataError(f"{where}, split {name!r} has class_names that are no list.")
     kinds["class_names"] = list
     return {name: {key: entry[key] for key in kinds if key in entry} for name, entry in splits.items()}
 

@@ -116,11 +116,8 @@ def class_weights(split: FeatureSplit, outputs: int, task: str | None = None) ->
 
 def fitted(split: FeatureSplit, config: ModelConfig) -> FeatureSplit:
     """The split as a model reads it: shorter clips padded to its lengths, classes numbered as its own are."""
-    tokens, names = split.tokens, split.class_names
-    read = [m for m in split.features if m != "language" or config.language_model is None]
-    split = split.resized({m: config.lengths[m] for m in read})
-    if tokens is not None and config.language_model and (more := config.lengths["language"] - tokens.shape[2]) > 0:
-        split = replace(split, tokens=np.pad(tokens, ((0, 0), (0, 0), (0, more))))
+    names, spoken = split.class_names, "tokens" if config.language_model else "language"
+    split = split.resized({spoken if m == "language" else m: steps for m, steps in config.lengths.items()})
     if config.class_names and split.classes is not None and list(names) != config.class_names:
         if unknown := [name for name in names if name not in config.class_names]:
             known = ", ".join(config.class_names)

@@ -43,7 +43,10 @@ def stacked(clips: Sequence[Any]) -> tuple[Stream, Int[np.ndarray, "clip"]]:
 
     Raises ValueError if they are no (time, width) arrays of numbers of one width.
     """
-    arrays = [None if clip is None else np.asarray(clip, np.float32) for clip in clips]
+    try:
+        arrays = [None if clip is None else np.asarray(clip, np.float32) for clip in clips]
+    except (ValueError, TypeError) as problem:
+        raise ValueError("clips that are not all arrays of numbers, (time, width)") from problem
     shapes = {x.shape[1:] for x in arrays if x is not None}
     if len(shapes) != 1 or len(width := shapes.pop()) != 1:
         raise ValueError(f"clips of shapes {sorted({x.shape for x in arrays if x is not None})[:4]}, not (time, width)")

@@ -84,7 +84,7 @@ def intact(name: str, kind: str, place: Callable[[], str] = str) -> Iterator[Non
 
 def _one_line(problem: Exception) -> str:
     text = "" if isinstance(problem, KeyError) else str(problem)  # of which the text is the key alone
-    line = next(iter(text.splitlines()), "").rstrip(".") or type(problem).__name__
+    line = next(iter(text.splitlines()), "").partition(": <")[0].rstrip(".") or type(problem).__name__
     return "".join(letter if letter.isprintable() else "?" for letter in line[:200])
 
 

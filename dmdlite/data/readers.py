@@ -181,9 +181,9 @@ def _streams(arrays: Arrays) -> dict[str, Any]:
 def _of_tuples(clips: Sequence[tuple]) -> Arrays:
     """Words may be vectors, word ids or strings; only vectors are features."""
     inputs = [clip[0] for clip in clips]
-    words = [np.asarray(x[0]) for x in inputs]
+    words = [x[0] for x in inputs]
     arrays = {"vision": [x[1] for x in inputs], "audio": [x[2] for x in inputs], "labels": [clip[1] for clip in clips]}
-    if all(x.ndim == 2 for x in words):
+    if all(rank(x) == 2 for x in words):
         arrays["text"] = words
     spoken = [x[3] if len(x) > 3 else x[0] for x in inputs]
     if is_text(spoken):

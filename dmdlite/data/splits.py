@@ -176,14 +176,19 @@ class FeatureSplit:
         return replace(self, **{f.name: chosen(getattr(self, f.name)) for f in fields(self)})
 
     def resized(self, steps: Mapping[str, int]) -> "FeatureSplit":
-        """The split with zeros added up to these numbers of time steps, on the side where its padding is."""
-        features, starts = dict(self.features), dict(self.starts)
+        """The split with zeros added up to these numbers of time steps, on the side where its padding is.
+
+        steps: by modality, and of "tokens".
+        """
+        features, starts, tokens = dict(self.features), dict(self.starts), self.tokens
         for m in (m for m, x in self.features.items() if x.shape[1] < steps.get(m, 0)):
             more = steps[m] - features[m].shape[1]
             ends = (more, 0) if m in starts else (0, more)
             features[m] = np.pad(features[m], ((0, 0), ends, (0, 0)))
             starts |= {m: starts[m] + more} if m in starts else {}
-        return replace(self, features=features, starts=starts)
+        if tokens is not None and (more := steps.get("tokens", 0) - tokens.shape[2]) > 0:
+            tokens = np.pad(tokens, ((0, 0), (0, 0), (0, more)))
+        return replace(self, features=features, starts=starts, tokens=tokens)
 
     def stream(self, modality: str, tokens: bool = False) -> Num[np.ndarray, "clip _ _"]:
         """The features of a modality; with `tokens`, language is its token ids. Raises DataError if there are none."""

@@ -135,7 +135,8 @@ class Ensemble(SavedModel):
     """Models that differ in their first weights alone; each learns by itself, and the mean of their predictions counts.
 
     Where data are few, members err in different places, so that their mean errs less than any of them (Hansen and
-    Salamon, 1990). They share one `StreamReader`. With a line, half of the prediction comes from it.
+    Salamon, 1990). They share one `StreamReader`. A line has `config.line_share` of the
+    prediction, the members the rest.
     """
 
     def __init__(self, members: Sequence[SavedModel], line: SavedModel | None = None):
@@ -158,7 +159,7 @@ class Ensemble(SavedModel):
         fused = None if outs[0].fused is None else torch.cat([out.fused for out in outs], dim=1)
         loss = None if outs[0].loss is None else torch.stack([out.loss for out in outs]).sum()
         if self.line is not None:
-            prediction = (prediction + self.line(*streams, **inputs).prediction) / 2
+            prediction = prediction.lerp(self.line(*streams, **inputs).prediction, self.config.line_share)
         return EnsembleOutput(prediction, loss, mean("losses"), mean("edges"), fused, mean("predictions"), outs)
 
     def update_evidence(self, out: EnsembleOutput, labels: Labels) -> None:
@@ -180,5 +181,5 @@ def _mean_of(dicts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 def assembled(make: Callable[..., SavedModel], config: ModelConfig, **arguments: Any) -> SavedModel:
     """A model, or an ensemble of as many as `config.members` says."""
     members = [make(config, **arguments) for _ in range(config.members)]
-    line = Line(config) if config.with_line else None
+    line = Line(config) if config.line_share else None
     return Ensemble(members, line) if line or len(members) > 1 else members[0]
