@@ -13,16 +13,8 @@ from dmdlite import presets
 from dmdlite.checking import Config, known
 from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, Matrix, graph_prior, loss_weights
 
-__all__ = [
-    "MODALITIES",
-    "SENTIMENT_RANGE",
-    "SPACES",
-    "TASKS",
-    "DMDConfig",
-    "ModelConfig",
-    "TrainingConfig",
-    "graph_prior",
-]
+__all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "TASKS", "DMDConfig", "ModelConfig", "TrainingConfig"]
+__all__ += ["graph_prior"]
 
 Task = Literal["regression", "classification", "ordinal", "multilabel"]
 TASKS: tuple[str, ...] = get_args(Task)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmdlite.data.pickles import DataError, UnsafePickle, read_pickle
+from dmdlite.data.containers import read_file
+from dmdlite.data.pickles import DataError, UnsafePickle
 
 CONTENT = {
     "c_order": np.arange(6.0).reshape(2, 3),
@@ -40,7 +41,7 @@ def canary(tmp_path):
 def read(tmp_path, content: bytes):
     path = tmp_path / "data.pkl"
     path.write_bytes(content)
-    return read_pickle(path)
+    return read_file(path)
 
 
 def assert_same(found, expected):
@@ -179,7 +180,6 @@ def _filled(shape, content):
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
         b"not a pickle",
         b"\x80\x09.",
         b"\x80\x05\x96" + b"\xff" * 7 + b"\x0f.",  # a bytearray of 2**60 bytes
@@ -213,11 +213,11 @@ def test_any_damage_gives_data_or_a_data_error(tmp_path_factory, place, byte, pr
     path = tmp_path_factory.getbasetemp() / "damaged.pkl"
     path.write_bytes(content.getvalue())
     try:
-        read_pickle(path)
+        read_file(path)
     except DataError as problem:
         assert str(problem).startswith("damaged.pkl ")
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match="none.pkl cannot be read"):
-        read_pickle(tmp_path / "none.pkl")
+        read_file(tmp_path / "none.pkl")

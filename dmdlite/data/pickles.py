@@ -9,6 +9,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,16 +48,6 @@ class Allowance:
             raise DataError(f"{self.name} would fill more than {MOST_EXPANSION} times its size, which no data does.")
 
 
-def read_pickle(path: Path) -> Any:
-    """The arrays, numbers, strings and containers in a pickle of any protocol, from Python 2 or 3 and any numpy.
-
-    Arrays may be instances of a bare subclass of `np.ndarray`, which `np.asarray` removes; tensors are arrays.
-    Raises UnsafePickle for anything else in the file, DataError for a file that is missing, truncated or damaged.
-    """
-    with opened(path) as (file, allowance):
-        return unpickle(file, path.name, allowance)
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[io.BufferedIOBase, Allowance]]:
     try:
@@ -76,7 +67,8 @@ def intact(name: str, kind: str, place: Callable[[], str] = str) -> Iterator[Non
         remedies = [f"; {remedy}" for module, remedy in REMEDIES.items() if str(refused).startswith(module)]
         raise UnsafePickle("".join([asked, *remedies, "."])) from None
     except Exception as problem:
-        if isinstance(problem, DataError) or getattr(problem, "errno", None):  # a disk's problem, not gzip's
+        of_disk = getattr(problem, "errno", None) not in (None, EINVAL)  # not gzip's, nor a seek to where nothing is
+        if isinstance(problem, DataError) or of_disk:
             raise
         what = _one_line(problem) + place()
         raise DataError(f"{name} is truncated, damaged or no {kind} at all ({what}).") from None

@@ -149,12 +149,8 @@ def divided(arrays: Arrays) -> dict[str, Arrays]:
         return {WHOLE: arrays}
     of_clip = [SPLIT_OF.get(str(name).lower(), str(name)) for name in arrays["split"]]
     rows = {split: [i for i, name in enumerate(of_clip) if name == split] for split in dict.fromkeys(of_clip)}
+    take = lambda values, kept: values[kept] if isinstance(values, np.ndarray) else [values[i] for i in kept]
     return {split: {key: take(value, kept) for key, value in arrays.items()} for split, kept in rows.items()}
-
-
-def take(values: Any, rows: Sequence[int]) -> Any:
-    """The values of some clips."""
-    return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
 
 
 def listed(names: Any) -> str:
