@@ -162,6 +162,13 @@ class TemporalConvolution(nn.Conv1d):
         return F.max_pool1d(padded[:, None], self.kernel_size[0], stride=1)[:, 0] > 0
 
 
+class Unconvolved(nn.Identity):
+    """Stands where a stream that has the common width already is not convolved."""
+
+    def kept_mask(self, mask: Bool[Tensor, "batch time"]) -> Bool[Tensor, "batch time"]:
+        return mask
+
+
 class TemporalConvolutions(nn.ModuleDict):
     """X̃_m of each modality, and which of its steps are real."""
 

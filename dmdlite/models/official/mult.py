@@ -1,0 +1,37 @@
+"""The names and layouts of the published MulT (its src/models.py), and how they map to ours."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from dmdlite.models.official.dmd import INITIALS, INSIDE_A_HEAD, dmd_sources
+from dmdlite.models.official.weights import Sources, convert_weights, read_state
+from dmdlite.models.saving import load_weights
+
+UNUSED = (".version", "._float_tensor")  # counters of the transformer
+# The published head reads language, audio, vision, and ours language, vision, audio: on this axis of these weights.
+ORDERED = {"head.contract.weight": -1, "head.expand.weight": 0, "head.expand.bias": 0, "head.regress.weight": -1}
+
+
+def load_official(model, weights):
+    """Fills a MulT with published weights: a state dict, or the path of a file, which is read but not executed."""
+    found = model.state_dict()
+    unconvolved = [f"proj_{i}." for m, i in INITIALS.items() if f"temporal.{m}.weight" not in found]
+    found |= convert_weights(read_state(weights), mult_sources(found), convert, (*UNUSED, *unconvolved))
+    load_weights(model, found, "the published checkpoint")
+    return model
+
+
+def mult_sources(own: Iterable[str]) -> Sources:
+    """The published names of every weight of ours. DMD inherited its convolutions and transformers from MulT."""
+    heads = {f"head.{ours}": theirs for ours, theirs in INSIDE_A_HEAD.items()}
+    return dmd_sources(own) | {f"{x}.{kind}": [f"{y}.{kind}"] for x, y in heads.items() for kind in ("weight", "bias")}
+
+
+def convert(name: str, weight: Tensor) -> Tensor:
+    """A published weight in the layout of ours, which has this name."""
+    if (axis := ORDERED.get(name)) is None:
+        return weight
+    language, *others = weight.chunk(3, dim=axis)
+    return torch.cat([language, *others[::-1]], dim=axis)
