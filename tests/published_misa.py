@@ -42,7 +42,7 @@ def our_config(size: dict) -> MISAConfig:
     if size["reads"] == "words":
         changes |= dict(language_reader="recurrent")
     if size["reads"] == "bert":
-        changes |= dict(language_model={"model_type": "bert"} | bert_fields(size), language_model_trainable=True)
+        changes |= dict(language_model={"model_type": "bert"} | bert_fields(size))
     lengths = dict(language=time + 2 * (size["reads"] != "words"), vision=time, audio=time)
     changes |= dict(width=size["width"], feature_widths=widths_of(size), lengths=lengths)
     return MISAConfig.official(size["dataset"], **changes).without_dropout()

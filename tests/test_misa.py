@@ -178,3 +178,5 @@ def test_its_own_weights_are_kept_beside_the_shared_config():
     assert config.width == 32 and config.moments == 3
     with pytest.raises(ValueError, match="moments must be at least 1, got 0"):
         config.replace(moments=0)
+    with pytest.raises(ValueError, match="feed_forward_width must be at least 1, got 0"):
+        config.replace(feed_forward_width=0)
