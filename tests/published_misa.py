@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from dmdlite.config import MODALITIES
-from dmdlite.models.misa import WIDTHS, MISAConfig
+from dmdlite.models.misa import MISAConfig
 
 WORDS, TOKENS = 30, 40  # how many words, and BERT's tokens, there are
 # reads: "bert", a small BERT as wide as the published one; "states", what a BERT would return; "words", word vectors
@@ -27,7 +27,8 @@ TERMS = {"task_final": "cls", "difference": "diff", "similarity": "sim", "recons
 
 
 def widths_of(size: dict) -> dict[str, int]:
-    return dict(zip(MODALITIES, size["widths"])) if "widths" in size else WIDTHS[size["dataset"]]
+    usual = MISAConfig.official(size["dataset"]).feature_widths
+    return dict(zip(MODALITIES, size["widths"])) if "widths" in size else usual
 
 
 def bert_fields(size: dict) -> dict:

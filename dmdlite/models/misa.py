@@ -18,15 +18,12 @@ from dmdlite.models.base import ModelOutput, SavedModel
 
 CONSTRAINTS = dict(similarity=0.3, difference=0.025, reconstruction=1.0)  # ours, see `MISAConfig`
 PUBLISHED = dict(similarity=1.0, difference=0.3, reconstruction=1.0)  # of the losses as published
-WIDTHS = {  # of the published features, from the paper: the published code takes them from the data
-    "mosi": dict(language=768, vision=47, audio=74),
-    "mosei": dict(language=768, vision=35, audio=74),
-    "ur_funny": dict(language=768, vision=75, audio=81),
-}
-LEARNING = {  # what the published code does otherwise on one data set; src/solver.py:46-53, 80-83
-    "mosi": {},
-    "mosei": dict(frozen_language_layers=9),
-    "ur_funny": dict(task="classification", outputs=2, language_model_trainable=False),
+DATASETS: dict[str, dict[str, Any]] = {  # src/solver.py:46-53, 80-83; the widths are those of the usual features
+    "mosi": dict(feature_widths=dict(vision=47, audio=74)),
+    "mosei": dict(feature_widths=dict(vision=35, audio=74), frozen_language_layers=9),
+    "ur_funny": dict(
+        feature_widths=dict(vision=75, audio=81), task="classification", outputs=2, language_model_trainable=False
+    ),
 }
 
 
@@ -67,8 +64,8 @@ class MISAConfig(ModelConfig):
         """
         published = dict(width=128, heads=2, feed_forward_width=2048, kernel_sizes=dict.fromkeys(MODALITIES, 1))
         published |= dict(regression_error="squared", difference_scale="published", memory_attention_dropout=0.1)
-        published |= dict(loss_weights=PUBLISHED, feature_widths=WIDTHS[known("dataset", dataset, WIDTHS)])
-        return cls().replace(**published, **LEARNING[dataset]).replace(**changes)
+        published |= dict(loss_weights=PUBLISHED) | DATASETS[known("dataset", dataset, DATASETS)]
+        return cls().replace(**published).replace(**changes)
 
 
 @dataclass(repr=False)
