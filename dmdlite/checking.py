@@ -80,9 +80,15 @@ def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
 def check_fields(config: Any) -> None:
     """Raises ValueError on the first field whose value its annotation does not allow.
 
+<<<<<<< HEAD
     Counts are at least 1, seeds and warm-up at least 0; a `_dropout`, `_share` or `missing_rate` is in [0, 1); a dict
     has the keys of its default; a list some of its default's entries, each once, or, where the default is empty, any
     of its kind.
+=======
+    Counts are at least 1, seeds, warm-up and frozen layers at least 0; a `_dropout` or `missing_rate` is in [0, 1); a
+    dict has the keys of its default; a list some of its default's entries, each once, or, where the default is empty,
+    any of its kind.
+>>>>>>> p_misa
     """
     hints = get_type_hints(type(config))
     for f in fields(config):
@@ -123,7 +129,7 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
     elif hint is int:
         if type(value) is not int:
             raise ValueError(f"{name} must be a whole number, got {value!r}")
-        if value < (least := 0 if name in ("seed", "warmup_epochs") else 1):
+        if value < (least := 0 if name in ("seed", "warmup_epochs", "frozen_language_layers") else 1):
             raise ValueError(f"{name} must be at least {least}, got {value}")
     elif hint is float:
         if type(value) not in (int, float) or not math.isfinite(value):
@@ -132,8 +138,9 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
             raise ValueError(f"{name} must be in [0, 1), got {value}")
     elif hint is bool and type(value) is not bool:
         raise ValueError(f"{name} must be true or false, got {value!r}")
-    elif isinstance(hint, UnionType) and float in get_args(hint):
-        _check_value(name, 0.0 if value is None else value, float)
+    elif isinstance(hint, UnionType) and (numbers := {int, float} & set(get_args(hint))):
+        if value is not None:
+            _check_value(name, value, numbers.pop())
     elif isinstance(hint, UnionType):
         allowed = tuple(get_origin(kind) or kind for kind in get_args(hint))
         if not isinstance(value, allowed):

@@ -8,11 +8,11 @@ from test_models import small_batch, small_config
 
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.misa import (
+    CONSTRAINTS,
     PUBLISHED,
     MISAConfig,
     StackedLSTM,
     central_moment_discrepancy,
-    constraint_weights,
     difference_loss,
     reconstruction_loss,
     similarity_loss,
@@ -173,9 +173,10 @@ def test_the_shared_map_is_one_and_the_private_ones_are_three():
 def test_its_own_weights_are_kept_beside_the_shared_config():
     config = MISAConfig.of(DMDConfig.toy(width=32), moments=3)
     assert config.loss_weights == {"task_final": 1.0, "difference": 0.025, "similarity": 0.3, "reconstruction": 1.0}
-    assert constraint_weights(PUBLISHED) == {"difference": 0.075, "similarity": 1.0, "reconstruction": 1.0}
-    clips, width = 64, 128  # there 0.075 of ours is 0.3 of theirs
-    assert 0.075 / (clips / width) ** 2 == 0.3
+    assert config.loss_weights == {"task_final": 1.0} | CONSTRAINTS
+    assert PUBLISHED["difference"] * (64 / 128) ** 2 == 0.075  # of ours: at the published batch and width
     assert config.width == 32 and config.moments == 3
     with pytest.raises(ValueError, match="moments must be at least 1, got 0"):
         config.replace(moments=0)
+    with pytest.raises(ValueError, match="feed_forward_width must be at least 1, got 0"):
+        config.replace(feed_forward_width=0)

@@ -1,5 +1,6 @@
 """The three streams: read (words by a language model), brought to one width, and pooled to one vector each."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -58,6 +59,12 @@ class LanguageEncoder(nn.Module):
     def train(self, mode: bool = True) -> "LanguageEncoder":
         """A frozen encoder stays in evaluation mode, so that its dropout is off."""
         return super().train(mode and self.trainable)
+
+    def freeze(self, layers: int) -> None:
+        """Keeps the weights of the first layers as they are; the embeddings go on learning."""
+        for name, weight in self.named_parameters():
+            if (layer := re.search(r"\blayers?\.(\d+)\.", name)) and int(layer[1]) < layers:
+                weight.requires_grad_(False)
 
     def forward(self, tokens: Int[Tensor, "batch 3 time"]) -> Float[Tensor, "batch time feature"]:
         """tokens[:, 0] are ids, [:, 1] the attention mask, [:, 2] segment ids (MMSA's `text_bert`)."""

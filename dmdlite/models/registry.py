@@ -13,7 +13,7 @@ from dmdlite.models.dhmd import DHMD
 from dmdlite.models.dmd import DMD
 from dmdlite.models.early_fusion import EarlyFusion
 from dmdlite.models.late_fusion import LateFusion
-from dmdlite.models.misa import MISA, constraint_weights
+from dmdlite.models.misa import CONSTRAINTS, MISA
 from dmdlite.models.mult import MulT
 from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
 from dmdlite.models.pmr import PMR
@@ -78,7 +78,7 @@ RECIPES: dict[str, Recipe] = {
     "dhmd": Recipe(DHMD),
     "mult": Recipe(MulT),
     "misa": Recipe(MISA),
-    "misa_without_constraints": Recipe(MISA, changes={"loss_weights": dict.fromkeys(constraint_weights(), 0.0)}),
+    "misa_without_constraints": Recipe(MISA, changes={"loss_weights": dict.fromkeys(CONSTRAINTS, 0.0)}),
     "pmr": Recipe(PMR),
     "early_fusion": Recipe(EarlyFusion),
     "late_fusion": Recipe(LateFusion),

@@ -1,0 +1,58 @@
+"""The names and layouts of the published MISA (its src/models.py), and how they map to ours."""
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from dmdlite.models.official.weights import Sources, convert_weights, read_state
+from dmdlite.models.saving import load_weights
+
+INITIALS = {"language": "t", "vision": "v", "audio": "a"}
+PRIVATE = {"language": "1", "vision": "1", "audio": "3"}  # {k}, the published number of the private layer
+
+# Our layers and the published ones; {m} is each modality, {i} its initial.
+LAYERS = {
+    "read.language_encoder.model": "bertmodel",
+    "recurrent.{m}.first": "{i}rnn1",
+    "recurrent.{m}.norm": "{i}layer_norm",
+    "recurrent.{m}.second": "{i}rnn2",
+    "project.{m}.0": "project_{i}.project_{i}",
+    "project.{m}.2": "project_{i}.project_{i}_layer_norm",
+    "private.{m}.0": "private_{i}.private_{i}_{k}",
+    "shared.0": "shared.shared_1",
+    "reconstruct.{m}": "recon_{i}.recon_{i}_1",
+    "fuse": "transformer_encoder.layers.0",
+    "head.0": "fusion.fusion_layer_1",
+    "head.3": "fusion.fusion_layer_3",
+}
+
+# In the checkpoint, but not in the prediction or a loss: a discriminator of weight 0 and, with BERT, a layer norm of
+# words; a counter of BERT; and the table of word vectors, which are our data.
+UNUSED = ("sp_discriminator.", "tlayer_norm.", "position_ids", "embed.weight")
+
+
+def load_official(model, weights):
+    """Fills a MISA with published weights: a state dict, or the path of a file, which is read but not executed."""
+
+    def convert(name: str, weight: Tensor) -> Tensor:
+        _, _, layer = name.partition("project.")
+        if layer.removesuffix(".0.weight") not in model.recurrent:
+            return weight
+        # Columns from (direction, layer, channel), the published order of final states, to (layer, direction, channel).
+        return weight.unflatten(1, (2, 2, -1)).transpose(1, 2).flatten(1)
+
+    found = model.state_dict()
+    found |= convert_weights(read_state(weights), misa_sources(found), convert, UNUSED)
+    load_weights(model, found, "the published checkpoint")
+    return model
+
+
+def misa_sources(own: Iterable[str]) -> Sources:
+    """The published names of our weights."""
+    layers = {x.format(m=m): y.format(i=i, k=PRIVATE[m]) for x, y in LAYERS.items() for m, i in INITIALS.items()}
+    return {
+        name: [theirs + name.removeprefix(ours)]
+        for name in own
+        for ours, theirs in layers.items()
+        if name.startswith(f"{ours}.")
+    }
