@@ -80,15 +80,9 @@ def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
 def check_fields(config: Any) -> None:
     """Raises ValueError on the first field whose value its annotation does not allow.
 
-<<<<<<< HEAD
-    Counts are at least 1, seeds and warm-up at least 0; a `_dropout`, `_share` or `missing_rate` is in [0, 1); a dict
-    has the keys of its default; a list some of its default's entries, each once, or, where the default is empty, any
-    of its kind.
-=======
-    Counts are at least 1, seeds, warm-up and frozen layers at least 0; a `_dropout` or `missing_rate` is in [0, 1); a
-    dict has the keys of its default; a list some of its default's entries, each once, or, where the default is empty,
-    any of its kind.
->>>>>>> p_misa
+    Counts are at least 1; seeds, warm-up and frozen layers at least 0; a `_dropout`, `_share` or `missing_rate` is in
+    [0, 1); a dict has the keys of its default; a list some of its default's entries, each once, or, where the default
+    is empty, any of its kind.
     """
     hints = get_type_hints(type(config))
     for f in fields(config):

@@ -51,12 +51,12 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     kind: type  # the class, of an ensemble that of its members
     loss_weights: dict[str, float]  # those of the config, without the terms of modalities that are not read
 
-    def __init__(self, config: ModelConfig, modalities: Sequence[str] = ()):
-        """modalities: those that a prediction needs, if they are fewer than the config's."""
+    def __init__(self, config: ModelConfig, modalities: Sequence[str] = (), least: int | None = None):
+        """modalities: those that a prediction needs, if fewer than the config's. least: in place of that of `needs`."""
         super().__init__()
         self.kind, self.line = type(self), None
-        self.reads, (least, why) = tuple(config.modalities), self.needs
-        if len(self.reads) < least:
+        self.reads, (usual, why) = tuple(config.modalities), self.needs
+        if len(self.reads) < (least := least or usual):
             other = f"one train the model {self.reads[0]!r}" if len(self.reads) == 1 else f"two train one of {WITH_TWO}"
             number = "two or three" if least == 2 else "all three modalities"
             raise ValueError(f"{type(self).__name__} {why} and needs {number}; for {other}")

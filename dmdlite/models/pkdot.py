@@ -1,64 +1,101 @@
 """PKDOT: Privileged Knowledge Distillation by Optimal Transport (Aslam et al., FG 2024, arXiv 2401.15489).
 
-A modality that is available in training but missing at test time is *privileged*, the two others are *prevalent*. A
-teacher learns from all three. Then a student learns from the prevalent two, hallucinates the teacher's vector of the
-third (T-Net), and arranges the clips of a batch as the teacher does: optimal transport brings the student's
-similarities to the teacher's.
+A modality that is available in training but missing at test time is *privileged*, the others are *prevalent*. A teacher
+learns from all. Then a student learns from the prevalent ones, hallucinates the teacher's vector of the privileged one
+(T-Net), and arranges the clips of a batch as the teacher does: optimal transport brings the student's similarities to
+the teacher's.
 
-Sourced (paper's summary and the authors' PKDOT_kfold.py): teacher, T-Net, the gate, shifted cosine similarities, top-k
-anchors picked on the teacher, the debiased Sinkhorn divergence at ε = 0.1², and its weight of 0.6. Our choice: two
-prevalent modalities instead of one, DMD's readers, a T-Net that is trained (the public script leaves it at its random
-initial weights), and unlabelled clips, from which the student learns everything but the task.
+As published (PKDOT_kfold.py:107-302) are the shifted cosine similarities, anchors picked on the teacher, the debiased
+Sinkhorn divergence at ε = 0.1², and its weight of 0.6. Everything else is ours: readers, fusion, T-Net and how it
+learns, the order of the anchors, the way to the optimum, two prevalent modalities, and unlabelled clips, from which the
+student learns everything but the task. `PKDOTConfig.official` takes the published choice of each.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dmdlite.components.heads import ResidualHead
+from dmdlite.checking import known
 from dmdlite.components.losses import Labels, Loss, task_loss_where_known
 from dmdlite.components.reinforcement import SelfAttentionReaders
-from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Vector
-from dmdlite.components.transport import sinkhorn_divergence
-from dmdlite.config import MODALITIES, ModelConfig
-from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.components.similarities import partitioned_anchors, pick_anchors, shifted_similarities
+from dmdlite.components.streams import Language, Masks, Stream, Streams, TemporalConvolutions, TimeMeans
+from dmdlite.components.transport import annealed_divergence, sinkhorn_divergence
+from dmdlite.config import ModelConfig
+from dmdlite.models.base import SavedModel
+from dmdlite.models.pkdot_fusion import FusedOutput, FusionTransformer, GatedFusion, transformation_net
 from dmdlite.models.saving import load_weights
 
 WEIGHTS = dict(task_final=1.0, transport=0.6, hallucination=1.0)  # the last is ours
 TAUGHT = ("transport", "hallucination")  # the terms of the loss that need the teacher
+FUSIONS = {"joined": GatedFusion, "transformer": FusionTransformer}
+DIVERGENCES = {"alternating": sinkhorn_divergence, "annealed": annealed_divergence}
 
 
 @dataclass(kw_only=True)
 class PKDOTConfig(ModelConfig):
-    """PKDOT's own numbers; defaults are the authors' unless a comment says otherwise."""
+    """PKDOT's own numbers; a comment says where the default is ours, and why."""
 
     privileged: Literal["language", "vision", "audio"] = "audio"
+    readers: Literal["transformer", "time_mean"] = "transformer"  # published: vectors come, which time_mean keeps
+    fusion: Literal["joined", "transformer"] = "joined"  # a clip's prediction is its own; published: it hangs on others
+    t_net: Literal["two_layers", "autoencoder"] = "two_layers"  # gives any number; the published one 0 to 1
+    t_net_frozen: bool = False  # it learns; published: at its random first weights, and no gradient passes through it
     anchors: int = 8  # k, at most the clips of a batch; published: 30, of 128
     anchor_choice: Literal["highest", "lowest"] = "lowest"  # paper: the top k; its code takes the lowest similarities
+    anchor_order: Literal["sorted", "partition"] = "sorted"  # j means the same for all clips; published: it does not
     epsilon: float = 0.01  # of the transport; published as geomloss's blur, its root, of 0.1
-    transport_iterations: int = 10  # at most, after ε-scaling; published: none after it
+    transport_solver: Literal["alternating", "annealed"] = "alternating"  # nearer to the optimum than the published one
+    transport_iterations: int = 10  # at most, after ε-scaling; published: one at the last ε
     loss_weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.epsilon <= 0:
             raise ValueError(f"epsilon must be positive, got {self.epsilon}")
+        if self.fusion == "transformer" and self.privileged not in self.modalities:
+            raise ValueError(f"privileged is {self.privileged}, which is not one of the modalities that are read")
+        widths = {m: self.feature_widths[m] for m in self.modalities if self.feature_widths[m] != self.width}
+        if self.readers == "time_mean" and widths:
+            raise ValueError(f"readers='time_mean' keeps vectors as they are, of width {self.width}, but got {widths}")
+
+    @classmethod
+    def official(cls, dataset: str = "biovid", **changes: Any) -> "PKDOTConfig":
+        """What the published code computes after its video and signal networks, which give one vector each.
+
+        `modalities` are two, vision (the face, prevalent) and audio (signals of the body, privileged), so `lengths` and
+        `kernel_sizes` are 1, and `feature_widths` are the `width` of 512, with two `heads`; the `task` has two classes,
+        the `outputs`. Published, too, are `readers`, `fusion`, `t_net`, `t_net_frozen`, `anchors`, `anchor_order`,
+        `transport_solver`, `transport_iterations`, and `loss_weights` without T-Net's lesson. Nothing has dropout, so
+        `language_dropout`, `embedding_dropout`, `language_attention_dropout`, `audio_attention_dropout`,
+        `memory_attention_dropout` and `output_dropout` are 0.
+
+        Theirs has one video network for the teacher and one for the student; where their vectors differ, call `teacher`
+        and `compare` yourself. Its batches have 128 clips; the last, smaller one is dropped, in validation, too.
+        """
+        known("dataset", dataset, ["biovid"])
+        width, two = changes.get("width", 512), ("vision", "audio")
+        sizes = dict(width=width, heads=changes.get("heads", 2), feature_widths=dict.fromkeys(two, width))
+        sizes |= dict(modalities=list(two), lengths=dict.fromkeys(two, 1), kernel_sizes=dict.fromkeys(two, 1))
+        sizes |= dict(readers="time_mean", fusion="transformer", t_net="autoencoder", t_net_frozen=True)
+        sizes |= dict(anchors=30, anchor_order="partition", transport_solver="annealed", transport_iterations=1)
+        sizes |= dict(task="classification", outputs=2, loss_weights=dict(hallucination=0.0))
+        return cls().without_dropout().replace(**sizes).replace(**changes)
 
     @property
     def prevalent(self) -> tuple[str, ...]:
-        """The two modalities that are available at test time, too."""
-        return tuple(m for m in MODALITIES if m != self.privileged)
+        """The modalities that are available at test time, too."""
+        return tuple(m for m in self.modalities if m != self.privileged)
 
-
-@dataclass(repr=False)
-class FusedOutput(ModelOutput):
-    """The teacher's output; `fused` is z."""
-
-    privileged: Vector | None = None  # the vector of the privileged modality, read or hallucinated
+    @property
+    def least(self) -> int:
+        """How many modalities the model needs."""
+        return 2 if self.fusion == "transformer" else 3
 
 
 @dataclass(repr=False)
@@ -70,22 +107,6 @@ class PKDOTOutput(FusedOutput):
     similarities: dict[str, Float[Tensor, "batch anchor"]] = field(default_factory=dict)  # of "teacher", of "student"
 
 
-class GatedFusion(nn.Module):
-    """z = g ⊙ v + (1 − g) ⊙ p with g = σ(W [v; p]), of prevalent v and privileged p; then a head."""
-
-    def __init__(self, config: PKDOTConfig):
-        super().__init__()
-        width = config.width
-        self.join, self.gate = nn.Linear(2 * width, width), nn.Linear(2 * width, width)
-        self.head = ResidualHead(width, width, config.output_dropout, config.num_logits)
-
-    def forward(self, prevalent: Float[Tensor, "batch both"], privileged: Vector) -> FusedOutput:
-        v = self.join(prevalent)  # published: attention with one step to attend to, which is a linear map, too
-        g = self.gate(torch.cat([v, privileged], dim=1)).sigmoid()
-        fused = g * v + (1 - g) * privileged
-        return FusedOutput(self.head(fused).prediction, privileged=privileged, fused=fused)
-
-
 class PKDOTTeacher(SavedModel):
     """The multimodal teacher: it reads all three modalities. Trained first, and on its own."""
 
@@ -93,9 +114,19 @@ class PKDOTTeacher(SavedModel):
     learns_unlabelled = True  # it skips clips without a label, which its student learns from
 
     def __init__(self, config: PKDOTConfig):
-        super().__init__(config)
-        self.temporal, self.encode = TemporalConvolutions(self.config), SelfAttentionReaders(self.config)
-        self.fuse = GatedFusion(self.config)
+        super().__init__(config, least=config.least)
+        self.temporal, self.encode = readers(self.config, self.reads)
+        self.fuse = FUSIONS[config.fusion](self.config, len(config.prevalent))
+
+    @classmethod
+    def from_official(cls, weights, config: PKDOTConfig) -> "PKDOTTeacher":
+        """A teacher in evaluation mode with the published weights of one, a state dict or the path of a .pth file.
+
+        Raises ValueError naming the first weight that is missing, unknown or of another shape.
+        """
+        from dmdlite.models.official.pkdot import load_official
+
+        return load_official(cls(config), weights).eval()
 
     def forward(
         self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
@@ -121,14 +152,25 @@ class PKDOT(SavedModel):
     learns_unlabelled = True
 
     def __init__(self, config: PKDOTConfig):
-        super().__init__(config, config.prevalent)
+        super().__init__(config, config.prevalent, config.least)
         self.teacher = PKDOTTeacher(config).requires_grad_(False).eval()
         self.config = config = self.teacher.config  # with the language model, even where only the teacher reads it
-        width = config.width
-        self.temporal = TemporalConvolutions(config, config.prevalent)
-        self.encode = SelfAttentionReaders(config, config.prevalent)
-        self.hallucinate = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, width))  # T-Net
-        self.fuse = GatedFusion(config)
+        self.temporal, self.encode = readers(config, config.prevalent)
+        self.hallucinate = transformation_net(config.t_net, len(config.prevalent), config.width)
+        self.hallucinate.requires_grad_(not config.t_net_frozen)
+        self.fuse = FUSIONS[config.fusion](config, len(config.prevalent))
+
+    @classmethod
+    def from_official(cls, weights, config: PKDOTConfig, teacher=None, t_net=None) -> "PKDOT":
+        """A student in evaluation mode with the published weights of its fusion, of its teacher's, and of its T-Net.
+
+        Each is a state dict or the path of a .pth file. What is not given stays random, as the published T-Net is: it
+        is never saved, so theirs is tested with another one than it was trained with.
+        Raises ValueError naming the first weight that is missing, unknown or of another shape.
+        """
+        from dmdlite.models.official.pkdot import load_official
+
+        return load_official(cls(config), weights, teacher, t_net).eval()
 
     def learn_from(self, teacher: PKDOTTeacher) -> "PKDOT":
         """Takes over the weights of a trained teacher. Raises ValueError if it does not fit."""
@@ -156,41 +198,49 @@ class PKDOT(SavedModel):
         """A missing label is NaN: such a clip teaches everything but the task."""
         vectors = self.encode(*self.temporal(self.read(language, vision, audio, mask), mask))
         prevalent = torch.cat([vectors[m] for m in self.config.prevalent], dim=1)
-        out = PKDOTOutput(**vars(self.fuse(prevalent, self.hallucinate(prevalent))))
+        config = self.config
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not config.t_net_frozen):
+            privileged = self.hallucinate(prevalent)
+        out = PKDOTOutput(**vars(self.fuse(prevalent, privileged)))
         if labels is None:
             return out
-        config = self.config
         terms = {"task_final": task_loss_where_known(out.prediction, labels, config.task, config.class_weights)}
-        if any(self.config.loss_weights[term] for term in TAUGHT):
-            streams, privileged = dict(language=language, vision=vision, audio=audio), self.config.privileged
+        if any(config.loss_weights[term] for term in TAUGHT):
+            streams, privileged = dict(language=language, vision=vision, audio=audio), config.privileged
             if streams[privileged] is None:
                 raise ValueError(f"the losses need {privileged}, which is privileged; a prediction does not")
             with torch.no_grad():
                 taught = self.teacher(**streams, mask=mask)
             out, lessons = self.compare(out, taught)
             terms |= lessons
-        return out.with_losses(terms, self.config.loss_weights)
+        return out.with_losses(terms, config.loss_weights)
 
     def compare(self, out: PKDOTOutput, taught: FusedOutput) -> tuple[PKDOTOutput, dict[str, Loss]]:
         """The distance of student and teacher: L_OT as published, and the error of T-Net."""
         config, teacher, student = self.config, shifted_similarities(taught.fused), shifted_similarities(out.fused)
-        anchors = pick_anchors(teacher, config.anchors, config.anchor_choice)
+        if config.anchor_order == "sorted":
+            anchors = pick_anchors(teacher, config.anchors, config.anchor_choice)
+        else:
+            anchors = partitioned_anchors(taught.fused, config.anchors, config.anchor_choice)
         teacher, student = teacher.gather(1, anchors), student.gather(1, anchors)
+        divergence = DIVERGENCES[config.transport_solver]
         lessons = {
-            "transport": sinkhorn_divergence(student, teacher, config.epsilon, iterations=config.transport_iterations),
+            "transport": divergence(student, teacher, config.epsilon, iterations=config.transport_iterations),
             "hallucination": F.mse_loss(out.privileged, taught.privileged),
         }
         rows = {"teacher": teacher, "student": student}
         return replace(out, taught=taught, anchors=anchors, similarities=rows), lessons
 
 
-def shifted_similarities(z: Vector) -> Float[Tensor, "batch batch"]:
-    """S_ij = cos(z_i, z_j), minus the smallest of them all, so that none is negative (as published)."""
-    unit = F.normalize(z, dim=1)
-    similarities = unit @ unit.T
-    return similarities - similarities.min()
+class AsTheyAre(nn.Module):
+    """In place of temporal convolutions: the streams and their masks themselves."""
+
+    def forward(self, streams: Streams, mask: Masks | None) -> tuple[Streams, Masks | None]:
+        return streams, mask
 
 
-def pick_anchors(similarities: Float[Tensor, "batch batch"], k: int, choice: str) -> Int[Tensor, "batch anchor"]:
-    """For each clip the k clips that are the most (or the least) similar to it, in that order."""
-    return similarities.topk(min(k, len(similarities)), largest=choice == "highest").indices
+def readers(config: PKDOTConfig, modalities: Sequence[str]) -> tuple[nn.Module, nn.Module]:
+    """What makes one vector of each stream, in two steps."""
+    if config.readers == "time_mean":
+        return AsTheyAre(), TimeMeans()
+    return TemporalConvolutions(config, modalities), SelfAttentionReaders(config, modalities)

@@ -7,14 +7,12 @@ from typing import Any
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
 from dmdlite.models.dmd import DMD
-<<<<<<< HEAD
-from dmdlite.models.mult import MulT
-from dmdlite.models.official import dmd, mult
-=======
 from dmdlite.models.misa import MISA
-from dmdlite.models.official import dmd, misa
->>>>>>> p_misa
+from dmdlite.models.mult import MulT
+from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
+from dmdlite.models.official import dmd, misa, mult, pkdot
 from dmdlite.models.official.weights import read_state
+from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
 from dmdlite.models.registry import Recipe, Settings
 from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, read_config
 from dmdlite.training.loop import seed_everything
@@ -24,11 +22,13 @@ from dmdlite.training.trainer import train
 
 Recipes = Mapping[str, Recipe]  # by the name of the system
 Folders = Callable[[str], Path]  # the run folder of a system
-# Kinds whose published weights can be read: a weight that tells them from ours, and what loads them.
-OFFICIAL = {DMD: ("proj_l.weight", dmd.load_official), MISA: ("project_t.project_t.weight", misa.load_official)}
-
-# By the class of a model: a weight by which the published code's checkpoint is known, and what loads it.
-PUBLISHED = {DMD: ("proj_l.weight", dmd.load_official), MulT: ("proj_l.weight", mult.load_official)}
+# A kind of model, the name of a weight that tells a checkpoint of its published code, and what loads one.
+PUBLISHED = (
+    (DMD, "proj_l.weight", dmd.load_official),
+    (MISA, "project_t.project_t.weight", misa.load_official),
+    (MulT, "proj_l.weight", mult.load_official),
+    ((PKDOT, PKDOTTeacher), "gated_attention.weight", pkdot.load_official),
+)
 
 
 def train_system(
@@ -76,12 +76,7 @@ def start_from(model: SavedModel, source: str | Path) -> SavedModel:
     """Loads weights into a fresh model, which goes on learning from there, e.g. on other data.
 
     source: the folder of a run or of `save_pretrained`, a .safetensors file, or a .pt or .pth state dict, also one of
-<<<<<<< HEAD
     published code (`PUBLISHED`). Raises ValueError in one sentence for weights of another model or another task.
-=======
-    the published code (`OFFICIAL`). Raises ValueError in one sentence if the weights are another model's, or another
-    task's.
->>>>>>> p_misa
     """
     path = Path(source)
     if path.is_dir():
@@ -90,13 +85,8 @@ def start_from(model: SavedModel, source: str | Path) -> SavedModel:
             raise ValueError(f"{path} holds a model of the kind {kind}, not {model.kind.__name__}")
         path /= WEIGHTS_NAME
     weights = read_state(path)
-<<<<<<< HEAD
-    for kind, (mark, load_official) in PUBLISHED.items():
+    for kind, mark, load_official in PUBLISHED:
         if isinstance(model, kind) and mark in weights:
-=======
-    for kind, (name, load_official) in OFFICIAL.items():
-        if isinstance(model, kind) and name in weights:
->>>>>>> p_misa
             return load_official(model, weights)
     own, outputs = model.state_dict(), model.config.num_logits
     for name in sorted(own.keys() & weights.keys()):
