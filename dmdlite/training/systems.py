@@ -9,7 +9,6 @@ from dmdlite.models.base import SavedModel
 from dmdlite.models.dmd import DMD
 from dmdlite.models.misa import MISA
 from dmdlite.models.mult import MulT
-from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
 from dmdlite.models.official import dmd, misa, mult, pkdot
 from dmdlite.models.official.weights import read_state
 from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
