@@ -6,7 +6,7 @@ from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
-from dmdlite.models.official.dmd import load_official
+from dmdlite.models.official import dmd, svliy
 from dmdlite.models.official.weights import read_state
 from dmdlite.models.registry import Recipe, Settings
 from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, read_config
@@ -15,6 +15,8 @@ from dmdlite.training.metrics import Splits
 from dmdlite.training.runs import Result, load_model
 from dmdlite.training.trainer import train
 
+# A weight that tells whose published weights these are -> what loads them.
+PUBLISHED = {"hetero_dict.space_dict": svliy.load_official, "proj_l.weight": dmd.load_official}
 Recipes = Mapping[str, Recipe]  # by the name of the system
 Folders = Callable[[str], Path]  # the run folder of a system
 
@@ -73,8 +75,8 @@ def start_from(model: SavedModel, source: str | Path) -> SavedModel:
             raise ValueError(f"{path} holds a model of the kind {kind}, not {model.kind.__name__}")
         path /= WEIGHTS_NAME
     weights = read_state(path)
-    if "proj_l.weight" in weights and hasattr(model, "from_official"):
-        return load_official(model, weights)
+    if (theirs := [load for name, load in PUBLISHED.items() if name in weights]) and hasattr(model, "from_official"):
+        return theirs[0](model, weights)
     own, outputs = model.state_dict(), model.config.num_logits
     for name in sorted(own.keys() & weights.keys()):
         now, before = own[name].shape, weights[name].shape
