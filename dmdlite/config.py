@@ -207,6 +207,7 @@ class TrainingConfig(Config):
     gradient_accumulation: int = 1  # forward passes for one optimizer step
     learning_rate: float = 2e-3  # Adam
     language_model_learning_rate: float | None = None  # of a trainable language model; none: that of all else
+    dictionary_learning_rate: float | None = None  # of DHMD's dictionaries; none: that of all else
     warmup_epochs: int = 0  # in which the learning rates rise to their full values, in equal steps
     weight_decay: float = 0.0
     gradient_clip: float = 0.6  # largest absolute value of one gradient entry; 0 switches it off
@@ -225,7 +226,7 @@ class TrainingConfig(Config):
         for name in ("weight_decay", "gradient_clip"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("learning_rate", "language_model_learning_rate"):
+        for name in ("learning_rate", "language_model_learning_rate", "dictionary_learning_rate"):
             if (rate := getattr(self, name)) is not None and rate <= 0:
                 raise ValueError(f"{name} must be positive, got {rate}")
         if not 0 < self.plateau_factor < 1:

@@ -72,4 +72,18 @@ SMALL: dict[str, Any] = TOY | dict(
     common_branch="time_mean", fusion_gate="scales", margin_features="time_mean",
     standardise=True, members=5, line_share=0.75,
 )
+SVLIY: dict[str, Any] = dict(  # svliy/mmsa; fields of DHMDConfig
+    dictionary_spaces=["heterogeneous"], dictionary_size=512, dictionary_start="xavier", dictionary_temperature=2.0,
+    dictionary_input="sequence", dictionary_detached=True, dictionary_normalised=True, dictionary_in_fusion=True,
+    common_in_fusion=False, common_branch="time_mean", margin_features="time_mean",
+    lengths=dict(language=50, vision=500, audio=375),
+)
+SVLIY_SIMS: dict[str, Any] = dict(
+    layers=2, feature_widths=dict(vision=177, audio=25), kernel_sizes=dict(vision=1, audio=1),
+    lengths=dict(vision=232, audio=925), language_dropout=0.3, embedding_dropout=0.1, residual_dropout=0.2,
+    output_dropout=0.1, language_attention_dropout=0.2, memory_attention_dropout=0.2, label_scale="sims",
+)
+SVLIY_DATASETS: dict[str, dict[str, Any]] = {
+    "mosi": {}, "mosei": MOSEI | dict(width=50, heads=10, lengths=dict(audio=500)), "sims": SVLIY_SIMS,
+}
 # fmt: on

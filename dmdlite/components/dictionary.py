@@ -25,7 +25,7 @@ LEAST_CONTRAST = 0.01  # lower bound on the temperature of the contrastive loss,
 class Lookup(NamedTuple):
     scores: Float[Tensor, "batch atom"]  # r
     activations: Float[Tensor, "batch atom"]  # w: none negative, sum 1
-    features: Float[Tensor, "batch width"]  # z = Σ_i w_i c_i
+    features: Float[Tensor, "batch width"]  # z = Σ_i w_i c_i, or its direction
 
 
 Found = dict[str, Lookup]  # by modality
@@ -36,16 +36,19 @@ class Dictionary(nn.Module):
 
     FDT: s_ti = ⟨q_m(x_t), c_i⟩ / (√d τ), r_i = max_t s_ti, w = sparsemax(r), z = Σ_i w_i c_i; atoms start at N(0, 1).
     Ours: pooling leaves padding out, where FDT scores it 0; top-k as a third activation.
+    start: "normal", or "xavier" for N(0, 2 / (size + width)). normalised: z is divided by its length.
     """
 
     def __init__(
         self, width: int, size: int, pooling: str, activation: str, temperature: float = 1.0, top_k: int = 8,
-        modalities: Sequence[str] = MODALITIES,
+        modalities: Sequence[str] = MODALITIES, start: str = "normal", normalised: bool = False,
     ):  # fmt: skip
         super().__init__()
         self.atoms = nn.Parameter(torch.randn(size, width))
+        if start == "xavier":
+            nn.init.xavier_normal_(self.atoms)
         self.queries = nn.ModuleDict({m: query_map(width) for m in modalities})
-        self.pooling, self.activation, self.top_k = pooling, activation, top_k
+        self.pooling, self.activation, self.top_k, self.normalised = pooling, activation, top_k, normalised
         self.scale = 1 / (math.sqrt(width) * temperature)
 
     def forward(self, streams: Streams, masks: Masks | None = None) -> Found:
@@ -59,7 +62,8 @@ class Dictionary(nn.Module):
     def look_up(self, steps: Float[Tensor, "batch time atom"], mask: Bool[Tensor, "batch time"] | None) -> Lookup:
         scores = pool(steps, mask, self.pooling)
         activations = activate(scores, self.activation, self.top_k)
-        return Lookup(scores, activations, activations @ self.atoms)
+        features = activations @ self.atoms
+        return Lookup(scores, activations, F.normalize(features, dim=-1) if self.normalised else features)
 
     def extra_repr(self) -> str:
         return "atoms={}, width={}".format(*self.atoms.shape)

@@ -42,6 +42,7 @@ class AdaptiveFusion(nn.Module):
     """Weights the reinforced private vectors and the common one, and predicts from all of them (paper, Fig. 2).
 
     gate: "replaces" puts σ(W h) in place of h, as published; "scales" is an adaptive weight on h: σ(W h) ⊙ h.
+    common_width: 0 leaves the common vector out.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class AdaptiveFusion(nn.Module):
         modalities: Sequence[str] = MODALITIES,
     ):  # fmt: skip
         super().__init__()
-        widths = {m: private_width for m in modalities} | {"common": common_width}
+        widths = {m: private_width for m in modalities} | ({"common": common_width} if common_width else {})
         self.gates = nn.ModuleDict({name: nn.Linear(width, width) for name, width in widths.items()})
         self.head = ResidualHead(total := sum(widths.values()), total, dropout, logits)
         self.scales = gate == "scales"

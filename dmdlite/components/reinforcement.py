@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dmdlite.components import fast
@@ -12,6 +13,7 @@ from dmdlite.config import MODALITIES, ModelConfig
 
 # In the order in which the published code concatenates the two results.
 SOURCES = {"language": ("audio", "vision"), "vision": ("language", "audio"), "audio": ("language", "vision")}
+Memories = dict[str, Float[Tensor, "batch _ others"]]  # by modality; the width counts the streams it has heard
 PAIRS = [(source, target) for target in MODALITIES for source in SOURCES[target]]  # the six cross-modal encoders
 
 
@@ -32,13 +34,16 @@ class CrossModalReinforcement(nn.Module):
 
     def forward(self, private: Streams, masks: Masks | None) -> Vectors:
         """One vector for each modality: the memory encoder's last step."""
+        return {m: x.squeeze(1) for m, x in self.remember(private, masks).items()}
+
+    def remember(self, private: Streams, masks: Masks | None) -> Memories:
+        """What the memory encoders give: the last step alone, or every step, if `memory.whole`."""
         sources, targets = zip(*self.pairs)
         answers = pick(private, targets)
         if self.crossmodal is not None:
             answers = encode_each(self.crossmodal, answers, pick(private, sources), masks=pick(masks, sources))
         joined = [torch.cat([x for x, t in zip(answers, targets) if t == m], dim=-1) for m in self.modalities]
-        read = encode_each(self.memory, joined, masks=pick(masks, self.modalities))
-        return {m: x.squeeze(1) for m, x in zip(self.modalities, read)}
+        return dict(zip(self.modalities, encode_each(self.memory, joined, masks=pick(masks, self.modalities))))
 
 
 class SelfAttentionReaders(nn.Module):

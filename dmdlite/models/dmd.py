@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -74,6 +75,7 @@ class DMD(SavedModel):
     """
 
     needs = 2, "distils between modalities"
+    output = DMDOutput
 
     def __init__(
         self,
@@ -148,7 +150,7 @@ class DMD(SavedModel):
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         decoupled = self.decouple(projected)  # Eq. (1)
         common = self.read_common(decoupled.common, masks)
-        reinforced = self.reinforce(decoupled.private, masks)  # Eq. (10)
+        reinforced, further = self.read_private(decoupled, masks)  # Eq. (10)
         fusion = self.fusion(reinforced, concatenate(common))
         margin_features = self.read_margin(decoupled.common, masks)
         predictions = {"final": fusion.prediction, "common": self.common_head(concatenate(common)).prediction}
@@ -157,7 +159,7 @@ class DMD(SavedModel):
         homogeneous, taught = self.run_graph("homogeneous", flat, TimeMeans()(decoupled.common, masks))
         heterogeneous, reinforced_taught = self.run_graph("heterogeneous", reinforced, reinforced)
         graphs = {"homogeneous": homogeneous, "heterogeneous": heterogeneous}
-        out = DMDOutput(
+        out = self.output(
             fusion.prediction,
             edges={space: graph.edges for space, graph in graphs.items()},
             fused=fusion.features,
@@ -168,11 +170,16 @@ class DMD(SavedModel):
             common=common,
             reinforced=reinforced,
             graphs=graphs,
+            **further,
         )
         if labels is None:
             return out
         terms = self.loss_terms(out, labels)
         return replace(out, losses=terms, loss=total_loss(terms, self.loss_weights))  # Eq. (11)
+
+    def read_private(self, decoupled: Decoupled, masks: Masks | None) -> tuple[Vectors, dict[str, Any]]:
+        """Z^prt_{→m}, Eq. (10), and further fields of the output, which an heir may have to add."""
+        return self.reinforce(decoupled.private, masks), {}
 
     def run_graph(self, space: str, inputs: Vectors, features: Vectors) -> tuple[Graph, dict[str, Logits]]:
         """The heads and the graph of one space, Eq. (8). Published nodes are layers of the heads (`graph_nodes`)."""

@@ -93,12 +93,15 @@ def train_epoch(
 
 
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
-    """Adam for every trainable parameter; the language model's have a learning rate of their own, if one is set."""
-    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    words = [name for name in trained if "language_encoder." in name and training.language_model_learning_rate]
-    groups: list[dict[str, Any]] = [{"params": [x for name, x in trained.items() if name not in words]}]
-    if words:
-        groups.append({"params": [trained[name] for name in words], "lr": training.language_model_learning_rate})
+    """Adam for every trainable parameter; language model and dictionaries have a learning rate of their own, if set."""
+    own = {"language_encoder.": training.language_model_learning_rate}
+    own |= {"dictionaries.": training.dictionary_learning_rate}
+    rest = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    groups: list[dict[str, Any]] = []
+    for part, rate in own.items():
+        if rate and (names := [name for name in rest if part in name]):
+            groups.append({"params": [rest.pop(name) for name in names], "lr": rate})
+    groups.insert(0, {"params": list(rest.values())})
     return torch.optim.Adam(groups, lr=training.learning_rate, weight_decay=training.weight_decay)
 
 
