@@ -125,8 +125,8 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
             raise ValueError(f"{name} must be in [0, 1), got {value}")
     elif hint is bool and type(value) is not bool:
         raise ValueError(f"{name} must be true or false, got {value!r}")
-    elif isinstance(hint, UnionType) and float in get_args(hint):
-        _check_value(name, 0.0 if value is None else value, float)
+    elif isinstance(hint, UnionType) and (number := {int, float} & set(get_args(hint))):
+        _check_value(name, 1 if value is None else value, number.pop())
     elif isinstance(hint, UnionType):
         allowed = tuple(get_origin(kind) or kind for kind in get_args(hint))
         if not isinstance(value, allowed):
