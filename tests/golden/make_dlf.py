@@ -74,7 +74,7 @@ def run(args: SimpleNamespace, batch: dict[str, torch.Tensor], seed: int):
     except Done:
         pass
     torch.Tensor.backward = backward
-    return net, kept, named([float(x.detach()) for x in terms])
+    return net, kept, named([torch.as_tensor(x).item() for x in terms])
 
 
 def named(terms: list[float]) -> dict[str, float]:
