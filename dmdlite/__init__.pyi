@@ -9,6 +9,7 @@ from dmdlite.data.toy import toy_world as toy_world
 from dmdlite.experiments.compare import compare as compare
 from dmdlite.models.conventional_distillation import ConventionalDistillation as ConventionalDistillation
 from dmdlite.models.dhmd import DHMD as DHMD
+from dmdlite.models.dlf import DLF as DLF
 from dmdlite.models.dmd import DMD as DMD
 from dmdlite.models.early_fusion import EarlyFusion as EarlyFusion
 from dmdlite.models.late_fusion import LateFusion as LateFusion

@@ -138,7 +138,18 @@ class ModelConfig(Config):
 
 
 @dataclass(kw_only=True)
-class DMDConfig(ModelConfig):
+class MarginConfig(ModelConfig):
+    """The margin loss of Eq. (4), which DLF shares."""
+
+    margin_constant: float = 0.0  # paper: a constant α, whose value it does not give
+    margin_per_label_distance: float = 0.15  # the margin grows by this times |y_i − y_k|; paper: it does not
+    margin_classes: Literal["label", "seven"] = "label"  # equal float labels are one class; paper: emotion classes
+    margin_triplets: Literal["any_modality", "across_modalities"] = "any_modality"  # paper: the set S of Eq. (4)
+    margin_average: Literal["anchors", "triplets"] = "anchors"  # a mean of each anchor's mean; paper: 1/|S|
+
+
+@dataclass(kw_only=True)
+class DMDConfig(MarginConfig):
     """What DMD is. Make one with `official`, `paper` or `toy`; keywords override single fields.
 
     A dict given for a dict field updates it: `official("mosi", loss_weights={"margin": 0.0})`.
@@ -149,16 +160,11 @@ class DMDConfig(ModelConfig):
     common_branch: Literal["transformer", "time_mean"] = "transformer"  # paper: X^com is fused as it is
     fusion_gate: Literal["replaces", "scales"] = "replaces"  # σ(W h) in place of h; paper: as a weight, σ(W h) ⊙ h
 
-    # The decoupling losses, Eqs. (2) to (5).
+    # The decoupling losses, Eqs. (2) to (5), beside the margin's.
     reconstruction_norm: Literal["mean_square", "frobenius"] = "mean_square"  # paper: squared Frobenius norm
     orthogonality_over: Literal["per_sample", "over_channels", "over_batch"] = "per_sample"  # axes of one cosine
     orthogonality_clamped: bool = True  # max(0, cos); paper: cos itself
     margin_features: Literal["aligned", "time_mean"] = "aligned"  # X^com flattened and projected; paper: X^com itself
-    margin_constant: float = 0.0  # paper: a constant α, whose value it does not give
-    margin_per_label_distance: float = 0.15  # the margin grows by this times |y_i − y_k|; paper: it does not
-    margin_classes: Literal["label", "seven"] = "label"  # equal float labels are one class; paper: emotion classes
-    margin_triplets: Literal["any_modality", "across_modalities"] = "any_modality"  # paper: the set S of Eq. (4)
-    margin_average: Literal["anchors", "triplets"] = "anchors"  # a mean of each anchor's mean; paper: 1/|S|
 
     # The graph distillation units, Eqs. (7) to (9); each dict has one entry for each space.
     graph_nodes: Literal["head", "features"] = "head"  # X_i is a layer of the head; paper: the feature itself

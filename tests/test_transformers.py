@@ -14,6 +14,7 @@ from dmdlite.components.transformer import (
     CrossModalEncoders,
     LayerNorm,
     SelfAttentionEncoders,
+    StepEncoders,
     attention_mask,
     encode_each,
     sinusoidal_positions,
@@ -179,17 +180,20 @@ def test_a_source_without_real_steps_is_silent():
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_the_last_step_alone_is_the_last_of_all_steps(masked):
-    """A self-attention encoder is a cross-modal one whose target is its source, of which the last real step is read."""
-    reader, every = toy(SelfAttentionEncoders, 2), toy(CrossModalEncoders, 2)
+    """A self-attention encoder is one with all steps, of which the last real one is read."""
+    reader, every = toy(SelfAttentionEncoders, 2), toy(StepEncoders, 2)
     every.load_state_dict(reader.state_dict())
     streams = [torch.randn(3, 9, WIDTH), torch.randn(3, 9, WIDTH)]
     masks = [torch.arange(9) < torch.tensor([[9], [4], [1]])] * 2 if masked else None
     steps = [8, 3, 0] if masked else [8, 8, 8]
-    for g, ours in enumerate(encode_each(reader, streams, masks=masks)):
+    all_steps = encode_each(every, streams, masks=masks)
+    for ours, theirs in zip(encode_each(reader, streams, masks=masks), all_steps, strict=True):
+        close(ours[:, 0], theirs[torch.arange(3), steps])
+    for g, theirs in enumerate(all_steps):
         x = (streams[g] * math.sqrt(WIDTH) + sinusoidal_positions(9, WIDTH))[None].expand(2, -1, -1, -1)
         for layer in every.layers:
             x = layer(x, x, x, attention_mask([9, 9], [9, 9], True, masks))
-        close(ours[:, 0], every.norm(x)[g, torch.arange(3), steps])
+        close(theirs, every.norm(x)[g])
 
 
 @pytest.mark.parametrize("lengths", [(9, 9, 9), (9, 10, 8), (4, 9, 20)])

@@ -18,12 +18,12 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from dmdlite.components.streams import Streams, Vectors
-from dmdlite.config import DMDConfig
+from dmdlite.config import MarginConfig
 
 Logits = Float[Tensor, "batch *logits"]
 Labels = Num[Tensor, "batch *outputs"]
 Loss = Float[Tensor, ""]
-Margins = Callable[[Tensor, DMDConfig], Float[Tensor, "clip clip"]]  # labels of the clips, config -> of clips i and k
+Margins = Callable[[Tensor, MarginConfig], Float[Tensor, "clip clip"]]  # labels of clips, config -> of clips i and k
 
 
 def task_loss(
@@ -109,7 +109,7 @@ def orthogonality_loss(common: Streams, private: Streams, over: str, clamped: bo
     return sum((cosine.clamp_min(0) if clamped else cosine).mean() for cosine in cosines)
 
 
-def label_margins(labels: Float[Tensor, "clip *outputs"], config: DMDConfig) -> Float[Tensor, "clip clip"]:
+def label_margins(labels: Float[Tensor, "clip *outputs"], config: MarginConfig) -> Float[Tensor, "clip clip"]:
     """The margin of an anchor of clip i and a negative of clip k: published 0.15 |y_i − y_k|, paper a constant α.
 
     Beyond the paper: the distance of several labels is their mean distance, that of two different classes is 1.
@@ -121,7 +121,7 @@ def label_margins(labels: Float[Tensor, "clip *outputs"], config: DMDConfig) -> 
 
 
 def margin_contrastive_loss(
-    features: Vectors, labels: Float[Tensor, "batch *outputs"], config: DMDConfig, margins: Margins = label_margins
+    features: Vectors, labels: Float[Tensor, "batch *outputs"], config: MarginConfig, margins: Margins = label_margins
 ) -> Loss:
     """Eq. (4): max(0, margin − cos(x_i, x_j) + cos(x_i, x_k)) over triplets of anchor i, positive j and negative k.
 

@@ -94,6 +94,16 @@ class CrossModalEncoders(Transformer):
         return self.norm(x)
 
 
+class StepEncoders(Transformer):
+    """A stream attends to itself, and every step has a result."""
+
+    def forward(self, x: Target, mask: AttentionMask) -> Target:
+        x = self.embedding_dropout(self.embed(x))
+        for layer in self.layers:
+            x = layer(x, x, x, mask)
+        return self.norm(x)
+
+
 class SelfAttentionEncoders(Transformer):
     """A stream attends to itself, and its last step is the result; so the last layer computes only that step.
 

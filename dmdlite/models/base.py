@@ -30,7 +30,7 @@ CARD = """---
 A model of the family of [DMD](https://arxiv.org/abs/2303.13802), made with dmdlite.
 `from_pretrained` of its class reads this folder.
 """
-WITH_TWO = "dmd, dhmd, mult, misa, early_fusion, late_fusion, conventional_distillation"  # names of such models
+WITH_TWO = "dmd, dhmd, dlf, mult, misa, early_fusion, late_fusion, conventional_distillation"  # names of such models
 SIZES = ("feature_widths", "lengths", "width", "heads", "layers", "outputs")  # what a model's repr shows
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 

@@ -10,6 +10,7 @@ from dmdlite.config import MODALITIES, SPACES, ModelConfig
 from dmdlite.models.base import SavedModel, assembled
 from dmdlite.models.conventional_distillation import ConventionalDistillation
 from dmdlite.models.dhmd import DHMD
+from dmdlite.models.dlf import DLF
 from dmdlite.models.dmd import DMD
 from dmdlite.models.early_fusion import EarlyFusion
 from dmdlite.models.late_fusion import LateFusion
@@ -76,6 +77,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 RECIPES: dict[str, Recipe] = {
     "dmd": Recipe(DMD),
     "dhmd": Recipe(DHMD),
+    "dlf": Recipe(DLF),
     "mult": Recipe(MulT),
     "misa": Recipe(MISA),
     "misa_without_constraints": Recipe(MISA, changes={"loss_weights": dict.fromkeys(CONSTRAINTS, 0.0)}),

@@ -7,10 +7,11 @@ from typing import Any
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
 from dmdlite.models.dhmd import DHMD
+from dmdlite.models.dlf import DLF
 from dmdlite.models.dmd import DMD
 from dmdlite.models.misa import MISA
 from dmdlite.models.mult import MulT
-from dmdlite.models.official import dmd, misa, mult, pkdot, svliy
+from dmdlite.models.official import dlf, dmd, misa, mult, pkdot, svliy
 from dmdlite.models.official.weights import read_state
 from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
 from dmdlite.models.registry import Recipe, Settings
@@ -25,6 +26,7 @@ Folders = Callable[[str], Path]  # the run folder of a system
 # A kind of model, the name of a weight that tells a checkpoint of its published code, and what loads one.
 PUBLISHED = (
     (DHMD, "hetero_dict.space_dict", svliy.load_official),
+    (DLF, "proj_l.weight", dlf.load_official),
     (DMD, "proj_l.weight", dmd.load_official),
     (MISA, "project_t.project_t.weight", misa.load_official),
     (MulT, "proj_l.weight", mult.load_official),

@@ -66,9 +66,11 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
     return model
 
 
-def dmd_sources(own: Iterable[str]) -> Sources:
+def dmd_sources(
+    own: Iterable[str], layers: dict[str, str] = LAYERS, transformers: dict[str, list[str]] = TRANSFORMERS
+) -> Sources:
     """The published names of every weight of ours outside the GD-Units."""
-    layers = {x.format(m=m): y.format(i=i) for x, y in LAYERS.items() for m, i in INITIALS.items()}
+    layers = {x.format(m=m): y.format(i=i) for x, y in layers.items() for m, i in INITIALS.items()}
     sources = {}
     for name in own:  # only our own names tell how many layers a language model or a transformer has
         layer, _, kind = name.rpartition(".")
@@ -76,7 +78,7 @@ def dmd_sources(own: Iterable[str]) -> Sources:
             sources[name] = [f"{layers[layer]}.{kind}"]
         if name.startswith("read.language_encoder."):
             sources[name] = [name.replace("read.language_encoder.", "text_model.", 1)]
-        for prefix, theirs in TRANSFORMERS.items():
+        for prefix, theirs in transformers.items():
             if name.startswith(prefix):
                 inside = name.removeprefix(prefix)
                 ours = next((x for x in INSIDE_A_TRANSFORMER if x in inside), None)

@@ -1,0 +1,42 @@
+"""The names and layouts of the published DLF (its trains/singleTask/model/DLF.py), and how they map to ours."""
+
+from torch import Tensor
+
+from dmdlite.models.official import dmd
+from dmdlite.models.official.weights import convert_weights, read_state
+from dmdlite.models.saving import load_weights
+
+# What DMD's table names, but for the common and private encoders, which are transformers here, and for the gates.
+LAYERS = {ours: theirs for ours, theirs in dmd.LAYERS.items() if "_encoder" not in ours and "homogeneous" not in ours}
+LAYERS |= {"fusion.gates.{m}": "projector_{i}", "fusion.gates.common": "projector_c"}
+LAYERS |= {f"heterogeneous_heads.{{m}}.{x}": f"{y}_{{i}}_high" for x, y in dmd.INSIDE_A_HEAD.items()}
+
+# The order of several encoders is ours: language, vision, audio.
+TRANSFORMERS = {
+    "decouple.common_encoder.": ["encoder_c."],
+    "decouple.private_encoders.": [f"encoder_s_{i}." for i in "lva"],
+    "read_common.encoders.": [f"self_attentions_c_{i}." for i in "lva"],
+    "attract.crossmodal.": [f"trans_l_with_{i}." for i in "va"],
+    "attract.memory.": [f"trans_{i}_mem." for i in "va"],
+    "attract.focus_memory.": ["trans_l_mem."],
+}
+ALONE = tuple(ours for ours, theirs in TRANSFORMERS.items() if len(theirs) == 1)  # their leading axis has length 1
+
+# In the checkpoint but without any effect: heads of the shared streams, and encoders in which language answers.
+UNUSED = (*dmd.UNUSED, "_low.", "trans_a_with_", "trans_v_with_")
+
+
+def load_official(model, weights):
+    """Fills a DLF with published weights: a state dict, or the path of a .pth file, which is read but not executed."""
+    sources = dmd.dmd_sources(own := model.state_dict(), LAYERS, TRANSFORMERS)
+    load_weights(
+        model, own | convert_weights(read_state(weights), sources, convert, UNUSED), "the published checkpoint"
+    )
+    return model
+
+
+def convert(name: str, weight: Tensor) -> Tensor:
+    """A published weight in the layout of ours, which has this name."""
+    if name.startswith(ALONE):
+        return weight[None]
+    return weight if "encoder" in name else dmd.convert(name, weight)
