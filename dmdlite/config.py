@@ -7,17 +7,14 @@ so that `official` and `paper` are two sets of values and never two branches of 
 import json
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from dmdlite import presets
 from dmdlite.checking import Config, known
-from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, Matrix, graph_prior, loss_weights
+from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, TASKS, Matrix, Task, graph_prior, loss_weights
 
 __all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "TASKS", "DMDConfig", "ModelConfig", "TrainingConfig"]
 __all__ += ["graph_prior"]
-
-Task = Literal["regression", "classification", "ordinal", "multilabel"]
-TASKS: tuple[str, ...] = get_args(Task)
 
 
 @dataclass(kw_only=True)

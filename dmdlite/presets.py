@@ -1,13 +1,15 @@
 """The values that the configs are made of: names, published sizes, the paper's choices, the toy's."""
 
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
 MODALITIES = ("language", "vision", "audio")
 SPACES = ("homogeneous", "heterogeneous")
 SENTIMENT_RANGE = (-3.0, 3.0)
 EDGES = [f"{source}->{target}" for source in MODALITIES for target in MODALITIES if source != target]
 Matrix = list[list[float]]
+Task = Literal["regression", "classification", "ordinal", "multilabel"]
+TASKS: tuple[str, ...] = get_args(Task)
 
 
 def graph_prior(*edges: str, temperature: float = 0.25) -> Matrix:

@@ -155,10 +155,7 @@ def evaluate(folder: str | Path, splits: Splits, model: nn.Module | None = None)
 
 
 def own_data(run: Path, moved: Path | None = None) -> Splits:
-    """The splits that a run was trained on, read as then; `moved` is where they are now.
-
-    Raises ValueError if they are not there, or not the same.
-    """
+    """The splits of a run, read as then, from where they are now. ValueError if they are not there, or not the same."""
     data = read_description(run)["data"]
     source = str(data.get("source"))
     path = moved or (None if source.startswith("toy_world(") else Path(source))
