@@ -11,10 +11,9 @@ from typing import Any, Literal, Self
 
 from dmdlite import presets
 from dmdlite.checking import Config, known
-from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, TASKS, Matrix, Task, graph_prior, loss_weights
+from dmdlite.presets import MODALITIES, SENTIMENT_RANGE, SPACES, Matrix, Task, graph_prior, loss_weights
 
-__all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "TASKS", "DMDConfig", "ModelConfig", "TrainingConfig"]
-__all__ += ["graph_prior"]
+__all__ = ["MODALITIES", "SENTIMENT_RANGE", "SPACES", "DMDConfig", "ModelConfig", "TrainingConfig", "graph_prior"]
 
 
 @dataclass(kw_only=True)

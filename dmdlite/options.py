@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dmdlite.checking import known
-from dmdlite.config import MODALITIES, SENTIMENT_RANGE, TASKS, DMDConfig, TrainingConfig
+from dmdlite.config import MODALITIES, SENTIMENT_RANGE, DMDConfig, TrainingConfig
+from dmdlite.presets import TASKS
 
 MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
 # Name -> the constructor of DMDConfig, and its argument.

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from dmdlite.checking import known
-from dmdlite.config import MODALITIES, TASKS
+from dmdlite.config import MODALITIES
 from dmdlite.data.assemble import divided_by_id, make_splits, to_layout
 from dmdlite.data.fitting import check_fits, check_trainable, clipped, feature_shapes, fitted, label_shape
 from dmdlite.data.pickles import DataError, UnsafePickle
@@ -23,6 +23,7 @@ from dmdlite.data.readers import listed, read_layout
 from dmdlite.data.splits import SPLITS, WHOLE, Clip, FeatureSplit, Splits, fingerprint
 from dmdlite.data.toy import toy_world
 from dmdlite.files import whole_folder, write_bytes, write_text
+from dmdlite.presets import TASKS
 
 __all__ = ["SPLITS", "Clip", "DataError", "FeatureSplit", "Splits", "UnsafePickle", "check_fits", "check_trainable"]
 __all__ += ["convert_features", "feature_shapes", "fingerprint", "fitted", "label_shape", "load_features", "open_data"]
