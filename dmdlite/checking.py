@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 KINDS = {str: "a name", dict: "a dict", list: "a matrix", NoneType: "null"}
 # What other libraries call our fields.
@@ -37,6 +37,8 @@ def known(what: str, value: Any, choices: Iterable[Any]) -> Any:
 class Config:
     """What all configs share: fields that are checked once and never change, and copies with some of them changed."""
 
+    later: ClassVar[tuple[str, ...]] = ()  # fields that came later: a saved config without them means their defaults
+
     def __new__(cls, *_: Any, **values: Any) -> Self:
         refuse_unknown(cls, values)
         return super().__new__(cls)
@@ -56,6 +58,11 @@ class Config:
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.default_factory is not MISSING}
         updated = {name: kept[name] | x for name, x in changes.items() if type(kept.get(name)) is type(x) is dict}
         return replace(self, **deepcopy(kept | changes | updated))
+
+    @classmethod
+    def completed(cls, saved: dict[str, Any]) -> dict[str, Any]:
+        """Saved fields, with the defaults of those that came later."""
+        return {name: getattr(cls, name) for name in cls.later} | saved
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, ready for JSON."""

@@ -118,6 +118,14 @@ def test_files_of_weights(tmp_path):
     close(PKDOT.from_pretrained(tmp_path / "ours")(**batch).loss, expected.loss, 0)
 
 
+def test_a_model_saved_before_these_choices_loads(tmp_path):
+    PKDOTTeacher(PKDOTConfig.of(DMDConfig.toy())).save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    old = {name: value for name, value in saved.items() if name not in PKDOTConfig.later}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    assert PKDOTTeacher.from_pretrained(tmp_path).saved_fields() == saved
+
+
 def test_weights_that_do_not_fit():
     name = SMALL[0]
     own, config = weights(**SIZES[name])["student"], config_of(name)

@@ -85,7 +85,8 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
 
         Raises ValueError in one sentence if the folder holds another model, or weights that do not fit.
         """
-        saved, own = read_config(Path(folder) / CONFIG_NAME), json.loads(json.dumps(self.saved_fields()))
+        saved = self.config.completed(read_config(Path(folder) / CONFIG_NAME))
+        own = json.loads(json.dumps(self.saved_fields()))
         if other := sorted(name for name in saved.keys() | own.keys() if saved.get(name) != own.get(name)):
             raise ValueError(f"{folder} holds another model: {other[0]!r} is not as in this one")
         load_saved_weights(self, Path(folder) / WEIGHTS_NAME)

@@ -40,7 +40,7 @@ class GatedFusion(nn.Module):
 
 
 class FusionTransformer(nn.Module):
-    """The published fusion (models/models.py:328-382), for one prevalent modality; several are joined by a linear map.
+    """The published fusion (models/models.py:326-381), for one prevalent modality; several are joined by a linear map.
 
     Both vectors are encoded, v asks p and p asks v, one gate for each clip weights the answers, and a linear map of
     their sum z is the prediction. Two things are not as they look. The encoders attend across the clips of the batch,

@@ -38,7 +38,8 @@ def no_such_folder(name: str, kind: str = "folder") -> str:
 def saved_arguments(file: Path, kind: type[nn.Module]) -> dict[str, Any]:
     """What the constructor was called with: a config, and further arguments of some kinds of models.
 
-    Raises ValueError unless the file describes a model of this kind, with every field of its config and no other.
+    Raises ValueError unless the file describes a model of this kind, with every field of its config (but for those that
+    came later) and no other.
     """
     saved = read_config(file)
     if own := ", ".join(saved.get("own_parts", ())):
@@ -48,7 +49,7 @@ def saved_arguments(file: Path, kind: type[nn.Module]) -> dict[str, Any]:
     parameters = inspect.signature(kind).parameters
     config = parameters["config"].annotation
     further = {name for name, x in parameters.items() if x.kind is x.POSITIONAL_OR_KEYWORD} - {"config"}
-    needed = {f.name for f in fields(config)} | further
+    saved, needed = config.completed(saved), {f.name for f in fields(config)} | further
     if odd := sorted(needed ^ saved.keys()):
         raise ValueError(f"{file} {'lacks' if odd[0] in needed else 'has the unknown'} field {odd[0]!r}")
     arguments = {name: saved.pop(name) for name in further}
