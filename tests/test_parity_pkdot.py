@@ -1,6 +1,6 @@
 """PKDOT held to the published code: outputs, every loss term, the total and gradient norms, small and at full size.
 
-The golden anchors are given: their order, on which the loss hangs, differs between versions of NumPy and processors.
+The golden anchors are given: their order, on which the loss depends, differs between versions of NumPy and processors.
 """
 
 import json

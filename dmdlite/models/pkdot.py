@@ -53,7 +53,7 @@ class PKDOTConfig(ModelConfig):
     anchor_choice: Literal["highest", "lowest"] = "lowest"  # paper: the top k; its code takes the lowest similarities
     anchor_order: Literal["sorted", "partition"] = "sorted"  # column j holds the j-th of each; published: any
     epsilon: float = 0.01  # of the transport; published as geomloss's blur, its root, of 0.1
-    transport_solver: Literal["alternating", "annealed"] = "alternating"  # nearer to the optimum than published
+    transport_solver: Literal["alternating", "annealed"] = "alternating"  # until the plan fits; published: not so far
     transport_iterations: int = 10  # at most, after ε-scaling; published: one at the last ε
     loss_weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 
