@@ -48,8 +48,5 @@ def vectors(width: int, heads: int, batch: int, seed: int) -> dict[str, torch.Te
     labels = draw.integers(0, 2, batch)
     classes = draw.standard_normal((2, 2, width))
     v, p = (draw.standard_normal((batch, width)) + direction[labels] for direction in classes)
-    return {
-        "vision": torch.from_numpy(v).float(),
-        "audio": torch.from_numpy(p).float(),
-        "labels": torch.from_numpy(labels),
-    }
+    streams = {m: torch.from_numpy(x).float() for m, x in (("vision", v), ("audio", p))}
+    return streams | {"labels": torch.from_numpy(labels)}

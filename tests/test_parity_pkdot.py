@@ -1,6 +1,6 @@
 """PKDOT held to the published code: outputs, every loss term, the total and gradient norms, small and at full size.
 
-The golden anchors are given: their order, on which the loss hangs, differs between versions of NumPy and processors.
+The golden anchors are given: their order, on which the loss depends, differs between versions of NumPy and processors.
 """
 
 import json
@@ -116,6 +116,14 @@ def test_files_of_weights(tmp_path):
     close(started.fuse.head.weight, own["teacher"]["fc.weight"], 0)
     loaded.save_pretrained(tmp_path / "ours")
     close(PKDOT.from_pretrained(tmp_path / "ours")(**batch).loss, expected.loss, 0)
+
+
+def test_a_model_saved_before_these_choices_loads(tmp_path):
+    PKDOTTeacher(PKDOTConfig.of(DMDConfig.toy())).save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    old = {name: value for name, value in saved.items() if name not in PKDOTConfig.later}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    assert PKDOTTeacher.from_pretrained(tmp_path).saved_fields() == saved
 
 
 def test_weights_that_do_not_fit():

@@ -25,11 +25,12 @@ def pick_anchors(similarities: Float[Tensor, "batch batch"], k: int, choice: str
 def partitioned_anchors(z: Vector, k: int, choice: str) -> Int[Tensor, "batch anchor"]:
     """The same clips in the order in which NumPy's argpartition leaves them, as published (PKDOT_kfold.py:255-258).
 
-    That order is a matter of chance, and of NumPy's version and the processor. It matters: anchor j of one clip is then
-    no counterpart of anchor j of another, and the divergence compares them. z: the teacher's.
+    The authors' NumPy, 1.22, leaves them unsorted, so that anchor j of one clip is no counterpart of anchor j of
+    another; yet the divergence compares them. Today's sorts them on processors with AVX2. z: the teacher's vectors.
     """
     norms = z.norm(dim=1, keepdim=True)
-    cosines = ((z @ z.T) / (norms @ norms.T)).numpy(force=True)  # in these steps: the order hangs on the last bits
+    cosines = (z @ z.T) / (norms @ norms.T)  # in these steps: last bits decide
+    cosines = cosines.to(torch.promote_types(cosines.dtype, torch.float32)).numpy(force=True)
     if choice == "highest":
         order = np.argpartition(cosines, -min(k, len(z)), axis=1)[:, -k:]
     else:

@@ -96,19 +96,20 @@ def sinkhorn_divergence(
     return between - (within_x + within_y) / 2
 
 
+@torch.compiler.disable  # how many steps there are depends on the data
 def annealed_divergence(x: Cloud, y: OtherCloud, epsilon: float, iterations: int = 1) -> Float[Tensor, "*batch"]:
-    """S_ε(x, y) as geomloss 0.2.6 approximates it: by one short cooling, which no tolerance ends.
+    """S_ε(x, y) as geomloss 0.2.6 approximates it: one short cooling, whether or not the plan then fits.
 
-    ε starts at the square of `diameter` and is quartered down to its value. At each ε, f and g are found from one
-    another at the same time and averaged with what they were; at the last one this happens `iterations` times. One more
-    step, not averaged, gives the cost and its gradient (geomloss/sinkhorn_divergence.py:121-151, 505-597).
+    ε starts at the squared diagonal of the box around all points, which a whole batch shares, and is quartered down to
+    its value, where `iterations` passes are made (geomloss/sinkhorn_divergence.py:97-166).
     Raises ValueError if epsilon is not positive.
     """
     if not epsilon > 0:
         raise ValueError(f"epsilon must be positive, got {epsilon}")
     exact = torch.promote_types(x.dtype, torch.float32)
     x, y = x.to(exact), y.to(exact)
-    widest = max(float(diameter(x.detach(), y.detach())) ** 2, torch.finfo(exact).tiny)
+    points = torch.cat([x.detach().flatten(0, -2), y.detach().flatten(0, -2)])
+    widest = max(float((points.amax(dim=0) - points.amin(dim=0)).square().sum()), torch.finfo(exact).tiny)
     quarterings = max(0, math.ceil(math.log(widest / epsilon, 4)))
     scales = [widest, *(widest * 0.25**step for step in range(quarterings)), *[epsilon] * iterations]
     between, within_x, within_y = (annealed_cost(p, q, scales) for p, q in ((x, y), (x, x), (y, y)))
@@ -116,25 +117,23 @@ def annealed_divergence(x: Cloud, y: OtherCloud, epsilon: float, iterations: int
 
 
 def annealed_cost(x: Cloud, y: OtherCloud, scales: list[float]) -> Float[Tensor, "*batch"]:
-    """mean(f) + mean(g) after a pass at each of these ε. A point feels its own potential alone, as geomloss has it."""
+    """mean(f) + mean(g) after a pass at each of these ε, all of them without gradient, and one more with it.
+
+    f and g follow from one another at the same time, and a pass takes the mean of old and new
+    (geomloss/sinkhorn_divergence.py:259-630). x moves f and y moves g; each sees the other cloud as fixed.
+    """
     there, back = squared_distances(x, y.detach()), squared_distances(y, x.detach())
+    renewed = lambda f, g, epsilon: (soft_minimum(there, g, epsilon), soft_minimum(back, f, epsilon))
     with torch.no_grad():
-        f, g = soft_minimum(there, 0.0, scales[0]), soft_minimum(back, 0.0, scales[0])
+        f, g = renewed(torch.zeros_like(there[..., 0]), torch.zeros_like(back[..., 0]), scales[0])
         for epsilon in scales:
-            better = soft_minimum(there, g, epsilon), soft_minimum(back, f, epsilon)
-            f, g = (f + better[0]) / 2, (g + better[1]) / 2
-    return (soft_minimum(there, g, scales[-1]).mean(dim=-1)) + soft_minimum(back, f, scales[-1]).mean(dim=-1)
+            f, g = ((old + new) / 2 for old, new in zip((f, g), renewed(f, g, epsilon)))
+    f, g = renewed(f, g, scales[-1])
+    return f.mean(dim=-1) + g.mean(dim=-1)
 
 
 def soft_minimum(
-    cost: Float[Tensor, "*batch n m"], g: Float[Tensor, "*batch m"] | float, epsilon: float
+    cost: Float[Tensor, "*batch n m"], g: Float[Tensor, "*batch m"], epsilon: float
 ) -> Float[Tensor, "*batch n"]:
-    """f_i = −ε log Σ_j exp((g_j − C_ij) / ε) / m, the f that makes the rows of the plan add up to 1/n."""
-    potentials = g if isinstance(g, float) else g[..., None, :]
-    return -epsilon * (((potentials - cost) / epsilon).logsumexp(dim=-1) - math.log(cost.shape[-1]))
-
-
-def diameter(x: Cloud, y: OtherCloud) -> Float[Tensor, ""]:
-    """The diagonal of the box around all points of both clouds, and of all their batches."""
-    points = torch.cat([x.flatten(0, -2), y.flatten(0, -2)])
-    return (points.amax(dim=0) - points.amin(dim=0)).norm()
+    """f_i = −ε log Σ_j exp((g_j − C_ij) / ε) / m, which makes the rows of the plan add up to 1/n."""
+    return -epsilon * (((g[..., None, :] - cost) / epsilon).logsumexp(dim=-1) - math.log(cost.shape[-1]))

@@ -13,7 +13,7 @@ student learns everything but the task. `PKDOTConfig.official` takes the publish
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -41,16 +41,19 @@ DIVERGENCES = {"alternating": sinkhorn_divergence, "annealed": annealed_divergen
 class PKDOTConfig(ModelConfig):
     """PKDOT's own numbers; a comment says where the default is ours, and why."""
 
+    # Fields that were added later; a saved config without them means their defaults.
+    later: ClassVar = ("readers", "fusion", "t_net", "t_net_frozen", "anchor_order", "transport_solver")
+
     privileged: Literal["language", "vision", "audio"] = "audio"
     readers: Literal["transformer", "time_mean"] = "transformer"  # published: vectors come, which time_mean keeps
-    fusion: Literal["joined", "transformer"] = "joined"  # a clip's prediction is its own; published: it hangs on others
+    fusion: Literal["joined", "transformer"] = "joined"  # a clip's prediction is its own; published: not so
     t_net: Literal["two_layers", "autoencoder"] = "two_layers"  # gives any number; the published one 0 to 1
     t_net_frozen: bool = False  # it learns; published: at its random first weights, and no gradient passes through it
     anchors: int = 8  # k, at most the clips of a batch; published: 30, of 128
     anchor_choice: Literal["highest", "lowest"] = "lowest"  # paper: the top k; its code takes the lowest similarities
-    anchor_order: Literal["sorted", "partition"] = "sorted"  # j means the same for all clips; published: it does not
+    anchor_order: Literal["sorted", "partition"] = "sorted"  # column j holds the j-th of each; published: any
     epsilon: float = 0.01  # of the transport; published as geomloss's blur, its root, of 0.1
-    transport_solver: Literal["alternating", "annealed"] = "alternating"  # nearer to the optimum than the published one
+    transport_solver: Literal["alternating", "annealed"] = "alternating"  # until the plan fits; published: not so far
     transport_iterations: int = 10  # at most, after ε-scaling; published: one at the last ε
     loss_weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 

@@ -40,7 +40,7 @@ class GatedFusion(nn.Module):
 
 
 class FusionTransformer(nn.Module):
-    """The published fusion (models/models.py:328-382), for one prevalent modality; several are joined by a linear map.
+    """The published fusion (models/models.py:326-381), for one prevalent modality; several are joined by a linear map.
 
     Both vectors are encoded, v asks p and p asks v, one gate for each clip weights the answers, and a linear map of
     their sum z is the prediction. Two things are not as they look. The encoders attend across the clips of the batch,
@@ -53,7 +53,7 @@ class FusionTransformer(nn.Module):
         width, heads = config.width, config.heads
         self.join = nn.Linear(prevalent * width, width) if prevalent > 1 else nn.Identity()
         self.read_prevalent, self.read_privileged = ClipEncoder(width, heads), ClipEncoder(width, heads)
-        # PyTorch's own attention, as published: which anchors follow from z hangs on its last bits.
+        # PyTorch's own attention, as published: which anchors follow from z can depend on its last bits.
         self.ask_prevalent, self.ask_privileged = (nn.MultiheadAttention(width, heads) for _ in range(2))
         self.gate, self.head = nn.Linear(2 * width, 1), nn.Linear(width, config.num_logits)
 

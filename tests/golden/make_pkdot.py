@@ -5,7 +5,8 @@
 Needs geomloss 0.2.6. The published training function runs as it is, on the CPU. Only what surrounds it is replaced: the
 data, the two networks in front, which here pass given vectors on, the files of weights, and the validation after the
 step. In the small cases its call of the fusion transformer gets other sizes. Full sizes are computed in double
-precision, because in single precision some anchors are a matter of the last bit.
+precision, because in single precision some anchors are a matter of the last bit. NumPy's vector instructions are off:
+with them its argpartition sorts, which that of the authors' NumPy, 1.22, does not.
 """
 
 import json
@@ -15,6 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock, patch
+
+os.environ["NPY_DISABLE_CPU_FEATURES"] = "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"  # before NumPy is imported
 
 import numpy as np
 import torch
