@@ -24,7 +24,8 @@ def make_splits(content: Mapping[str, Arrays], source: str, task: str | None = N
     task: what the labels are for; by default numbers, or classes where the file has no numbers.
     options: `modalities`, `invalid` and `scan`, as of `Layout`.
     """
-    chosen = {name: with_labels(arrays, task) for name, arrays in content.items()}
+    kind = task or ("classification" if are_two_classes([x.get("labels") for x in content.values()]) else None)
+    chosen = {name: with_labels(arrays, kind) for name, arrays in content.items()}
     layouts = {name: Layout(data=x, source=source, name=name, **options) for name, x in chosen.items()}
     splits = agreeing(layouts, {name: layout.split() for name, layout in layouts.items()})
     splits = with_classes(layouts, splits)
@@ -80,14 +81,30 @@ def divided_by_id(split: FeatureSplit, shares: Sequence[float], seed: int) -> Sp
 
 
 def with_labels(arrays: Arrays, task: str | None) -> Arrays:
-    """A file's plain "labels" are classes if they are words or whole numbers, unless another task is wanted."""
+    """A file's plain "labels" are classes if they are words or whole numbers, unless another task is wanted.
+
+    Numbers of another type, 1.0 and 2.0, are classes if a task with classes is wanted and nothing else gives them.
+    """
     found = dict(arrays)
     if (labels := arrays.get("labels")) is not None:
-        classes = is_text(labels) or (is_whole(labels) and task in (None, "classification", "ordinal"))
+        wanted = task in ("classification", "ordinal")
+        classes = is_text(labels) or (is_whole(labels) and (wanted or task is None))
+        classes |= wanted and not arrays.keys() & {"classification_labels", "annotations"}
         found.setdefault("classification_labels" if classes else "regression_labels", labels)
     if "annotations" in arrays:
         found.setdefault("classification_labels", arrays["annotations"])
     return found
+
+
+def are_two_classes(labels: Sequence[Any]) -> bool:
+    """Whether the labels of all splits are 0 and 1, or −1 and 1, as in MultiBench's files of humour and sarcasm."""
+    if any(x is None or is_text(x) for x in labels):
+        return False
+    try:
+        values = {float(y) for x in labels for y in np.ravel(x)}
+    except (TypeError, ValueError):  # rows of different lengths, or no numbers, which is noted later
+        return False
+    return values in ({0.0, 1.0}, {-1.0, 1.0})
 
 
 def agreeing(layouts: Layouts, splits: Drafts) -> Drafts:

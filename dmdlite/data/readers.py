@@ -13,6 +13,7 @@ import pandas as pd
 from dmdlite.data.containers import read_file
 from dmdlite.data.pickles import DataError
 from dmdlite.data.splits import KEYS, WHOLE
+from dmdlite.data.ur_funny import FOLDS, read_ur_funny
 
 ALIASES = {  # MMSA's key -> the names it goes by, in small letters
     "text": ("text", "language", "glove", "linguistic"),
@@ -191,7 +192,10 @@ def _read_folder(folder: Path) -> Any:
     """A CSV with a row for each clip (id; label; text, split) beside text, vision, audio: each an array or a folder.
 
     An array has the clips in the order of the CSV; a folder has a file for each clip, named by its id.
+    Or UR-FUNNY's own pickles.
     """
+    if (folder / FOLDS).is_file():
+        return read_ur_funny(folder)
     tables = sorted(folder.glob("*.csv"))
     if len(tables) != 1:
         raise DataError(f"{folder} is a folder without features.json, and with {len(tables)} CSV files instead of one.")

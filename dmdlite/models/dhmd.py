@@ -33,17 +33,17 @@ class DHMDConfig(DMDConfig):
     dictionary_start: Literal["normal", "xavier"] = "normal"  # how atoms are drawn: N(0, 1), as FDT, or Xavier's normal
     # What asks the heterogeneous one: Z^prt_{→m}, which its graph is about, or every step of the memory encoder.
     dictionary_input: Literal["last_step", "sequence"] = "last_step"
-    dictionary_detached: bool = False  # true: matching changes dictionaries alone, not the features before them
+    dictionary_detached: bool = False  # true: matching changes dictionaries alone; ours teaches the features, too
     dictionary_pooling: Literal["max", "mean", "sum"] = "max"  # of an atom's scores over time
     dictionary_activation: Literal["sparsemax", "softmax", "top_k"] = "sparsemax"
     dictionary_top_k: int = 8  # atoms that stay with "top_k"
     dictionary_temperature: float = 10.0  # τ: scores are divided by √width and by this
     dictionary_normalised: bool = False  # true: z is divided by its length, which matters where a head reads it
-    dictionary_in_fusion: bool = False  # true: fusion and heads read W [Z^prt_{→m}, z], so that prediction needs z, too
+    dictionary_in_fusion: bool = False  # true: fusion and heads read W [Z^prt_{→m}, z]; ours predict as DMD does
     dictionary_matching: Literal["contrastive", "margin", "divergence"] = "margin"  # last: of activations
     contrast_temperature: float = 1.0  # of the contrastive matching, at the start
     contrast_learned: bool = True
-    common_in_fusion: bool = True  # false: the prediction comes from Z^prt alone
+    common_in_fusion: bool = True  # as in DMD; false: the prediction comes from Z^prt alone
     loss_weights: dict[str, float] = field(  # DMD's, and for the matchings that of the nearest public code, svliy/mmsa
         default_factory=lambda: DMDConfig().loss_weights | {f"dictionary_{space}": 0.1 for space in SPACES}
     )
@@ -62,9 +62,9 @@ class DHMDConfig(DMDConfig):
 
         It is DMD without graphs, decoupling losses and common stream (model/dmd.py): private streams, cross-modal
         attention, a dictionary, and a fusion that reads both; its loss is the L1 distance and the margins of z. So all
-        other terms weigh nothing, and what only they read, which svliy leaves in the checkpoint, is time means here.
-        Outputs, losses and gradients agree with it, dropout included (rates of config/config_regression.json); not its
-        sigmoid activation, and that it leaves out a convolution whose stream has the width d already.
+        other terms weigh nothing here; common branch and margin features, which it leaves out, are the cheapest kind.
+        Outputs, losses and gradients agree; dropout acts in the same places (config/config_regression.json). Not as
+        there: it can use a sigmoid for activation, and leaves out the convolution of a stream of width d.
         It was trained with `TrainingConfig.official(dictionary_learning_rate=1e-3, plateau_patience=10)`; 5 on MOSEI.
         """
         chosen = SVLIY_DATASETS[known("dataset", dataset, SVLIY_DATASETS)]
