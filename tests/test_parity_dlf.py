@@ -99,7 +99,6 @@ def check_gradient_norms(model, published):
         parts = gradients.pop(ours)
         norms |= {name: x.double().norm().item() for name, x in zip(names, parts if len(names) > 1 else [parts])}
     assert not gradients
-    # Published heads that nothing reads get no gradient, and are not here; neither are the encoders left out.
     assert set(norms) == set(published)
     for name, norm in norms.items():
         assert norm == pytest.approx(float(published[name]), rel=1e-4, abs=1e-6), name
@@ -175,5 +174,7 @@ def test_bad_checkpoints(aligned):
         DLF.from_official({k: v for k, v in weights.items() if k != "projector_v.weight"}, config)
     with pytest.raises(ValueError, match="'proj_x.weight', which this config has no place for"):
         DLF.from_official(weights | {"proj_x.weight": torch.zeros(1)}, config)
+    with pytest.raises(ValueError, match="language hears the others, not audio"):
+        DLF.from_official(weights, config.replace(focus="audio"))
     with pytest.raises(ValueError, match="made for another shape: 'temporal.vision.weight'"):
         DLF.from_official(weights, config.replace(feature_widths={"vision": 9}))
