@@ -72,7 +72,8 @@ class DLFConfig(MarginConfig):
     def official(cls, dataset: str = "mosi", **changes: Any) -> "DLFConfig":
         """What the published code computes on "mosi" or "mosei" (its config/config.json and trains/singleTask/DLF.py).
 
-        For "mosi" only `orthogonality_span` differs from the defaults; for "mosei" also widths, kernels and dropout.
+        For "mosi" only `orthogonality_span` differs from the defaults; for "mosei" also feature widths, kernels and
+        dropout rates. The recipe of its training is that of DMD, `TrainingConfig.official`.
         """
         return cls().replace(**DATASETS[known("dataset", dataset, DATASETS)]).replace(**changes)
 
@@ -97,7 +98,7 @@ class DLF(SavedModel):
     gradients are held to that code (tests/test_parity_dlf.py), which we have not compared with the paper's equations.
     Not as published: layers without an effect on prediction or loss are left out; a stream that has the common width
     from the start is convolved all the same; sizes and rates are the shared config's unless `official` sets them.
-    Beyond it: padding is ignored if there is a mask, other tasks, two modalities, and another `focus` than language.
+    Beyond it: other tasks, masks, another `focus`. Two modalities are enough; without language, vision hears audio.
     """
 
     needs = 2, "lets one modality hear the others"

@@ -9,7 +9,6 @@ from dmdlite.models.saving import load_weights
 # What DMD's table names, but for the common and private encoders, which are transformers here, and for the gates.
 LAYERS = {ours: theirs for ours, theirs in dmd.LAYERS.items() if "_encoder" not in ours and "homogeneous" not in ours}
 LAYERS |= {"fusion.gates.{m}": "projector_{i}", "fusion.gates.common": "projector_c"}
-LAYERS |= {f"heterogeneous_heads.{{m}}.{x}": f"{y}_{{i}}_high" for x, y in dmd.INSIDE_A_HEAD.items()}
 
 # The order of several encoders is ours: language, vision, audio.
 TRANSFORMERS = {
@@ -28,10 +27,11 @@ UNUSED = (*dmd.UNUSED, "_low.", "trans_a_with_", "trans_v_with_")
 
 def load_official(model, weights):
     """Fills a DLF with published weights: a state dict, or the path of a .pth file, which is read but not executed."""
+    if model.attract.focus != "language":
+        raise ValueError(f"in the published checkpoint language hears the others, not {model.attract.focus}")
     sources = dmd.dmd_sources(own := model.state_dict(), LAYERS, TRANSFORMERS)
-    load_weights(
-        model, own | convert_weights(read_state(weights), sources, convert, UNUSED), "the published checkpoint"
-    )
+    found = convert_weights(read_state(weights), sources, convert, UNUSED)
+    load_weights(model, own | found, "the published checkpoint")
     return model
 
 
