@@ -37,15 +37,11 @@ def errors_of(space, *heads):
 
 def test_measures_of_a_graph_drawn_by_hand():
     edges = torch.tensor([[0.0, 0.1, 0.0], [0.6, 0.0, 0.2], [0.1, 0.0, 0.0]])
-    world = audit_world("vision", 0, 20)
-    found = measures("homogeneous", edges, errors_of("homogeneous", 0.8, 0.5, 1.2), world)
+    found = measures("homogeneous", edges, errors_of("homogeneous", 0.8, 0.5, 1.2), "vision")
     assert found["found"] == 1 and found["into_planted"] == pytest.approx(0.1)
     assert found["vision_to_language"] == pytest.approx(0.6) and found["error_weak"] == pytest.approx(1.0)
-    assert (
-        measures("homogeneous", edges, errors_of("homogeneous", 1.0, 1.0, 1.0), audit_world("audio", 0, 20))["found"]
-        == 0
-    )
-    doubled = measures("homogeneous", 2 * edges, errors_of("homogeneous", 0.8, 0.5, 1.2), world)
+    assert measures("homogeneous", edges, errors_of("homogeneous", 1.0, 1.0, 1.0), "audio")["found"] == 0
+    doubled = measures("homogeneous", 2 * edges, errors_of("homogeneous", 0.8, 0.5, 1.2), "vision")
     assert doubled["vision_to_language"] == pytest.approx(0.6)  # shares, whatever the edges sum to
 
 

@@ -106,14 +106,20 @@ def audit_run(rule: str, planted: str, seed: int, plan: Audit) -> list[Record]:
     """
     world = audit_world(planted, seed, plan.clips, plan.label_noise)
     seed_everything(seed)
-    keep_freed_memory()
-    model, training = RULES[rule](plan.config), plan.training.replace(seed=seed)
-    optimizer = make_optimizer(model, training)
-    epochs = [train_epoch(model, world.splits["train"], optimizer, training, n) for n in range(training.epochs)]
+    model = RULES[rule](plan.config)
+    first_loss = train_all_epochs(model, world.splits["train"], plan.training.replace(seed=seed))
     errors, edges = read(model, world.splits["test"])
-    run = {"labels": plan.labels, "rule": rule, "planted": planted, "seed": seed}
-    run["first_loss"] = epochs[0]["losses"]["total"]
-    return [run | {"space": space} | measures(space, edges[space], errors, world) for space in SPACES]
+    run = {"labels": plan.labels, "rule": rule, "planted": planted, "seed": seed, "first_loss": first_loss}
+    best = true_teacher(world.reliability)
+    return [run | {"space": space} | measures(space, edges[space], errors, best) for space in SPACES]
+
+
+def train_all_epochs(model: DMD, split: FeatureSplit, training: TrainingConfig) -> float:
+    """Trains without looking at other splits, and returns the loss of the first epoch."""
+    keep_freed_memory()
+    optimizer = make_optimizer(model, training)
+    epochs = [train_epoch(model, split, optimizer, training, n) for n in range(training.epochs)]
+    return epochs[0]["losses"]["total"]
 
 
 @torch.no_grad()
@@ -125,10 +131,10 @@ def read(model: DMD, split: FeatureSplit) -> tuple[dict[str, float], dict[str, F
     return errors, {space: edges.mean(dim=0) for space, edges in out.edges.items()}
 
 
-def measures(space: str, edges: Float[Tensor, "3 3"], errors: dict[str, float], world: ToyWorld) -> Record:
-    """The edges as shares of all six, whether they found the teacher, and the errors of the heads of this space."""
+def measures(space: str, edges: Float[Tensor, "3 3"], errors: dict[str, float], best: str) -> Record:
+    """The edges as shares of all six, whether they found the best teacher, and the errors of this space's heads."""
     shares = (edges / edges.sum().clamp_min(1e-9)).double().numpy()
-    planted = MODALITIES.index(true_teacher(world.reliability))
+    planted = MODALITIES.index(best)
     found = {f"{MODALITIES[i]}_to_{MODALITIES[j]}": shares[i, j] for i in range(3) for j in range(3) if i != j}
     found |= {"found": int(shares.sum(axis=1).argmax() == planted), "into_planted": shares[:, planted].sum()}
     found |= {"from_prior": distance(shares, np.array(DMDConfig.official().graph_priors[space]))}
