@@ -37,7 +37,7 @@ def known(what: str, value: Any, choices: Iterable[Any]) -> Any:
 class Config:
     """What all configs share: fields that are checked once and never change, and copies with some of them changed."""
 
-    later: ClassVar[tuple[str, ...]] = ()  # fields that came later: a saved config without them means their defaults
+    later: ClassVar[str] = ""  # fields that came later: a saved config without them means their defaults
 
     def __new__(cls, *_: Any, **values: Any) -> Self:
         refuse_unknown(cls, values)
@@ -62,7 +62,8 @@ class Config:
     @classmethod
     def completed(cls, saved: dict[str, Any]) -> dict[str, Any]:
         """Saved fields, with the defaults of those that came later."""
-        return {name: getattr(cls, name) for name in cls.later} | saved
+        defaults = cls().to_dict()
+        return {name: defaults[name] for kind in cls.mro() for name in vars(kind).get("later", "").split()} | saved
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, ready for JSON."""

@@ -7,7 +7,7 @@ so that `official` and `paper` are two sets of values and never two branches of 
 import json
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from dmdlite import presets
 from dmdlite.checking import Config, known
@@ -22,6 +22,8 @@ class ModelConfig(Config):
 
     Defaults are the published code's for CMU-MOSI, word-aligned.
     """
+
+    later: ClassVar = "modalities label_scale class_names class_weights members line_share standardise"
 
     # The data. `language` features come from a file or from a language model (below).
     modalities: list[str] = field(default_factory=lambda: list(MODALITIES))  # those that are read
@@ -184,10 +186,7 @@ class DMDConfig(MarginConfig):
 
     @classmethod
     def small(cls, **changes: Any) -> Self:
-        """For a few hundred clips: read by their time means, standardised; a line, corrected by five models.
-
-        docs/own_data.md has what it reaches.
-        """
+        """For a few hundred clips: a line, corrected by five models; docs/own_data.md has what it reaches."""
         return cls().replace(**presets.SMALL).replace(**changes)
 
     @classmethod

@@ -272,6 +272,18 @@ def test_bad_saved_models(tmp_path):
         DMD.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["dmd", "dhmd", "misa", "mult", "pmr", "pkdot_teacher"])
+def test_saved_before_some_fields_came(tmp_path, name):
+    """A field that came later means its default, which is what the model did before."""
+    model = build(name, small_config())
+    model.save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    later = [field for kind in type(model.config).mro() for field in vars(kind).get("later", "").split()]
+    assert {"members", "standardise"} < set(later) <= fields.keys()
+    (tmp_path / "config.json").write_text(json.dumps({x: value for x, value in fields.items() if x not in later}))
+    assert type(model).from_pretrained(tmp_path).config == model.config
+
+
 @pytest.mark.parametrize("trainable", [True, False])
 def test_language_model(trainable):
     model = DMD(small_config(language_model=TINY_BERT, language_model_trainable=trainable)).train()

@@ -7,7 +7,7 @@ were chosen. The nearest public code, svliy/mmsa, is `DHMDConfig.svliy`.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -28,6 +28,10 @@ from dmdlite.presets import SVLIY, SVLIY_DATASETS
 class DHMDConfig(DMDConfig):
     """DMD's numbers and those of the dictionaries, none of which the paper's abstract gives."""
 
+    later: ClassVar = (
+        "dictionary_spaces dictionary_start dictionary_input dictionary_detached "
+        "dictionary_normalised dictionary_in_fusion common_in_fusion"
+    )
     dictionary_spaces: list[str] = field(default_factory=lambda: list(SPACES))  # those with a dictionary
     dictionary_size: int = 64  # atoms of each dictionary; FDT: 16384
     dictionary_start: Literal["normal", "xavier"] = "normal"  # how atoms are drawn: N(0, 1), as FDT, or Xavier's normal

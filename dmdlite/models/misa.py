@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -37,6 +37,7 @@ class MISAConfig(ModelConfig):
     made with it; on the toy world 0.0016 does as well within the spread of seeds.
     """
 
+    later: ClassVar = "language_reader feed_forward_width frozen_language_layers regression_error difference_scale"
     moments: int = 5  # of the central moment discrepancy
     language_reader: Literal["mean", "recurrent"] = "mean"  # published: of BERT's states, or, without BERT, recurrent
     feed_forward_width: int | None = None  # of the transformer layer; none: 4 widths, as in all models; published: 2048

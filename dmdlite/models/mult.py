@@ -44,7 +44,7 @@ FILES: dict[str, dict[str, Any]] = {  # shapes of the unaligned features that th
 class MulTConfig(ModelConfig):
     """MulT's own choices, beside those that all models share."""
 
-    later: ClassVar = ("convolve_equal_widths",)
+    later: ClassVar = "convolve_equal_widths"
     reinforcement: Literal["crossmodal", "none"] = "crossmodal"  # none: there is no cross-modal attention at all
     # Published: a stream whose features have the common width already stays as it is. Ours convolves every stream,
     # so that whether there is a convolution does not hang on a coincidence.

@@ -41,8 +41,7 @@ DIVERGENCES = {"alternating": sinkhorn_divergence, "annealed": annealed_divergen
 class PKDOTConfig(ModelConfig):
     """PKDOT's own numbers; a comment says where the default is ours, and why."""
 
-    # Fields that were added later; a saved config without them means their defaults.
-    later: ClassVar = ("readers", "fusion", "t_net", "t_net_frozen", "anchor_order", "transport_solver")
+    later: ClassVar = "readers fusion t_net t_net_frozen anchor_order transport_solver"
 
     privileged: Literal["language", "vision", "audio"] = "audio"
     readers: Literal["transformer", "time_mean"] = "transformer"  # published: vectors come, which time_mean keeps

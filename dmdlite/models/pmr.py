@@ -41,7 +41,7 @@ Shares = Float[Tensor, "batch hub modality"]
 class PMRConfig(ModelConfig):
     """Where re-implementations of PMR, here "theirs", differ from our model; see the top of this file."""
 
-    later: ClassVar = ("unit_residual", "norm", "hub_reads", "merge_feed_forward", "final_layers")
+    later: ClassVar = "unit_residual norm hub_reads merge_feed_forward final_layers"
     # A residual and norms in front of the parts, as in all our transformers, train well however many layers there are.
     unit_residual: bool = True  # whether a unit adds the target to what it hears; theirs: False
     norm: Literal["pre", "post"] = "pre"  # layer norms of a unit: before its parts or after them; theirs: post
