@@ -26,12 +26,15 @@ Loss = Float[Tensor, ""]
 Margins = Callable[[Tensor, DMDConfig], Float[Tensor, "clip clip"]]  # labels of the clips, config -> of clips i and k
 
 
-def task_loss(prediction: Logits, labels: Labels, task: str, weights: Sequence[float] = ()) -> Loss:
+def task_loss(
+    prediction: Logits, labels: Labels, task: str, weights: Sequence[float] = (), error: str = "absolute"
+) -> Loss:
     """L_task: the L1 distance of the paper, the cross-entropy, or the binary cross-entropy of each level or label.
 
     labels: numbers of the same shape as the prediction; 0 or 1 for each label; the index of a class or level from 0.
     weights: of the clips of each class or level, by which their loss is multiplied; of several labels at once, of those
-    that hold. Raises ValueError if the shapes do not fit, and for classes that are not whole numbers.
+    that hold. error: of a regression, "absolute" or "squared" (the L2 distance of some ancestors). Raises ValueError if
+    the shapes do not fit, and for classes that are not whole numbers.
     """
     single = task in ("classification", "ordinal")
     if task == "multilabel":
@@ -42,7 +45,8 @@ def task_loss(prediction: Logits, labels: Labels, task: str, weights: Sequence[f
     if single and labels.is_floating_point():
         raise ValueError(f"the labels of the task {task!r} must be whole numbers from 0, not {labels.dtype}")
     if task == "regression":
-        return F.l1_loss(prediction, labels.to(prediction.dtype))
+        distance = {"absolute": F.l1_loss, "squared": F.mse_loss}[error]
+        return distance(prediction, labels.to(prediction.dtype))
     factors = prediction.new_tensor(weights) if weights else None
     if task == "multilabel":
         return F.binary_cross_entropy_with_logits(prediction, labels.to(prediction.dtype), pos_weight=factors)

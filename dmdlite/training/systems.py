@@ -6,7 +6,9 @@ from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
-from dmdlite.models.official.dmd import load_official
+from dmdlite.models.dmd import DMD
+from dmdlite.models.momke import MoMKE
+from dmdlite.models.official import dmd, momke
 from dmdlite.models.official.weights import read_state
 from dmdlite.models.registry import Recipe, Settings
 from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, read_config
@@ -17,6 +19,8 @@ from dmdlite.training.trainer import train
 
 Recipes = Mapping[str, Recipe]  # by the name of the system
 Folders = Callable[[str], Path]  # the run folder of a system
+# Kinds whose published weights can be read: a weight that tells them from ours, and what loads them.
+OFFICIAL = {DMD: ("proj_l.weight", dmd.load_official), MoMKE: ("t_in_proj.0.weight", momke.load_official)}
 
 
 def train_system(
@@ -64,7 +68,8 @@ def start_from(model: SavedModel, source: str | Path) -> SavedModel:
     """Loads weights into a fresh model, which goes on learning from there, e.g. on other data.
 
     source: the folder of a run or of `save_pretrained`, a .safetensors file, or a .pt or .pth state dict, also one of
-    the published DMD. Raises ValueError in one sentence if the weights are another model's, or another task's.
+    the published code (`OFFICIAL`). Raises ValueError in one sentence if the weights are another model's, or another
+    task's.
     """
     path = Path(source)
     if path.is_dir():
@@ -73,8 +78,9 @@ def start_from(model: SavedModel, source: str | Path) -> SavedModel:
             raise ValueError(f"{path} holds a model of the kind {kind}, not {model.kind.__name__}")
         path /= WEIGHTS_NAME
     weights = read_state(path)
-    if "proj_l.weight" in weights and hasattr(model, "from_official"):
-        return load_official(model, weights)
+    for kind, (name, load_official) in OFFICIAL.items():
+        if isinstance(model, kind) and name in weights:
+            return load_official(model, weights)
     own, outputs = model.state_dict(), model.config.num_logits
     for name in sorted(own.keys() & weights.keys()):
         now, before = own[name].shape, weights[name].shape
