@@ -7,13 +7,12 @@ from dmdlite.config import MODALITIES
 from dmdlite.models.momke import EXPERTS, MoMKEConfig
 
 # time: utterances of a dialogue, which in ours are the time steps of a clip; a clip of one step is an utterance.
+SMALL = dict(layers=1, clips=6)
 SMALL_SIZES = {
     "momke_dialogues": dict(dataset="mosi", width=8, heads=2, layers=2, widths=(6, 5, 4), time=5, clips=4, seed=0),
     "momke_clips": dict(dataset="mosei", width=6, heads=3, layers=3, widths=(3, 7, 5), time=1, clips=7, seed=1),
-    "momke_classes": dict(dataset="iemocap_four", width=4, heads=1, layers=1, widths=(5, 2, 3), time=1, clips=6, seed=2),
-    "momke_class_dialogues": dict(
-        dataset="iemocap_six", width=6, heads=2, layers=1, widths=(4, 3, 2), time=7, clips=3, seed=3
-    ),
+    "momke_classes": SMALL | dict(dataset="iemocap_four", width=4, heads=1, widths=(5, 2, 3), time=1, seed=2),
+    "momke_class_dialogues": SMALL | dict(dataset="iemocap_six", width=6, heads=2, widths=(4, 3, 2), time=7, seed=3),
 }
 FULL = dict(width=256, heads=2, layers=4, widths=(1024, 1024, 512))
 FULL_SIZES = {
