@@ -14,6 +14,7 @@ from dmdlite.models.dmd import DMD as DMD
 from dmdlite.models.early_fusion import EarlyFusion as EarlyFusion
 from dmdlite.models.late_fusion import LateFusion as LateFusion
 from dmdlite.models.misa import MISA as MISA
+from dmdlite.models.momke import MoMKE as MoMKE
 from dmdlite.models.mult import MulT as MulT
 from dmdlite.models.pkdot import PKDOT as PKDOT
 from dmdlite.models.pkdot import PKDOTTeacher as PKDOTTeacher

@@ -123,7 +123,7 @@ class SelfAttentionEncoders(Transformer):
         return self.norm(self.layers[-1](last, x, x, AttentionMask(visible)))
 
 
-def encode_each(encoders: Transformer, *streams: StreamList, masks: MaskList | None = None) -> StreamList:
+def encode_each(encoders: nn.Module, *streams: StreamList, masks: MaskList | None = None) -> StreamList:
     """One result for each encoder. Each stream that an encoder takes is given as a list, one for each encoder.
 
     masks: the real steps of the last of these streams, the one that is attended to.
@@ -142,7 +142,7 @@ def encode_each(encoders: Transformer, *streams: StreamList, masks: MaskList | N
     return results
 
 
-def select_encoder(encoders: Transformer, e: int) -> Callable:
+def select_encoder(encoders: nn.Module, e: int) -> Callable:
     """Encoder e of several, as a function."""
     weights = dict(encoders.named_parameters()) | dict(encoders.named_buffers())
     own = {name: weight[e : e + 1] if weight.ndim else weight for name, weight in weights.items()}

@@ -15,7 +15,7 @@ from dmdlite.experiments.missing import subset_name, subsets_of
 from dmdlite.files import write_text
 
 REFERENCE = "dmd"  # every model is tested against it
-SPELLED = {"dmd": "DMD", "dhmd": "DHMD", "dlf": "DLF", "mult": "MulT", "misa": "MISA", "pmr": "PMR", "pkdot": "PKDOT"}
+SPELLED = {x.lower(): x for x in ("DMD", "DHMD", "DLF", "MulT", "MISA", "PMR", "MoMKE", "PKDOT")}
 FILES = {"seeds": "comparison_seeds.csv", "table": "comparison.csv", "missing": "missing_modalities.csv"}
 RUN = ["model", "kind", "seed", "failure", "error", "best_epoch", "epochs"]
 WHOLE = {"seed", "seeds", "failed", "best_epoch", "epochs", "difference_n", "parameters", "parameters_in_training"}

@@ -30,7 +30,7 @@ CARD = """---
 A model of the family of [DMD](https://arxiv.org/abs/2303.13802), made with dmdlite.
 `from_pretrained` of its class reads this folder.
 """
-WITH_TWO = "dmd, dhmd, dlf, mult, misa, early_fusion, late_fusion, conventional_distillation"  # names of such models
+WITH_TWO = "dmd, dhmd, dlf, mult, misa, momke, early_fusion, late_fusion, conventional_distillation"  # such models
 SIZES = ("feature_widths", "lengths", "width", "heads", "layers", "outputs")  # what a model's repr shows
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
@@ -168,8 +168,9 @@ class Ensemble(SavedModel):
             member.update_evidence(own, labels)
 
     def learn_from(self, teacher: nn.Module) -> None:
-        for member in self.members:
-            member.learn_from(teacher)
+        """Each member learns from its own teacher, or, if there is one alone, all from that."""
+        for member, own in zip(self.members, getattr(teacher, "members", [teacher] * len(self.members)), strict=True):
+            member.learn_from(own)
 
     def saved_fields(self) -> dict:
         return self.members[0].saved_fields()

@@ -15,6 +15,7 @@ from dmdlite.models.dmd import DMD
 from dmdlite.models.early_fusion import EarlyFusion
 from dmdlite.models.late_fusion import LateFusion
 from dmdlite.models.misa import CONSTRAINTS, MISA
+from dmdlite.models.momke import EXPERTS, MoMKE
 from dmdlite.models.mult import MulT
 from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
 from dmdlite.models.pmr import PMR
@@ -85,6 +86,8 @@ RECIPES: dict[str, Recipe] = {
     "early_fusion": Recipe(EarlyFusion),
     "late_fusion": Recipe(LateFusion),
     "conventional_distillation": Recipe(ConventionalDistillation),
+    "momke": Recipe(MoMKE, teacher="momke_experts"),
+    "momke_experts": Recipe(MoMKE, changes={"stage": "experts", "loss_weights": EXPERTS}),
     "pkdot": Recipe(PKDOT, teacher="pkdot_teacher"),
     "pkdot_teacher": Recipe(PKDOTTeacher),
     "pkdot_without_teacher": Recipe(PKDOT, changes={"loss_weights": {"transport": 0.0, "hallucination": 0.0}}),

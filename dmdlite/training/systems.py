@@ -10,8 +10,9 @@ from dmdlite.models.dhmd import DHMD
 from dmdlite.models.dlf import DLF
 from dmdlite.models.dmd import DMD
 from dmdlite.models.misa import MISA
+from dmdlite.models.momke import MoMKE
 from dmdlite.models.mult import MulT
-from dmdlite.models.official import dlf, dmd, misa, mult, pkdot, svliy
+from dmdlite.models.official import dlf, dmd, misa, momke, mult, pkdot, svliy
 from dmdlite.models.official.weights import read_state
 from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
 from dmdlite.models.registry import Recipe, Settings
@@ -29,6 +30,7 @@ PUBLISHED = (
     (DLF, "proj_l.weight", dlf.load_official),
     (DMD, "proj_l.weight", dmd.load_official),
     (MISA, "project_t.project_t.weight", misa.load_official),
+    (MoMKE, "t_in_proj.0.weight", momke.load_official),
     (MulT, "proj_l.weight", mult.load_official),
     ((PKDOT, PKDOTTeacher), "gated_attention.weight", pkdot.load_official),
 )
