@@ -23,6 +23,7 @@ FAMILY = {
     "PMR": (2, 0, "2021"),
     "DMD": (2, 1, "2023"),
     "PKDOT": (2, 2, "2024"),
+    "DLF": (3, 0, "2025"),
     "DHMD": (3, 1, "2026"),
 }
 INHERITED = {
@@ -35,6 +36,7 @@ INHERITED = {
     ("Graph distillation", "DMD"): "learned\nedges",
     ("Distillation", "PKDOT"): "",
     ("DMD", "DHMD"): "both\ngraphs",
+    ("DMD", "DLF"): "decoupling",
 }
 COLUMN, ROW, WIDTH, HEIGHT = 3.0, 1.35, 1.65, 0.62
 
@@ -81,14 +83,47 @@ def draw_seeds(
 ) -> Figure:
     """A row of dots for each name, one for each seed; a bar is mean ± standard deviation. `lines` are vertical."""
     figure = Figure(figsize=(7, 1.2 + 0.3 * len(values)), layout="constrained")
-    axis = figure.subplots()
+    _rows(figure.subplots(), values, xlabel, lines or {})
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw_effects(
+    values: Mapping[str, Sequence[float]], lines: Mapping[str, float], effects: DataFrame, title: str, xlabel: str
+) -> Figure:
+    """`draw_seeds`, and beside each row how far the model is from the reference, with the same seeds.
+
+    effects: for each name "mean", "low" and "high" of the 95 % interval, "d", and whether it is "clear".
+    """
+    figure = Figure(figsize=(9, 1.4 + 0.27 * len(values)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    _rows(left, values, xlabel, lines)
+    right.axvline(0, color=MODEL, linewidth=1, zorder=0)
+    for place, name in enumerate(values):
+        if name in effects.index:
+            row = effects.loc[name]
+            colour = INK if row.clear else QUIET
+            right.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+            right.plot(
+                row["mean"], place, "o", color=colour, markersize=5, markerfacecolor=colour if row.clear else "w"
+            )
+            right.annotate(f"{row.d:+.1f}", (1.01, place), xycoords=("axes fraction", "data"), fontsize=7, va="center")
+    right.annotate("d", (1.03, len(values) - 0.2), xycoords=("axes fraction", "data"), fontsize=8, style="italic")
+    right.set_xlabel("difference to DMD, 95 % interval", fontsize=9)
+    right.tick_params(axis="y", left=False)
+    right.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _rows(axis: Axes, values: Mapping[str, Sequence[float]], xlabel: str, lines: Mapping[str, float]) -> None:
     for place, (name, row) in enumerate(values.items()):
         colour = MODEL if name == "DMD" else COLOURS.get(name, INK)
         middle, around = Series(row).agg(["mean", "std"]).fillna(0)
         axis.plot([middle - around, middle + around], [place, place], color=colour, linewidth=5, alpha=0.3)
         axis.plot([middle, middle], [place - 0.3, place + 0.3], color=colour, linewidth=2)
         axis.plot(row, [place] * len(row), "o", color=colour, markersize=4, alpha=0.8)
-    for label, x in (lines or {}).items():
+    for label, x in lines.items():
         axis.axvline(x, color=QUIET, linestyle="dashed", linewidth=1, zorder=0)
         axis.annotate(label, (x, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
                       fontsize=7, color=INK, va="top")  # fmt: skip
@@ -96,8 +131,6 @@ def draw_seeds(
     axis.set_ylim(len(values) - 0.5, -0.5 - 0.5 * bool(lines))
     axis.set_xlabel(xlabel, fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=11)
-    return figure
 
 
 def draw_missing(table: DataFrame, title: str, worst: float) -> Figure:

@@ -58,16 +58,19 @@ def draw_plan(axis: Axes, plan: Float[ndarray, "n m"]) -> None:
 def draw_similarities(
     matrices: dict[str, Float[ndarray, "batch batch"]], anchors: Int[ndarray, "batch anchor"], title: str
 ) -> Figure:
-    """Similarity matrices side by side on one scale, with the anchors of each row as dots."""
-    figure, axes = row_of_panels(len(matrices), title, 3.4)
+    """Similarity matrices side by side on one scale, with the anchors of each row framed."""
+    figure, axes = row_of_panels(len(matrices), title, 4.0)
     top = max(matrix.max() for matrix in matrices.values())
     rows = np.repeat(np.arange(len(anchors)), anchors.shape[1])
     for axis, (name, matrix) in zip(axes, matrices.items()):
         image = axis.imshow(matrix, cmap="Purples", vmin=0, vmax=top)
-        axis.scatter(anchors.ravel(), rows, s=9, color=COLOURS["audio"], label="anchors")
+        frame = {"marker": "s", "s": 20, "facecolors": "none", "edgecolors": COLOURS["audio"], "linewidths": 0.8}
+        axis.scatter(anchors.ravel(), rows, label="an anchor of this row", **frame)
         axis.set_title(name, fontsize=9)
-        axis.set_xlabel("clip, from negative to positive", fontsize=8)
-        axis.tick_params(labelsize=7)
+        axis.set(xticks=[0, len(matrix) - 1], yticks=[0, len(matrix) - 1])
+        axis.set_xticklabels(["most\nnegative", "most\npositive"], fontsize=8)
+        axis.set_yticklabels(["negative", "positive"], fontsize=8, rotation=90, va="center")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", fontsize=8, frameon=False)
     figure.colorbar(image, ax=list(axes), shrink=0.8, label="shifted cosine similarity")
     return figure
 
