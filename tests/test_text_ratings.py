@@ -3,15 +3,15 @@
 import gzip
 import hashlib
 import io
-import sys
 import tarfile
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 import text_ratings
-from course import rated_texts
 from transformers import BertConfig, BertModel
 
+from course import rated_texts
 from dmdlite.training.metrics import sentiment_metrics
 
 WORDS = {"awful": -3, "bad": -2, "grey": 0, "good": 2, "lovely": 3}
@@ -185,8 +185,7 @@ def test_another_file_is_refused_before_it_is_read(archive, tmp_path, monkeypatc
 
 
 def test_a_failed_download_is_told_in_one_sentence(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    (tmp_path / "python").write_text("#!/bin/sh\necho 'ERROR: no such version' >&2\nexit 1\n", encoding="utf-8")
-    (tmp_path / "python").chmod(0o755)
+    answer = CompletedProcess([], 1, stdout="", stderr="WARNING: slow\nERROR: no such version\n")
+    monkeypatch.setattr(rated_texts.subprocess, "run", lambda *_, **__: answer)
     assert text_ratings.main([], home=tmp_path) == 2
     assert capsys.readouterr().err == "text_ratings: pip could not fetch vaderSentiment 3.3.2: ERROR: no such version\n"
