@@ -94,7 +94,7 @@ def test_edges_that_follow_errors(name, pair):
 
 @with_pairs
 @pytest.mark.parametrize(
-    "name", ["dmd", "dhmd", "dlf", "mult", "misa", "early_fusion", "late_fusion", "conventional_distillation"]
+    "name", ["dmd", "dhmd", "dlf", "mult", "misa", "momke", "early_fusion", "late_fusion", "conventional_distillation"]
 )
 def test_eight_clips_are_learned(name, pair, without_shape_checks):
     seed_everything(0)
