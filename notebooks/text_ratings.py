@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
-from tokenizers import BertWordPieceTokenizer
+from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from course.rated_texts import RATERS, SOURCES, Rated, analyser, fetched, read_ratings
@@ -56,9 +56,9 @@ def make_tokenizer(texts: list[str], name: str | None) -> Any:
             return AutoTokenizer.from_pretrained(name)
         except (OSError, ValueError):
             raise ValueError(f"{name!r} is neither a local folder nor a downloadable Hub model") from None
-    pieces = BertWordPieceTokenizer(lowercase=True)
-    pieces.train_from_iterator(texts, vocab_size=VOCABULARY, show_progress=False)
-    return PreTrainedTokenizerFast(tokenizer_object=pieces._tokenizer, pad_token="[PAD]")
+    pieces = ByteLevelBPETokenizer(add_prefix_space=True, lowercase=True)  # WordPiece's trainer differs from run to run
+    pieces.train_from_iterator(texts, vocab_size=VOCABULARY, special_tokens=["<pad>"], show_progress=False)
+    return PreTrainedTokenizerFast(tokenizer_object=pieces._tokenizer, pad_token="<pad>")
 
 
 def with_tokens(splits: Splits, tokenizer: Any) -> Splits:
@@ -144,13 +144,14 @@ def raters(texts: list[Rated], weights: np.ndarray) -> dict[str, np.ndarray]:
 def table(predictions: dict[str, np.ndarray], texts: list[Rated], truth: np.ndarray) -> str:
     """One row for each source and predictor, and for the raters; a score with its 95% interval in each cell."""
     rows, source_of = [], np.array([next(x for x in SOURCES if rated.id.startswith(x)) for rated in texts])
-    for source in (*SOURCES, "all"):
+    for source in (*SOURCES, "all"):  # the differences below are of all
         at = np.flatnonzero((source_of == source) | (source == "all"))
         chosen = [texts[i] for i in at]
         weights = resamples([rated.id for rated in chosen])
         found = {name: scores(x[at], truth[at], weights) for name, x in predictions.items()}
         found |= raters(chosen, weights)
-        rows += [[f"{source} ({len(at)})", name, *map(interval, values.T)] for name, values in found.items()]
+        own = [[f"{source} ({len(at)})", name, *map(interval, values.T)] for name, values in found.items()]
+        rows = own + rows if source == "all" else rows + own
     lines, model = markdown_table(TITLES, rows), found["language model"][:, 0]
     lines += ["", "MAE of the language model minus that of another, over all texts:", ""]
     lines += [f"- {name}: {interval(model - found[name][:, 0])}" for name in predictions if name != "language model"]
