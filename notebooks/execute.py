@@ -20,7 +20,7 @@ def execute(path: Path) -> None:
     """Runs one notebook in a fresh kernel and overwrites its file."""
     notebook = nbformat.read(path, as_version=4)
     options = dict(record_timing=False, store_widget_state=False, coalesce_streams=True)
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3", **options)
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", **options)
     client.execute(cwd=str(HERE))
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
