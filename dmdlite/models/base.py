@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Self
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from dmdlite.components.losses import Labels, Logits
 from dmdlite.components.streams import StreamReader, resolve_language_model, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.models.official.weights import Weights
 from dmdlite.models.output import ModelOutput
 from dmdlite.models.saving import (
     CONFIG_NAME,
@@ -50,6 +52,7 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     learns_unlabelled = False  # whether clips without labels may be in the training split
     kind: type  # the class, of an ensemble that of its members
     loss_weights: dict[str, float]  # those of the config, without the terms of modalities that are not read
+    published: ModuleType | None = None  # reads the weights of its published code: a module of models/official
 
     def __init__(self, config: ModelConfig, modalities: Sequence[str] = (), least: int | None = None):
         """modalities: those that a prediction needs, if fewer than the config's. least: in place of that of `needs`."""
@@ -66,6 +69,17 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
         self.read = StreamReader(self.config, encoder, modalities)
         unread = tuple(f"_{m}" for m in MODALITIES if m not in self.reads)
         self.loss_weights = {term: x for term, x in config.loss_weights.items() if not term.endswith(unread)}
+
+    @classmethod
+    def from_official(cls, weights: Weights, config: ModelConfig, *parts: Weights | None, **named: Weights) -> Self:
+        """A model in evaluation mode with the weights of its published code: a state dict, or the path of a file.
+
+        parts, named: those of parts that have files of their own, as `load_official` of `published` lists them; what is
+        not given stays fresh. Raises ValueError naming the first weight that is missing, unknown or of another shape.
+        """
+        if cls.published is None:
+            raise ValueError(f"{cls.__name__} has no published code whose weights it could read")
+        return cls.published.load_official(cls(config), weights, *parts, **named).eval()
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self.config, name)!r}" for name in SIZES)

@@ -21,6 +21,7 @@ from dmdlite.components.streams import Masks, Vectors
 from dmdlite.components.transformer import last_step
 from dmdlite.config import SPACES, DMDConfig
 from dmdlite.models.dmd import DMD, DMDOutput
+from dmdlite.models.official import svliy as official
 from dmdlite.presets import SVLIY, SVLIY_DATASETS
 
 
@@ -92,6 +93,7 @@ class DHMD(DMD):
     Fields of the config choose otherwise, and `DHMDConfig.svliy` is one such choice.
     """
 
+    published = official
     output = DHMDOutput
 
     def __init__(self, config: DHMDConfig):
@@ -107,16 +109,6 @@ class DHMD(DMD):
         if not config.common_in_fusion:
             how = config.output_dropout, config.fusion_gate, config.num_logits, self.reads
             self.fusion = AdaptiveFusion(private, 0, *how)
-
-    @classmethod
-    def from_official(cls, weights, config: DHMDConfig, homogeneous=None, heterogeneous=None) -> "DHMD":
-        """A model in evaluation mode with the weights of svliy/mmsa, for `DHMDConfig.svliy`, or with those of DMD.
-
-        weights: a state dict, or a .pth file. Beside DMD's, dictionaries stay fresh. Raises ValueError as DMD's does.
-        """
-        from dmdlite.models.official.svliy import load_official
-
-        return load_official(cls(config), weights, homogeneous, heterogeneous).eval()
 
     def read_private(self, decoupled: Decoupled, masks: Masks | None) -> tuple[Vectors, dict[str, Any]]:
         """Z^prt_{→m}, joined with z if fusion reads it, and the lookups."""

@@ -38,6 +38,7 @@ from dmdlite.components.streams import (
 from dmdlite.components.transformer import CrossModalEncoders, SelfAttentionEncoders, StepEncoders, encode_each
 from dmdlite.config import MODALITIES, MarginConfig
 from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.official import dlf as official
 
 # fmt: off
 MOSEI: dict[str, Any] = dict(
@@ -101,6 +102,7 @@ class DLF(SavedModel):
     Beyond it: other tasks, masks, another `focus`. Two modalities are enough; without language, vision hears audio.
     """
 
+    published = official
     needs = 2, "lets one modality hear the others"
 
     def __init__(self, config: DLFConfig):
@@ -116,16 +118,6 @@ class DLF(SavedModel):
         self.heterogeneous_heads = nn.ModuleDict({m: ResidualHead(width, width, rate, logits) for m in self.reads})
         self.common_head = ResidualHead(common, common, rate, logits)
         self.fusion = AdaptiveFusion(width, common, rate, config.fusion_gate, logits, self.reads)
-
-    @classmethod
-    def from_official(cls, weights, config: DLFConfig) -> "DLF":
-        """A model in evaluation mode with published weights: a state dict, or the path of a .pth file.
-
-        Raises ValueError naming the first weight that is missing, unknown or of another shape.
-        """
-        from dmdlite.models.official.dlf import load_official
-
-        return load_official(cls(config), weights).eval()
 
     def forward(
         self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,

@@ -35,6 +35,7 @@ from dmdlite.components.streams import (
 from dmdlite.components.transformer import TransformerLayer
 from dmdlite.config import SPACES, DMDConfig
 from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.official import dmd as official
 from dmdlite.models.saving import name_of
 
 
@@ -74,6 +75,7 @@ class DMD(SavedModel):
     yours draw theirs under `torch.random.fork_rng`: arguments are made first and would use up the random numbers.
     """
 
+    published = official
     needs = 2, "distils between modalities"
     output = DMDOutput
 
@@ -128,16 +130,6 @@ class DMD(SavedModel):
 
     def saved_fields(self) -> dict:
         return super().saved_fields() | ({"own_parts": self.own_parts} if self.own_parts else {})
-
-    @classmethod
-    def from_official(cls, weights, config: DMDConfig, homogeneous=None, heterogeneous=None) -> "DMD":
-        """A model in evaluation mode with published weights: state dicts, or .pth files, of it and its two GD-Units.
-
-        Raises ValueError naming the first weight that is missing, unknown or of another shape.
-        """
-        from dmdlite.models.official.dmd import load_official
-
-        return load_official(cls(config), weights, homogeneous, heterogeneous).eval()
 
     def forward(
         self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,

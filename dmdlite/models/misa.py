@@ -15,6 +15,7 @@ from dmdlite.components.losses import Labels, Loss, task_loss, whole_batch
 from dmdlite.components.streams import Language, Masks, Stream, Streams, Vector, Vectors, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.official import misa as official
 
 CONSTRAINTS = dict(similarity=0.3, difference=0.025, reconstruction=1.0)  # ours, see `MISAConfig`
 PUBLISHED = dict(similarity=1.0, difference=0.3, reconstruction=1.0)  # of the losses as published
@@ -90,6 +91,7 @@ class MISA(SavedModel):
     BERT it goes on learning the word vectors, which are data here, and a BERT that is frozen still has its dropout.
     """
 
+    published = official
     needs = 2, "compares modalities"
 
     def __init__(self, config: MISAConfig):
@@ -113,16 +115,6 @@ class MISA(SavedModel):
         )
         if self.read.language_encoder is not None:
             self.read.language_encoder.freeze(config.frozen_language_layers)
-
-    @classmethod
-    def from_official(cls, weights, config: MISAConfig) -> "MISA":
-        """A model in evaluation mode with published weights: a state dict, or the path of a .std or .pth file.
-
-        Raises ValueError naming the first weight that is missing, unknown or of another shape.
-        """
-        from dmdlite.models.official.misa import load_official
-
-        return load_official(cls(config), weights).eval()
 
     def forward(
         self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,

@@ -1,8 +1,6 @@
 """MoMKE: Leveraging Knowledge of Modality Experts for Incomplete Multimodal Learning (Xu et al., ACM MM 2024)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -18,6 +16,7 @@ from dmdlite.components.streams import Language, Masks, Stream, Streams, concate
 from dmdlite.components.transformer import encode_each
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.official import momke as official
 from dmdlite.models.saving import load_weights
 
 MIXTURE = {"task_final": 1.0} | {f"task_{m}": 0.0 for m in MODALITIES}
@@ -89,6 +88,7 @@ class MoMKE(SavedModel):
     alone stage two gets in training, too (utils.py:134-150); ours is one for all, trained with a `missing_rate`.
     """
 
+    published = official
     needs = 2, "mixes the experts of several modalities"
 
     def __init__(self, config: MoMKEConfig):
@@ -102,16 +102,6 @@ class MoMKE(SavedModel):
         self.routers = nn.ModuleDict({m: Router(width, count, rate) for m in self.reads})
         self.join, self.output_dropout = nn.Linear(count * width, count * width), fast.Dropout(config.output_dropout)
         self.head = nn.Linear(count * width, config.num_logits)
-
-    @classmethod
-    def from_official(cls, weights: Mapping[str, Tensor] | str | Path, config: MoMKEConfig) -> "MoMKE":
-        """A model in evaluation mode with published weights: a state dict, or the path of a .pth file.
-
-        Raises ValueError naming the first weight that is missing, unknown or of another shape.
-        """
-        from dmdlite.models.official.momke import load_official
-
-        return load_official(cls(config), weights).eval()
 
     def learn_from(self, teacher: "MoMKE") -> "MoMKE":
         """Takes over the weights of stage one. Raises ValueError if they do not fit."""

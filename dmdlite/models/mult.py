@@ -1,11 +1,7 @@
 """MulT: the Multimodal Transformer (Tsai et al., ACL 2019), DMD's parent: cross-modal attention without decoupling."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Literal
-
-from torch import Tensor
 
 from dmdlite.checking import known
 from dmdlite.components.heads import ResidualHead
@@ -22,6 +18,7 @@ from dmdlite.components.streams import (
 )
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.official import mult as official
 
 # fmt: off
 OFFICIAL: dict[str, Any] = dict(  # main.py:29-50, src/models.py:15,41-43
@@ -86,6 +83,7 @@ class MulT(SavedModel):
     epoch with the lowest validation loss.
     """
 
+    published = official
     needs = 2, "attends across modalities"
 
     def __init__(self, config: MulTConfig):
@@ -98,17 +96,6 @@ class MulT(SavedModel):
         self.reinforce = CrossModalReinforcement(config, config.reinforcement == "crossmodal")
         joined = len(self.reads) * self.reinforce.width
         self.head = ResidualHead(joined, joined, config.output_dropout, config.num_logits)
-
-    @classmethod
-    def from_official(cls, weights: Mapping[str, Tensor] | str | Path, config: MulTConfig) -> "MulT":
-        """A model in evaluation mode with published weights: a state dict, or the path of a file that holds one.
-
-        The published training pickles the whole model, which is code and is not read: save its `state_dict()` first.
-        Raises ValueError naming the first weight that is missing, unknown or of another shape.
-        """
-        from dmdlite.models.official.mult import load_official
-
-        return load_official(cls(config), weights).eval()
 
     def forward(
         self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,

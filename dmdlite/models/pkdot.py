@@ -28,6 +28,7 @@ from dmdlite.components.streams import Language, Masks, Stream, Streams, Tempora
 from dmdlite.components.transport import annealed_divergence, sinkhorn_divergence
 from dmdlite.config import ModelConfig
 from dmdlite.models.base import SavedModel
+from dmdlite.models.official import pkdot as official
 from dmdlite.models.pkdot_fusion import FusedOutput, FusionTransformer, GatedFusion, transformation_net
 from dmdlite.models.saving import load_weights
 
@@ -112,6 +113,7 @@ class PKDOTOutput(FusedOutput):
 class PKDOTTeacher(SavedModel):
     """The multimodal teacher: it reads all three modalities. Trained first, and on its own."""
 
+    published = official
     needs = 3, "teaches with a third modality"
     learns_unlabelled = True  # it skips clips without a label, which its student learns from
 
@@ -119,16 +121,6 @@ class PKDOTTeacher(SavedModel):
         super().__init__(config, least=config.least)
         self.temporal, self.encode = readers(self.config, self.reads)
         self.fuse = FUSIONS[config.fusion](self.config, len(config.prevalent))
-
-    @classmethod
-    def from_official(cls, weights, config: PKDOTConfig) -> "PKDOTTeacher":
-        """A teacher in evaluation mode with the published weights of one, a state dict or the path of a .pth file.
-
-        Raises ValueError naming the first weight that is missing, unknown or of another shape.
-        """
-        from dmdlite.models.official.pkdot import load_official
-
-        return load_official(cls(config), weights).eval()
 
     def forward(
         self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
@@ -150,6 +142,7 @@ class PKDOT(SavedModel):
     A prediction does not use the privileged stream, which may be left out; the losses need it.
     """
 
+    published = official
     needs = 3, "learns with two what a teacher knows with a third"
     learns_unlabelled = True
 
@@ -161,18 +154,6 @@ class PKDOT(SavedModel):
         self.hallucinate = transformation_net(config.t_net, len(config.prevalent), config.width)
         self.hallucinate.requires_grad_(not config.t_net_frozen)
         self.fuse = FUSIONS[config.fusion](config, len(config.prevalent))
-
-    @classmethod
-    def from_official(cls, weights, config: PKDOTConfig, teacher=None, t_net=None) -> "PKDOT":
-        """A student in evaluation mode with the published weights of its fusion, of its teacher's, and of its T-Net.
-
-        Each is a state dict or the path of a .pth file. What is not given stays random, as the published T-Net is: it
-        is never saved, so theirs is tested with another one than it was trained with.
-        Raises ValueError naming the first weight that is missing, unknown or of another shape.
-        """
-        from dmdlite.models.official.pkdot import load_official
-
-        return load_official(cls(config), weights, teacher, t_net).eval()
 
     def learn_from(self, teacher: PKDOTTeacher) -> "PKDOT":
         """Takes over the weights of a trained teacher. Raises ValueError if it does not fit."""

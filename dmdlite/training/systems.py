@@ -6,15 +6,7 @@ from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
-from dmdlite.models.dhmd import DHMD
-from dmdlite.models.dlf import DLF
-from dmdlite.models.dmd import DMD
-from dmdlite.models.misa import MISA
-from dmdlite.models.momke import MoMKE
-from dmdlite.models.mult import MulT
-from dmdlite.models.official import dlf, dmd, misa, momke, mult, pkdot, svliy
 from dmdlite.models.official.weights import read_state
-from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
 from dmdlite.models.registry import Recipe, Settings
 from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, read_config
 from dmdlite.training.loop import seed_everything
@@ -24,16 +16,6 @@ from dmdlite.training.trainer import train
 
 Recipes = Mapping[str, Recipe]  # by the name of the system
 Folders = Callable[[str], Path]  # the run folder of a system
-# A kind of model, the name of a weight that tells a checkpoint of its published code, and what loads one.
-PUBLISHED = (
-    (DHMD, "hetero_dict.space_dict", svliy.load_official),
-    (DLF, "proj_l.weight", dlf.load_official),
-    (DMD, "proj_l.weight", dmd.load_official),
-    (MISA, "project_t.project_t.weight", misa.load_official),
-    (MoMKE, "t_in_proj.0.weight", momke.load_official),
-    (MulT, "proj_l.weight", mult.load_official),
-    ((PKDOT, PKDOTTeacher), "gated_attention.weight", pkdot.load_official),
-)
 
 
 def train_system(
@@ -81,7 +63,7 @@ def start_from(model: SavedModel, source: str | Path) -> SavedModel:
     """Loads weights into a fresh model, which goes on learning from there, e.g. on other data.
 
     source: the folder of a run or of `save_pretrained`, a .safetensors file, or a .pt or .pth state dict, also one of
-    published code (`PUBLISHED`). Raises ValueError in one sentence for weights of another model or another task.
+    published code. Raises ValueError in one sentence for weights of another model or another task.
     """
     path = Path(source)
     if path.is_dir():
@@ -90,9 +72,8 @@ def start_from(model: SavedModel, source: str | Path) -> SavedModel:
             raise ValueError(f"{path} holds a model of the kind {kind}, not {model.kind.__name__}")
         path /= WEIGHTS_NAME
     weights = read_state(path)
-    for kind, mark, load_official in PUBLISHED:
-        if isinstance(model, kind) and mark in weights:
-            return load_official(model, weights)
+    if model.published and model.published.MARK in weights:
+        return model.published.load_official(model, weights)
     own, outputs = model.state_dict(), model.config.num_logits
     for name in sorted(own.keys() & weights.keys()):
         now, before = own[name].shape, weights[name].shape

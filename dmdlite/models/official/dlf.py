@@ -3,8 +3,9 @@
 from torch import Tensor
 
 from dmdlite.models.official import dmd
-from dmdlite.models.official.weights import convert_weights, read_state
-from dmdlite.models.saving import load_weights
+from dmdlite.models.official.weights import fill
+
+MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
 
 # What DMD's table names, but for the common and private encoders, which are transformers here, and for the gates.
 LAYERS = {ours: theirs for ours, theirs in dmd.LAYERS.items() if "_encoder" not in ours and "homogeneous" not in ours}
@@ -29,10 +30,7 @@ def load_official(model, weights):
     """Fills a DLF with published weights: a state dict, or the path of a .pth file, which is read but not executed."""
     if model.attract.focus != "language":
         raise ValueError(f"in the published checkpoint language hears the others, not {model.attract.focus}")
-    sources = dmd.dmd_sources(own := model.state_dict(), LAYERS, TRANSFORMERS)
-    found = convert_weights(read_state(weights), sources, convert, UNUSED)
-    load_weights(model, own | found, "the published checkpoint")
-    return model
+    return fill(model, weights, dmd.dmd_sources(model.state_dict(), LAYERS, TRANSFORMERS), convert, UNUSED)
 
 
 def convert(name: str, weight: Tensor) -> Tensor:

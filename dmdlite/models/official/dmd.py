@@ -10,6 +10,8 @@ from dmdlite.config import SPACES
 from dmdlite.models.official.weights import Sources, convert_weights, read_state
 from dmdlite.models.saving import load_weights
 
+MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
+
 INITIALS = {"language": "l", "vision": "v", "audio": "a"}
 
 # Our layers and the published ones; {m} is each modality, {i} its initial.

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from dmdlite.models.official.weights import Sources, convert_weights, read_state
-from dmdlite.models.saving import load_weights
+from dmdlite.models.official.weights import Sources, fill
+
+MARK = "project_t.project_t.weight"  # a weight that tells these checkpoints from ours
 
 INITIALS = {"language": "t", "vision": "v", "audio": "a"}
 PRIVATE = {"language": "1", "vision": "1", "audio": "3"}  # {k}, the published number of the private layer
@@ -41,10 +42,7 @@ def load_official(model, weights):
         # Columns from (direction, layer, channel), the published order of final states, to (layer, direction, channel).
         return weight.unflatten(1, (2, 2, -1)).transpose(1, 2).flatten(1)
 
-    found = model.state_dict()
-    found |= convert_weights(read_state(weights), misa_sources(found), convert, UNUSED)
-    load_weights(model, found, "the published checkpoint")
-    return model
+    return fill(model, weights, misa_sources(model.state_dict()), convert, UNUSED)
 
 
 def misa_sources(own: Iterable[str]) -> Sources:

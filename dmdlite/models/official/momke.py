@@ -8,6 +8,8 @@ from torch import Tensor
 from dmdlite.models.official.weights import Sources, convert_weights, read_state
 from dmdlite.models.saving import load_weights
 
+MARK = "t_in_proj.0.weight"  # a weight that tells these checkpoints from ours
+
 INITIALS = {"language": "t", "vision": "v", "audio": "a"}
 ORDER = [1, 2, 0]  # of our modalities among the published ones, which are audio, text, video
 

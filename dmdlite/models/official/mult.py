@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from dmdlite.models.official.dmd import INITIALS, INSIDE_A_HEAD, dmd_sources
-from dmdlite.models.official.weights import Sources, convert_weights, read_state
-from dmdlite.models.saving import load_weights
+from dmdlite.models.official.weights import Sources, fill
+
+MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
 
 UNUSED = (".version", "._float_tensor")  # counters of the transformer
 # The published head reads language, audio, vision, and ours language, vision, audio: on this axis of these weights.
@@ -15,12 +16,13 @@ ORDERED = {"head.contract.weight": -1, "head.expand.weight": 0, "head.expand.bia
 
 
 def load_official(model, weights):
-    """Fills a MulT with published weights: a state dict, or the path of a file, which is read but not executed."""
+    """Fills a MulT with published weights: a state dict, or the path of a file, which is read but not executed.
+
+    The published training pickles the whole model, which is code and is not read: save its `state_dict()` first.
+    """
     found = model.state_dict()
     unconvolved = [f"proj_{i}." for m, i in INITIALS.items() if f"temporal.{m}.weight" not in found]
-    found |= convert_weights(read_state(weights), mult_sources(found), convert, (*UNUSED, *unconvolved))
-    load_weights(model, found, "the published checkpoint")
-    return model
+    return fill(model, weights, mult_sources(found), convert, (*UNUSED, *unconvolved))
 
 
 def mult_sources(own: Iterable[str]) -> Sources:

@@ -7,6 +7,8 @@ from torch import Tensor
 from dmdlite.models.official.weights import Sources, convert_weights, read_state
 from dmdlite.models.saving import load_weights
 
+MARK = "gated_attention.weight"  # a weight that tells these checkpoints from ours
+
 # Our layers of `FusionTransformer` and of T-Net, and the published ones.
 ENCODERS = {"read_prevalent": "visual_encoder", "read_privileged": "physiological_encoder"}
 INSIDE_AN_ENCODER = {
@@ -25,7 +27,8 @@ T_NET = {"0": "encoder.fc1", "2": "encoder.fc2", "4": "decoder.fc1", "6": "decod
 def load_official(model, weights, teacher=None, t_net=None):
     """Fills the fusion of a PKDOT or a PKDOTTeacher with published weights, and of a PKDOT what else is given.
 
-    weights, teacher, t_net: a state dict each, or the path of a .pth file, which is read but not executed.
+    weights, teacher, t_net: a state dict each, or the path of a .pth file, which is read but not executed. What is not
+    given stays random, as the published T-Net is: it is never saved, and tested with other weights than trained with.
     """
     found, width = model.state_dict(), model.config.width
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from dmdlite.models.official import dmd
 from dmdlite.models.official.dmd import INITIALS
-from dmdlite.models.official.weights import Sources, convert_weights, read_state
-from dmdlite.models.saving import load_weights
+from dmdlite.models.official.weights import Sources, fill, read_state
+
+MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
 
 DICTIONARY = "dictionaries.heterogeneous."
 ASKERS = {"language": "txt", "vision": "img", "audio": "acoustic"}
@@ -24,10 +25,7 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
     published = read_state(weights)
     if not any(name.startswith("hetero_dict.") for name in published):
         return dmd.load_official(model, published, homogeneous, heterogeneous)
-    found = model.state_dict()
-    found |= convert_weights(published, svliy_sources(found), dmd.convert, UNUSED)
-    load_weights(model, found, "the published checkpoint")
-    return model
+    return fill(model, published, svliy_sources(model.state_dict()), dmd.convert, UNUSED)
 
 
 def svliy_sources(own: Iterable[str]) -> Sources:

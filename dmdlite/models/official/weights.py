@@ -8,16 +8,18 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import Module
 
-from dmdlite.models.saving import no_such_folder
+from dmdlite.models.saving import load_weights, no_such_folder
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training code keeps the weights
 PREFIXES = ("module.", "Model.")  # of DataParallel, and of MMSA
 Sources = dict[str, list[str]]  # our name -> the published ones: several for encoders, whose tensors are stacked
 Convert = Callable[[str, Tensor], Tensor]
+Weights = Mapping[str, Any] | str | Path  # a state dict, or the path of a file
 
 
-def read_state(given: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
+def read_state(given: Weights) -> dict[str, Tensor]:
     """A state dict, or what a file of weights holds, under plain names; nothing in the file is executed."""
     if not isinstance(given, Mapping):
         if not Path(given).is_file():
@@ -34,6 +36,13 @@ def read_state(given: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
     while prefix := next((x for x in PREFIXES if found and all(name.startswith(x) for name in found)), None):
         found = {name.removeprefix(prefix): weight for name, weight in found.items()}
     return found
+
+
+def fill(model: Module, weights: Weights, sources: Sources, convert: Convert, unused: Collection[str] = ()) -> Module:
+    """The model with published weights; the arguments are those of `convert_weights`. What has no source stays fresh."""
+    found = convert_weights(read_state(weights), sources, convert, unused)
+    load_weights(model, model.state_dict() | found, "the published checkpoint")
+    return model
 
 
 def convert_weights(
