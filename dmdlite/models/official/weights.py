@@ -39,7 +39,7 @@ def read_state(given: Weights) -> dict[str, Tensor]:
 
 
 def fill(model: Module, weights: Weights, sources: Sources, convert: Convert, unused: Collection[str] = ()) -> Module:
-    """The model with published weights; the arguments are those of `convert_weights`. What has no source stays fresh."""
+    """The model with published weights, by the arguments of `convert_weights`. What has no source stays fresh."""
     found = convert_weights(read_state(weights), sources, convert, unused)
     load_weights(model, model.state_dict() | found, "the published checkpoint")
     return model
