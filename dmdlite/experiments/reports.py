@@ -72,8 +72,8 @@ def _legend(found: Comparison) -> str:
     tests = f"""{title(found.shown[0])} − DMD's: the difference with the same seed. p: two-sided paired t-test over
         seeds, corrected by Holm for the {found.table.p.count()} tests of this table."""
     terms = "loss: a term that DMD does not have, in training, in the best epoch."
-    text = f"""{tests if REFERENCE in found.table.index else ""} {terms if found.terms else ""} Sizes and rates are one
-        config's for all, and a system's own numbers the defaults of its config, not `official`. parameters: those that a
+    text = f"""{tests if REFERENCE in found.table.index else ""} {terms if found.terms else ""} All systems share one
+        config's sizes and rates, and have the defaults of their own numbers, not `official`. parameters: those that a
         prediction depends on. s/epoch: seconds of the training steps of one epoch (one thread on a CPU). linear: ridge
         regression on time means, or logistic regression for classes; it has no seed."""
     return " ".join(text.split())
