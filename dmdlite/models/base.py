@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -71,7 +71,9 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
         self.loss_weights = {term: x for term, x in config.loss_weights.items() if not term.endswith(unread)}
 
     @classmethod
-    def from_official(cls, weights: Weights, config: ModelConfig, *parts: Weights | None, **named: Weights) -> Self:
+    def from_official(
+        cls, weights: Weights, config: ModelConfig, *parts: Weights | None, **named: Weights
+    ) -> "SavedModel":
         """A model in evaluation mode with the weights of its published code: a state dict, or the path of a file.
 
         parts, named: those of parts that have files of their own, as `load_official` of `published` lists them; what is
