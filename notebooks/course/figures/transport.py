@@ -67,9 +67,9 @@ def draw_similarities(
         frame = {"marker": "s", "s": 20, "facecolors": "none", "edgecolors": COLOURS["audio"], "linewidths": 0.8}
         axis.scatter(anchors.ravel(), rows, label="an anchor of this row", **frame)
         axis.set_title(name, fontsize=9)
-        axis.set(xticks=[0, len(matrix) - 1], yticks=[0, len(matrix) - 1])
-        axis.set_xticklabels(["most\nnegative", "most\npositive"], fontsize=8)
-        axis.set_yticklabels(["negative", "positive"], fontsize=8, rotation=90, va="center")
+        axis.set(xticks=[], yticks=[])
+        axis.set_xlabel("clips, from negative to positive", fontsize=8)
+    axes[0].set_ylabel("clips, from negative to positive", fontsize=8)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", fontsize=8, frameon=False)
     figure.colorbar(image, ax=list(axes), shrink=0.8, label="shifted cosine similarity")
     return figure
