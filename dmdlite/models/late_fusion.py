@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dmdlite.components.heads import ResidualHead
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss
+from dmdlite.components.losses import Labels, Logits, Loss
 from dmdlite.components.reinforcement import SelfAttentionReaders
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions
 from dmdlite.config import MODALITIES, ModelConfig
@@ -21,13 +21,6 @@ class LateFusionConfig(ModelConfig):
     """The task losses: one of the weighted sum, and one of each modality on its own."""
 
     loss_weights: dict[str, float] = field(default_factory=lambda: dict(TASKS))
-
-
-@dataclass(repr=False)
-class LateFusionOutput(ModelOutput):
-    """The prediction, and the predictions whose weighted sum it is."""
-
-    predictions: dict[str, Logits] = field(default_factory=dict)  # of each modality
 
 
 class LinearCombination(nn.Module):
@@ -64,17 +57,18 @@ class LateFusion(SavedModel):
     def forward(
         self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
         labels: Labels | None = None, mask: Masks | None = None,
-    ) -> LateFusionOutput:  # fmt: skip
+    ) -> ModelOutput:  # fmt: skip
+        """The prediction, and those of each modality, whose weighted sum it is."""
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         read = self.readers(projected, masks)
         heads = {m: self.heads[m](x) for m, x in read.items()}
         predictions = {m: head.prediction for m, head in heads.items()}
         final = self.combine(torch.stack([x.detach() for x in predictions.values()], dim=1))
         fused = torch.cat([head.features for head in heads.values()], dim=1)
-        out = LateFusionOutput(final, fused=fused, predictions=predictions)
+        out = ModelOutput(final, fused=fused, predictions=predictions)
         return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.loss_weights)
 
-    def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
+    def loss_terms(self, out: ModelOutput, labels: Labels) -> dict[str, Loss]:
         """The task losses by name."""
-        heads, task, weights = {"final": out.prediction} | out.predictions, self.config.task, self.config.class_weights
-        return {f"task_{name}": task_loss(x, labels, task, weights) for name, x in heads.items()}
+        heads = {"final": out.prediction} | out.predictions
+        return {f"task_{name}": self.task_loss(x, labels) for name, x in heads.items()}

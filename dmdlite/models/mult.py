@@ -7,15 +7,7 @@ from dmdlite.checking import known
 from dmdlite.components.heads import ResidualHead
 from dmdlite.components.losses import Labels
 from dmdlite.components.reinforcement import CrossModalReinforcement
-from dmdlite.components.streams import (
-    Language,
-    Masks,
-    Stream,
-    TemporalConvolutions,
-    Unconvolved,
-    Vectors,
-    concatenate,
-)
+from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Unconvolved, Vectors, concatenate
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 from dmdlite.models.official import mult as official
