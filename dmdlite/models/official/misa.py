@@ -1,10 +1,8 @@
 """The names and layouts of the published MISA (its src/models.py), and how they map to ours."""
 
-from collections.abc import Iterable
-
 from torch import Tensor
 
-from dmdlite.models.official.weights import Sources, fill, sources_of
+from dmdlite.models.official.weights import fill, sources_of
 
 MARK = "project_t.project_t.weight"  # a weight that tells these checkpoints from ours
 
@@ -43,9 +41,4 @@ def load_official(model, weights):
         # Columns from (direction, layer, channel), the published order of final states, to (layer, direction, channel).
         return weight.unflatten(1, (2, 2, -1)).transpose(1, 2).flatten(1)
 
-    return fill(model, weights, misa_sources(model.state_dict()), convert, UNUSED)
-
-
-def misa_sources(own: Iterable[str]) -> Sources:
-    """The published names of our weights."""
-    return sources_of(own, LAYERS, INITIALS)
+    return fill(model, weights, sources_of(model.state_dict(), LAYERS, INITIALS), convert, UNUSED)

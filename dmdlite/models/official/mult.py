@@ -1,15 +1,14 @@
 """The names and layouts of the published MulT (its src/models.py), and how they map to ours."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
 from dmdlite.models.official import dmd
-from dmdlite.models.official.weights import INITIALS, Sources, fill
+from dmdlite.models.official.weights import INITIALS, fill
 
 MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
 
+# DMD inherited its convolutions and transformers from MulT.
 LAYERS = dmd.LAYERS | {f"head.{ours}": theirs for ours, theirs in dmd.INSIDE_A_HEAD.items()}
 UNUSED = (".version", "._float_tensor")  # counters of the transformer
 # The published head reads language, audio, vision, and ours language, vision, audio: on this axis of these weights.
@@ -23,12 +22,7 @@ def load_official(model, weights):
     """
     found = model.state_dict()
     unconvolved = [f"proj_{i}." for m, i in INITIALS.items() if f"temporal.{m}.weight" not in found]
-    return fill(model, weights, mult_sources(found), convert, (*UNUSED, *unconvolved))
-
-
-def mult_sources(own: Iterable[str]) -> Sources:
-    """The published names of every weight of ours. DMD inherited its convolutions and transformers from MulT."""
-    return dmd.dmd_sources(own, LAYERS)
+    return fill(model, weights, dmd.dmd_sources(found, LAYERS), convert, (*UNUSED, *unconvolved))
 
 
 def convert(name: str, weight: Tensor) -> Tensor:
