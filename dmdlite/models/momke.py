@@ -21,7 +21,7 @@ from dmdlite.models.saving import load_weights
 
 MIXTURE = {"task_final": 1.0} | {f"task_{m}": 0.0 for m in MODALITIES}
 EXPERTS = {"task_final": 0.0} | {f"task_{m}": 1.0 for m in MODALITIES}  # the weights of the losses in stage one
-TASKS: dict[str, dict[str, Any]] = {
+DATASETS: dict[str, dict[str, Any]] = {
     "mosi": {},
     "mosei": {},
     "iemocap_four": dict(task="classification", outputs=4),
@@ -59,7 +59,7 @@ class MoMKEConfig(ModelConfig):
         published = dict(clip_reader="time_mean", regression_error="squared", width=256, heads=2)
         published |= dict(embedding_dropout=0.5, feed_forward_dropout=0.5, memory_attention_dropout=0.0)
         published |= dict(feature_widths=dict(language=1024, vision=1024, audio=512))
-        published |= dict(kernel_sizes=dict.fromkeys(MODALITIES, 1)) | TASKS[known("dataset", dataset, TASKS)]
+        published |= dict(kernel_sizes=dict.fromkeys(MODALITIES, 1)) | DATASETS[known("dataset", dataset, DATASETS)]
         return cls().replace(**published).replace(**changes)
 
 
