@@ -8,8 +8,7 @@ from torch import Tensor
 
 from dmdlite.components.graph_distillation import logit_difference
 from dmdlite.components.losses import Labels, Loss
-from dmdlite.models.base import ModelOutput
-from dmdlite.models.late_fusion import TASKS, LateFusion, LateFusionConfig
+from dmdlite.models.late_fusion import TASKS, LateFusion, LateFusionConfig, LateFusionOutput
 from dmdlite.presets import EDGES
 
 LESSONS = dict.fromkeys(EDGES, 0.0) | {"language->vision": 1.0, "language->audio": 1.0}
@@ -43,7 +42,7 @@ class ConventionalDistillation(LateFusion):
         rows = [[config.lessons.get(f"{teacher}->{student}", 0.0) for student in self.reads] for teacher in self.reads]
         self.register_buffer("lessons", torch.tensor(rows), persistent=False)
 
-    def loss_terms(self, out: ModelOutput, labels: Labels) -> dict[str, Loss]:
+    def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         logits = torch.stack(list(out.predictions.values()), dim=1)
         distillation = torch.einsum("ij,bij->b", self.lessons, logit_difference(logits)).mean()
         return super().loss_terms(out, labels) | {"distillation": distillation}

@@ -23,6 +23,11 @@ class LateFusionConfig(ModelConfig):
     loss_weights: dict[str, float] = field(default_factory=lambda: dict(TASKS))
 
 
+@dataclass(repr=False)
+class LateFusionOutput(ModelOutput):
+    """The prediction, and those of each modality, whose weighted sum it is."""
+
+
 class LinearCombination(nn.Module):
     """b + Σ_m w_m ŷ_m: a weight for each modality, at first all alike, and a constant for each logit, at first 0."""
 
@@ -57,18 +62,17 @@ class LateFusion(SavedModel):
     def forward(
         self, language: Language | None = None, vision: Stream | None = None, audio: Stream | None = None,
         labels: Labels | None = None, mask: Masks | None = None,
-    ) -> ModelOutput:  # fmt: skip
-        """The prediction, and those of each modality, whose weighted sum it is."""
+    ) -> LateFusionOutput:  # fmt: skip
         projected, masks = self.temporal(self.read(language, vision, audio, mask), mask)
         read = self.readers(projected, masks)
         heads = {m: self.heads[m](x) for m, x in read.items()}
         predictions = {m: head.prediction for m, head in heads.items()}
         final = self.combine(torch.stack([x.detach() for x in predictions.values()], dim=1))
         fused = torch.cat([head.features for head in heads.values()], dim=1)
-        out = ModelOutput(final, fused=fused, predictions=predictions)
+        out = LateFusionOutput(final, fused=fused, predictions=predictions)
         return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.loss_weights)
 
-    def loss_terms(self, out: ModelOutput, labels: Labels) -> dict[str, Loss]:
+    def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         """The task losses by name."""
         heads = {"final": out.prediction} | out.predictions
         return {f"task_{name}": self.task_loss(x, labels) for name, x in heads.items()}
