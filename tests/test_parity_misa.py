@@ -10,7 +10,8 @@ from published_misa import FULL_SIZES, OUTPUTS, SMALL_SIZES, TERMS, our_batch, o
 from test_models import small_batch, small_config
 
 from dmdlite.models.misa import MISA, MISAConfig
-from dmdlite.models.official.misa import INITIALS, misa_sources
+from dmdlite.models.official.misa import INITIALS, LAYERS
+from dmdlite.models.official.weights import sources_of
 from dmdlite.models.registry import build
 from dmdlite.training.systems import start_from
 
@@ -55,7 +56,8 @@ def test_losses(golden):
 def gradient_norms(model) -> dict[str, float]:
     """Under the published names."""
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    return {theirs: gradients[ours].double().norm().item() for ours, (theirs,) in misa_sources(gradients).items()}
+    sources = sources_of(gradients, LAYERS, INITIALS)
+    return {theirs: gradients[ours].double().norm().item() for ours, (theirs,) in sources.items()}
 
 
 def assert_same_norms(model, theirs):

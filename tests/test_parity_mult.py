@@ -12,7 +12,8 @@ from published import GOLDEN, formula_weights
 from dmdlite.components.streams import concatenate
 from dmdlite.config import MODALITIES
 from dmdlite.models.mult import MulT, MulTConfig
-from dmdlite.models.official.mult import ORDERED, convert, mult_sources
+from dmdlite.models.official.dmd import dmd_sources
+from dmdlite.models.official.mult import LAYERS, ORDERED, convert
 from dmdlite.models.registry import build
 from dmdlite.models.saving import CONFIG_NAME
 from dmdlite.training.systems import start_from
@@ -59,7 +60,7 @@ def close(ours, theirs, tolerance=1e-5):
 def gradient_norms(model) -> dict[str, float]:
     """Norms under the published names; a weight of several encoders has one for each of them."""
     gradients, norms = {name: p.grad for name, p in model.named_parameters()}, {}
-    for ours, names in mult_sources(gradients).items():
+    for ours, names in dmd_sources(gradients, LAYERS).items():
         if ours in gradients:
             parts = gradients.pop(ours)
             norms |= {name: x.norm().item() for name, x in zip(names, parts if len(names) > 1 else [parts])}

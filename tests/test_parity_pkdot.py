@@ -15,7 +15,8 @@ from published_pkdot import FULL, SIZES, SMALL, vectors, weights
 from dmdlite.components.similarities import partitioned_anchors, pick_anchors, shifted_similarities
 from dmdlite.config import DMDConfig
 from dmdlite.models import pkdot
-from dmdlite.models.official.pkdot import FUSION, sources_of
+from dmdlite.models.official.pkdot import FUSION
+from dmdlite.models.official.weights import sources_of
 from dmdlite.models.pkdot import PKDOT, PKDOTConfig, PKDOTTeacher
 from dmdlite.training.systems import start_from
 
@@ -44,7 +45,7 @@ def trained(model: PKDOT, batch: dict[str, torch.Tensor], anchors: torch.Tensor)
         patched.setattr(pkdot, "partitioned_anchors", lambda *_: anchors)
         out = model.train()(**batch)
     out.loss.backward()
-    sources = sources_of(model.state_dict(), "fuse", FUSION)
+    sources = sources_of(model.state_dict(), {f"fuse.{ours}": theirs for ours, theirs in FUSION.items()})
     gradients = {name: p.grad.double().norm().item() for name, p in model.named_parameters() if p.grad is not None}
     assert gradients.keys() == sources.keys()  # neither T-Net nor teacher learns
     return out, {sources[name][0]: norm for name, norm in gradients.items()}

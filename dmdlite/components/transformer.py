@@ -104,7 +104,7 @@ class StepEncoders(Transformer):
         return self.norm(x)
 
 
-class SelfAttentionEncoders(Transformer):
+class SelfAttentionEncoders(StepEncoders):
     """A stream attends to itself, and its last step is the result; so the last layer computes only that step.
 
     It is the last real step where masks tell what is padding, and else step −1, as published, be it padding or not.
@@ -113,11 +113,11 @@ class SelfAttentionEncoders(Transformer):
     whole = False  # whether the result is every step
 
     def forward(self, x: Target, mask: AttentionMask) -> Float[Tensor, "encoder batch kept width"]:
-        x = self.embedding_dropout(self.embed(x))
-        for layer in self.layers if self.whole else self.layers[:-1]:
-            x = layer(x, x, x, mask)
         if self.whole:
-            return self.norm(x)
+            return super().forward(x, mask)
+        x = self.embedding_dropout(self.embed(x))
+        for layer in self.layers[:-1]:
+            x = layer(x, x, x, mask)
         visible = mask.visible[..., -1:, :]  # what the last step sees is all that is not padding
         last = last_step(x, real=visible[:, :, 0, 0])
         return self.norm(self.layers[-1](last, x, x, AttentionMask(visible)))

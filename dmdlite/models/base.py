@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from dmdlite.components.losses import Labels, Logits
+from dmdlite.components.losses import Labels, Logits, Loss, task_loss
 from dmdlite.components.streams import StreamReader, resolve_language_model, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.official.weights import Weights
@@ -86,6 +86,12 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self.config, name)!r}" for name in SIZES)
 
+    def task_loss(self, prediction: Logits, labels: Labels) -> Loss:
+        """L_task of one head."""
+        config = self.config
+        error = getattr(config, "regression_error", "absolute")  # a field of some ancestors
+        return task_loss(prediction, labels, config.task, config.class_weights, error)
+
     def update_evidence(self, out: ModelOutput, labels: Labels) -> None:
         """Called by the training loop after each batch, for what a model learns without a gradient: here nothing."""
 
@@ -144,7 +150,6 @@ class Line(SavedModel):
 class EnsembleOutput(ModelOutput):
     """The means over the members, and what each of them returned."""
 
-    predictions: dict[str, Logits] = field(default_factory=dict)  # of all heads
     members: list[ModelOutput] = field(default_factory=list)
 
 
@@ -171,7 +176,7 @@ class Ensemble(SavedModel):
     def forward(self, *streams: Tensor | None, **inputs: Any) -> EnsembleOutput:
         """Called as its members are. The loss is the sum of theirs, so that each learns as if it were alone."""
         outs = [member(*streams, **inputs) for member in self.members]
-        mean = lambda name: _mean_of([getattr(out, name, {}) for out in outs])
+        mean = lambda name: _mean_of([getattr(out, name) for out in outs])
         prediction = torch.stack([out.prediction for out in outs]).mean(dim=0)
         fused = None if outs[0].fused is None else torch.cat([out.fused for out in outs], dim=1)
         loss = None if outs[0].loss is None else torch.stack([out.loss for out in outs]).sum()

@@ -107,8 +107,8 @@ class DHMD(DMD):
         joined = self.reads if config.dictionary_in_fusion else ()
         self.join = nn.ModuleDict({m: nn.Linear(2 * private, private) for m in joined})
         if not config.common_in_fusion:
-            how = config.output_dropout, config.fusion_gate, config.num_logits, self.reads
-            self.fusion = AdaptiveFusion(private, 0, *how)
+            gate, logits = config.fusion_gate, config.num_logits
+            self.fusion = AdaptiveFusion(private, 0, config.output_dropout, gate, logits, self.reads)
 
     def read_private(self, decoupled: Decoupled, masks: Masks | None) -> tuple[Vectors, dict[str, Any]]:
         """Z^prt_{→m}, joined with z if fusion reads it, and the lookups."""

@@ -15,15 +15,7 @@ from dmdlite.checking import known
 from dmdlite.components import fast
 from dmdlite.components.decoupling import Decoupled
 from dmdlite.components.heads import AdaptiveFusion, ResidualHead
-from dmdlite.components.losses import (
-    Labels,
-    Logits,
-    Loss,
-    margin_contrastive_loss,
-    orthogonality_loss,
-    reconstruction_loss,
-    task_loss,
-)
+from dmdlite.components.losses import Labels, Loss, margin_contrastive_loss, orthogonality_loss, reconstruction_loss
 from dmdlite.components.reinforcement import SelfAttentionReaders, pick
 from dmdlite.components.streams import (
     FlattenedProjections,
@@ -37,7 +29,8 @@ from dmdlite.components.streams import (
 )
 from dmdlite.components.transformer import CrossModalEncoders, SelfAttentionEncoders, StepEncoders, encode_each
 from dmdlite.config import MODALITIES, MarginConfig
-from dmdlite.models.base import ModelOutput, SavedModel
+from dmdlite.models.base import SavedModel
+from dmdlite.models.dmd import DMDOutput
 from dmdlite.models.official import dlf as official
 
 # fmt: off
@@ -80,15 +73,11 @@ class DLFConfig(MarginConfig):
 
 
 @dataclass(repr=False)
-class DLFOutput(ModelOutput):
-    """The prediction, and everything that led to it, under the names of DMDOutput."""
+class DLFOutput(DMDOutput):
+    """As DMD's, without graphs: five predictions for three modalities.
 
-    predictions: dict[str, Logits] = field(default_factory=dict)  # of all heads: five for three modalities
-    decoupled: Decoupled | None = None
-    masks: Masks | None = None  # which steps of the decoupled streams are real
-    margin_features: Vectors = field(default_factory=dict)  # the samples of the margin loss
-    common: Vectors = field(default_factory=dict)  # the shared streams as one vector each
-    reinforced: Vectors = field(default_factory=dict)  # the focus itself, and what it heard from each of the others
+    In `reinforced` are the focus itself, and what it heard from each of the others.
+    """
 
 
 class DLF(SavedModel):
@@ -145,10 +134,10 @@ class DLF(SavedModel):
 
     def loss_terms(self, out: DLFOutput, labels: Labels) -> dict[str, Loss]:
         config, parts = self.config, out.decoupled
-        task, weights, span = config.task, config.class_weights, config.orthogonality_span or config.width
+        span = config.orthogonality_span or config.width
         rows = lambda streams: {m: in_rows(x, span) for m, x in streams.items()}
         common, private = rows(parts.common), rows(parts.private)
-        return {f"task_{head}": task_loss(x, labels, task, weights) for head, x in out.predictions.items()} | {
+        return {f"task_{head}": self.task_loss(x, labels) for head, x in out.predictions.items()} | {
             "reconstruction": reconstruction_loss(parts.projected, parts.reconstruction, "mean_square"),  # L_r
             "cycle": reconstruction_loss(parts.private, parts.private_again, "mean_square"),  # L_s
             "orthogonality": orthogonality_loss(common, private, "over_channels", clamped=True),  # L_o

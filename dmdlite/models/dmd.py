@@ -1,7 +1,7 @@
 """DMD: Decoupled Multimodal Distilling for emotion recognition (Li, Wang, Cui; CVPR 2023), Fig. 2 left to right."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,8 +18,6 @@ from dmdlite.components.losses import (
     margin_contrastive_loss,
     orthogonality_loss,
     reconstruction_loss,
-    task_loss,
-    total_loss,
 )
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
 from dmdlite.components.streams import (
@@ -50,9 +48,8 @@ class Graph:
 
 @dataclass(repr=False)
 class DMDOutput(ModelOutput):
-    """The prediction, and everything that led to it."""
+    """The prediction, those of all heads, eight for three modalities, and everything that led to them."""
 
-    predictions: dict[str, Logits] = field(default_factory=dict)  # of all heads: eight for three modalities
     decoupled: Decoupled | None = None
     masks: Masks | None = None  # which steps of the decoupled streams are real
     margin_features: Vectors = field(default_factory=dict)  # the samples of the margin loss
@@ -164,10 +161,7 @@ class DMD(SavedModel):
             graphs=graphs,
             **further,
         )
-        if labels is None:
-            return out
-        terms = self.loss_terms(out, labels)
-        return replace(out, losses=terms, loss=total_loss(terms, self.loss_weights))  # Eq. (11)
+        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.loss_weights)  # Eq. (11)
 
     def read_private(self, decoupled: Decoupled, masks: Masks | None) -> tuple[Vectors, dict[str, Any]]:
         """Z^prt_{→m}, Eq. (10), and further fields of the output, which an heir may have to add."""
@@ -189,8 +183,7 @@ class DMD(SavedModel):
         """Every term of Eq. (11) by name."""
         config, parts = self.config, out.decoupled
         norm, over, clamped = config.reconstruction_norm, config.orthogonality_over, config.orthogonality_clamped
-        task, weights = config.task, config.class_weights
-        terms = {f"task_{head}": task_loss(x, labels, task, weights) for head, x in out.predictions.items()} | {
+        terms = {f"task_{head}": self.task_loss(x, labels) for head, x in out.predictions.items()} | {
             "reconstruction": reconstruction_loss(parts.projected, parts.reconstruction, norm),  # Eq. (2)
             "cycle": reconstruction_loss(parts.private, parts.private_again, norm),  # Eq. (3)
             "orthogonality": orthogonality_loss(parts.common, parts.private, over, clamped),  # Eq. (5)

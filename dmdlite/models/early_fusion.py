@@ -24,9 +24,7 @@ class EarlyFusion(SavedModel):
         super().__init__(config)
         config = self.config
         self.temporal = TemporalConvolutions(config)
-        self.modality = nn.Parameter(
-            0.02 * torch.randn(len(config.modalities), config.width)
-        )  # as BERT's segments begin
+        self.modality = nn.Parameter(0.02 * torch.randn(len(self.reads), config.width))  # as BERT's segments begin
         acausal, rates = config.replace(causal_attention=False), [config.memory_attention_dropout]
         self.encoder = SelfAttentionEncoders(acausal, config.width, config.layers, rates, fast.TransformerLayer)
         self.head = ResidualHead(config.width, config.width, config.output_dropout, config.num_logits)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dmdlite.components.heads import ResidualHead
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss
+from dmdlite.components.losses import Labels, Logits, Loss
 from dmdlite.components.reinforcement import SelfAttentionReaders
 from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions
 from dmdlite.config import MODALITIES, ModelConfig
@@ -25,9 +25,7 @@ class LateFusionConfig(ModelConfig):
 
 @dataclass(repr=False)
 class LateFusionOutput(ModelOutput):
-    """The prediction, and the predictions whose weighted sum it is."""
-
-    predictions: dict[str, Logits] = field(default_factory=dict)  # of each modality
+    """The prediction, and those of each modality, whose weighted sum it is."""
 
 
 class LinearCombination(nn.Module):
@@ -76,5 +74,5 @@ class LateFusion(SavedModel):
 
     def loss_terms(self, out: LateFusionOutput, labels: Labels) -> dict[str, Loss]:
         """The task losses by name."""
-        heads, task, weights = {"final": out.prediction} | out.predictions, self.config.task, self.config.class_weights
-        return {f"task_{name}": task_loss(x, labels, task, weights) for name, x in heads.items()}
+        heads = {"final": out.prediction} | out.predictions
+        return {f"task_{name}": self.task_loss(x, labels) for name, x in heads.items()}

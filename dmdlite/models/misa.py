@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from dmdlite.checking import known
 from dmdlite.components.fast import Dropout
-from dmdlite.components.losses import Labels, Loss, task_loss, whole_batch
+from dmdlite.components.losses import Labels, Loss, whole_batch
 from dmdlite.components.streams import Language, Masks, Stream, Streams, Vector, Vectors, time_mean
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
@@ -138,12 +138,10 @@ class MISA(SavedModel):
         return {m: readers[m](x, mask and mask[m]) for m, x in streams.items()}
 
     def loss_terms(self, out: MISAOutput, labels: Labels) -> dict[str, Loss]:
-        config = self.config
-        error, weights = config.regression_error, config.class_weights
         return {
-            "task_final": task_loss(out.prediction, labels, config.task, weights, error),
-            "difference": difference_loss(out.private, out.shared, config.difference_scale),
-            "similarity": similarity_loss(out.shared, config.moments),
+            "task_final": self.task_loss(out.prediction, labels),
+            "difference": difference_loss(out.private, out.shared, self.config.difference_scale),
+            "similarity": similarity_loss(out.shared, self.config.moments),
             "reconstruction": reconstruction_loss(out.projected, out.reconstruction),
         }
 

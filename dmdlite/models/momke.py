@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dmdlite.checking import known
 from dmdlite.components import fast
 from dmdlite.components.attention import AttentionMask, Linear, Target
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss
+from dmdlite.components.losses import Labels, Loss
 from dmdlite.components.streams import Language, Masks, Stream, Streams, concatenate, time_mean
 from dmdlite.components.transformer import encode_each
 from dmdlite.config import MODALITIES, ModelConfig
@@ -21,7 +21,7 @@ from dmdlite.models.saving import load_weights
 
 MIXTURE = {"task_final": 1.0} | {f"task_{m}": 0.0 for m in MODALITIES}
 EXPERTS = {"task_final": 0.0} | {f"task_{m}": 1.0 for m in MODALITIES}  # the weights of the losses in stage one
-TASKS: dict[str, dict[str, Any]] = {
+DATASETS: dict[str, dict[str, Any]] = {
     "mosi": {},
     "mosei": {},
     "iemocap_four": dict(task="classification", outputs=4),
@@ -59,15 +59,17 @@ class MoMKEConfig(ModelConfig):
         published = dict(clip_reader="time_mean", regression_error="squared", width=256, heads=2)
         published |= dict(embedding_dropout=0.5, feed_forward_dropout=0.5, memory_attention_dropout=0.0)
         published |= dict(feature_widths=dict(language=1024, vision=1024, audio=512))
-        published |= dict(kernel_sizes=dict.fromkeys(MODALITIES, 1)) | TASKS[known("dataset", dataset, TASKS)]
+        published |= dict(kernel_sizes=dict.fromkeys(MODALITIES, 1)) | DATASETS[known("dataset", dataset, DATASETS)]
         return cls().replace(**published).replace(**changes)
 
 
 @dataclass(repr=False)
 class MoMKEOutput(ModelOutput):
-    """The prediction, and what it is made from; the dicts are by modality, and those of the other stage empty."""
+    """The prediction, and what it is made from; the dicts are by modality, and those of the other stage empty.
 
-    predictions: dict[str, Logits] = field(default_factory=dict)  # stage one: of each expert alone
+    Stage one has the predictions of each expert alone, stage two the fields below.
+    """
+
     mixtures: Streams = field(default_factory=dict)  # what the experts say of each step, zero where there is nothing
     shares: dict[str, Float[Tensor, "batch _ expert"]] = field(default_factory=dict)  # of the experts in it, sum 1
 
@@ -151,15 +153,12 @@ class MoMKE(SavedModel):
 
     def loss_terms(self, out: MoMKEOutput, labels: Labels, real: Masks) -> dict[str, Loss]:
         """The task losses by name. An expert learns from the clips that have its modality."""
-
-        def loss(prediction: Logits, labels: Labels) -> Loss:
-            return task_loss(prediction, labels, config.task, config.class_weights, config.regression_error)
-
-        config, terms = self.config, {}
+        terms = {"task_final": self.task_loss(out.prediction, labels)}
         for m, prediction in out.predictions.items():
             there = real[m].any(dim=1)
-            terms[f"task_{m}"] = loss(prediction[there], labels[there]) if there.any() else 0 * prediction.sum()
-        return {"task_final": loss(out.prediction, labels)} | terms
+            nothing = 0 * prediction.sum()
+            terms[f"task_{m}"] = self.task_loss(prediction[there], labels[there]) if there.any() else nothing
+        return terms
 
 
 class Experts(nn.Module):

@@ -7,15 +7,7 @@ from dmdlite.checking import known
 from dmdlite.components.heads import ResidualHead
 from dmdlite.components.losses import Labels
 from dmdlite.components.reinforcement import CrossModalReinforcement
-from dmdlite.components.streams import (
-    Language,
-    Masks,
-    Stream,
-    TemporalConvolutions,
-    Unconvolved,
-    Vectors,
-    concatenate,
-)
+from dmdlite.components.streams import Language, Masks, Stream, TemporalConvolutions, Unconvolved, Vectors, concatenate
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.models.base import ModelOutput, SavedModel
 from dmdlite.models.official import mult as official
@@ -26,13 +18,9 @@ OFFICIAL: dict[str, Any] = dict(  # main.py:29-50, src/models.py:15,41-43
     language_dropout=0.25, embedding_dropout=0.25, feed_forward_dropout=0.1, residual_dropout=0.1, output_dropout=0.0,
     language_attention_dropout=0.1, audio_attention_dropout=0.0, memory_attention_dropout=0.1,
 )
-FILES: dict[str, dict[str, Any]] = {  # shapes of the unaligned features that the authors share
-    "mosi": dict(
-        feature_widths=dict(language=300, vision=20, audio=5), lengths=dict(language=50, vision=500, audio=375),
-    ),
-    "mosei": dict(
-        feature_widths=dict(language=300, vision=35, audio=74), lengths=dict(language=50, vision=500, audio=500),
-    ),
+FILES: dict[str, dict[str, Any]] = {  # shapes of the unaligned features that the authors share, beside our defaults
+    "mosi": dict(feature_widths=dict(language=300), lengths=dict(vision=500, audio=375)),
+    "mosei": dict(feature_widths=dict(language=300, vision=35, audio=74), lengths=dict(vision=500, audio=500)),
 }
 # fmt: on
 

@@ -20,6 +20,7 @@ class ModelOutput:
     losses: dict[str, Loss] = field(default_factory=dict)  # every term by name, before its weight
     edges: dict[str, Float[Tensor, "batch _ _"]] = field(default_factory=dict)  # graph -> w[b, i, j]: i teaches j
     fused: Vector | None = None  # the vector of each clip that the prediction is made from
+    predictions: dict[str, Logits] = field(default_factory=dict)  # of each head, where there are several
 
     def with_losses(self, terms: dict[str, Loss], weights: dict[str, float]) -> "ModelOutput":
         """The same output with these terms and their weighted sum, Eq. (11)."""

@@ -17,7 +17,7 @@ from dmdlite.models.late_fusion import LateFusion
 from dmdlite.models.misa import CONSTRAINTS, MISA
 from dmdlite.models.momke import EXPERTS, MoMKE
 from dmdlite.models.mult import MulT
-from dmdlite.models.pkdot import PKDOT, PKDOTTeacher
+from dmdlite.models.pkdot import PKDOT, TAUGHT, PKDOTTeacher
 from dmdlite.models.pmr import PMR
 from dmdlite.models.unimodal import Unimodal
 
@@ -90,7 +90,7 @@ RECIPES: dict[str, Recipe] = {
     "momke_experts": Recipe(MoMKE, changes={"stage": "experts", "loss_weights": EXPERTS}),
     "pkdot": Recipe(PKDOT, teacher="pkdot_teacher"),
     "pkdot_teacher": Recipe(PKDOTTeacher),
-    "pkdot_without_teacher": Recipe(PKDOT, changes={"loss_weights": {"transport": 0.0, "hallucination": 0.0}}),
+    "pkdot_without_teacher": Recipe(PKDOT, changes={"loss_weights": dict.fromkeys(TAUGHT, 0.0)}),
 }
 RECIPES |= {m: Recipe(Unimodal, {"modality": m}) for m in MODALITIES}
 RECIPES |= {name: Recipe(DMD, changes=changes) for name, changes in ABLATIONS.items()}

@@ -7,9 +7,8 @@ from dmdlite.models.official.weights import fill
 
 MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
 
-# What DMD's table names, but for the common and private encoders, which are transformers here, and for the gates.
-LAYERS = {ours: theirs for ours, theirs in dmd.LAYERS.items() if "_encoder" not in ours and "homogeneous" not in ours}
-LAYERS |= {"fusion.gates.{m}": "projector_{i}", "fusion.gates.common": "projector_c"}
+# What DMD's table names, but for the gates, and for the common and private encoders, which are transformers here.
+LAYERS = dmd.LAYERS | {"fusion.gates.{m}": "projector_{i}", "fusion.gates.common": "projector_c"}
 
 # The order of several encoders is ours: language, vision, audio.
 TRANSFORMERS = {

@@ -7,15 +7,14 @@ from torch import Tensor
 
 from dmdlite.components.reinforcement import PAIRS
 from dmdlite.config import SPACES
-from dmdlite.models.official.weights import Sources, convert_weights, read_state
+from dmdlite.models.official.weights import INITIALS, Sources, convert_weights, read_state, sources_of
 from dmdlite.models.saving import load_weights
 
 MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
 
-INITIALS = {"language": "l", "vision": "v", "audio": "a"}
-
 # Our layers and the published ones; {m} is each modality, {i} its initial.
 LAYERS = {
+    "read.language_encoder": "text_model",
     "temporal.{m}": "proj_{i}",
     "decouple.common_encoder": "encoder_c",
     "decouple.private_encoders.{m}": "encoder_s_{i}",
@@ -72,14 +71,8 @@ def dmd_sources(
     own: Iterable[str], layers: dict[str, str] = LAYERS, transformers: dict[str, list[str]] = TRANSFORMERS
 ) -> Sources:
     """The published names of every weight of ours outside the GD-Units."""
-    layers = {x.format(m=m): y.format(i=i) for x, y in layers.items() for m, i in INITIALS.items()}
-    sources = {}
-    for name in own:  # only our own names tell how many layers a language model or a transformer has
-        layer, _, kind = name.rpartition(".")
-        if layer in layers:
-            sources[name] = [f"{layers[layer]}.{kind}"]
-        if name.startswith("read.language_encoder."):
-            sources[name] = [name.replace("read.language_encoder.", "text_model.", 1)]
+    sources = sources_of(own, layers)
+    for name in own:  # only our own names tell how many layers a transformer has
         for prefix, theirs in transformers.items():
             if name.startswith(prefix):
                 inside = name.removeprefix(prefix)

@@ -1,15 +1,12 @@
 """The names and layouts of the published MISA (its src/models.py), and how they map to ours."""
 
-from collections.abc import Iterable
-
 from torch import Tensor
 
-from dmdlite.models.official.weights import Sources, fill
+from dmdlite.models.official.weights import fill, sources_of
 
 MARK = "project_t.project_t.weight"  # a weight that tells these checkpoints from ours
 
 INITIALS = {"language": "t", "vision": "v", "audio": "a"}
-PRIVATE = {"language": "1", "vision": "1", "audio": "3"}  # {k}, the published number of the private layer
 
 # Our layers and the published ones; {m} is each modality, {i} its initial.
 LAYERS = {
@@ -19,7 +16,9 @@ LAYERS = {
     "recurrent.{m}.second": "{i}rnn2",
     "project.{m}.0": "project_{i}.project_{i}",
     "project.{m}.2": "project_{i}.project_{i}_layer_norm",
-    "private.{m}.0": "private_{i}.private_{i}_{k}",
+    "private.language.0": "private_t.private_t_1",
+    "private.vision.0": "private_v.private_v_1",
+    "private.audio.0": "private_a.private_a_3",
     "shared.0": "shared.shared_1",
     "reconstruct.{m}": "recon_{i}.recon_{i}_1",
     "fuse": "transformer_encoder.layers.0",
@@ -42,15 +41,4 @@ def load_official(model, weights):
         # Columns from (direction, layer, channel), the published order of final states, to (layer, direction, channel).
         return weight.unflatten(1, (2, 2, -1)).transpose(1, 2).flatten(1)
 
-    return fill(model, weights, misa_sources(model.state_dict()), convert, UNUSED)
-
-
-def misa_sources(own: Iterable[str]) -> Sources:
-    """The published names of our weights."""
-    layers = {x.format(m=m): y.format(i=i, k=PRIVATE[m]) for x, y in LAYERS.items() for m, i in INITIALS.items()}
-    return {
-        name: [theirs + name.removeprefix(ours)]
-        for name in own
-        for ours, theirs in layers.items()
-        if name.startswith(f"{ours}.")
-    }
+    return fill(model, weights, sources_of(model.state_dict(), LAYERS, INITIALS), convert, UNUSED)

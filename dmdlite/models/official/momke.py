@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from dmdlite.models.official.weights import Sources, convert_weights, read_state
+from dmdlite.models.official.weights import Sources, convert_weights, read_state, sources_of
 from dmdlite.models.saving import load_weights
 
 MARK = "t_in_proj.0.weight"  # a weight that tells these checkpoints from ours
@@ -37,13 +37,10 @@ def load_official(model, weights):
 
 def momke_sources(own: Iterable[str]) -> Sources:
     """The published names of our weights."""
-    layers = {x.format(m=m): y.format(i=i) for x, y in LAYERS.items() for m, i in INITIALS.items()}
-    sources = {}
+    sources = sources_of(own, LAYERS, INITIALS)
     for name in own:
         layer, _, kind = name.rpartition(".")
-        if layer in layers:
-            sources[name] = [f"{layers[layer]}.{kind}"]
-        elif layer.startswith("experts."):
+        if layer.startswith("experts."):
             _, _, k, inside = layer.split(".", 3)
             experts = [f"block.blocks.{k}.Transformer_{i}" for i in INITIALS.values()]
             sources[name] = [f"{expert}.{x}.{kind}" for expert in experts for x in INSIDE_AN_EXPERT[inside]]
@@ -54,12 +51,9 @@ def convert(name: str, weight: Tensor) -> Tensor:
     """A published weight in the layout of ours, which has this name: experts and streams are in our order."""
     if name.startswith("routers.") and ".3." in name:
         return weight[ORDER]
-    if name == "join.bias":
-        return reordered(weight)
     if name in ("join.weight", "head.weight"):
         weight = reordered(weight.mT).mT
-        return reordered(weight) if name == "join.weight" else weight
-    return weight
+    return reordered(weight) if name.startswith("join.") else weight
 
 
 def reordered(rows: Tensor) -> Tensor:

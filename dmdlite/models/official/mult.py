@@ -1,15 +1,15 @@
 """The names and layouts of the published MulT (its src/models.py), and how they map to ours."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
-from dmdlite.models.official.dmd import INITIALS, INSIDE_A_HEAD, dmd_sources
-from dmdlite.models.official.weights import Sources, fill
+from dmdlite.models.official import dmd
+from dmdlite.models.official.weights import INITIALS, fill
 
 MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
 
+# DMD inherited its convolutions and transformers from MulT.
+LAYERS = dmd.LAYERS | {f"head.{ours}": theirs for ours, theirs in dmd.INSIDE_A_HEAD.items()}
 UNUSED = (".version", "._float_tensor")  # counters of the transformer
 # The published head reads language, audio, vision, and ours language, vision, audio: on this axis of these weights.
 ORDERED = {"head.contract.weight": -1, "head.expand.weight": 0, "head.expand.bias": 0, "head.regress.weight": -1}
@@ -22,13 +22,7 @@ def load_official(model, weights):
     """
     found = model.state_dict()
     unconvolved = [f"proj_{i}." for m, i in INITIALS.items() if f"temporal.{m}.weight" not in found]
-    return fill(model, weights, mult_sources(found), convert, (*UNUSED, *unconvolved))
-
-
-def mult_sources(own: Iterable[str]) -> Sources:
-    """The published names of every weight of ours. DMD inherited its convolutions and transformers from MulT."""
-    heads = {f"head.{ours}": theirs for ours, theirs in INSIDE_A_HEAD.items()}
-    return dmd_sources(own) | {f"{x}.{kind}": [f"{y}.{kind}"] for x, y in heads.items() for kind in ("weight", "bias")}
+    return fill(model, weights, dmd.dmd_sources(found, LAYERS), convert, (*UNUSED, *unconvolved))
 
 
 def convert(name: str, weight: Tensor) -> Tensor:

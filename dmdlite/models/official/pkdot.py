@@ -1,10 +1,8 @@
 """The names of the published PKDOT (its models/models.py and transformation_network.py), and how they map to ours."""
 
-from collections.abc import Iterable
-
 from torch import Tensor
 
-from dmdlite.models.official.weights import Sources, convert_weights, read_state
+from dmdlite.models.official.weights import convert_weights, read_state, sources_of
 from dmdlite.models.saving import load_weights
 
 MARK = "gated_attention.weight"  # a weight that tells these checkpoints from ours
@@ -41,16 +39,7 @@ def load_official(model, weights, teacher=None, t_net=None):
     parts = [("fuse", FUSION, weights), ("teacher.fuse", FUSION, teacher), ("hallucinate", T_NET, t_net)]
     for part, layers, given in parts:
         if given is not None:
-            found |= convert_weights(read_state(given), sources_of(found, part, layers), cut)
+            sources = sources_of(found, {f"{part}.{ours}": theirs for ours, theirs in layers.items()})
+            found |= convert_weights(read_state(given), sources, cut)
     load_weights(model, found, "the published checkpoint")
     return model
-
-
-def sources_of(own: Iterable[str], part: str, layers: dict[str, str]) -> Sources:
-    """The published names of every weight of this part of ours."""
-    return {
-        name: [theirs + name.removeprefix(f"{part}.{ours}")]
-        for name in own
-        for ours, theirs in layers.items()
-        if name.startswith(f"{part}.{ours}.")
-    }

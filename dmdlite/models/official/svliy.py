@@ -3,16 +3,17 @@
 from collections.abc import Iterable
 
 from dmdlite.models.official import dmd
-from dmdlite.models.official.dmd import INITIALS
 from dmdlite.models.official.weights import Sources, fill, read_state
 
 MARK = "proj_l.weight"  # a weight that tells these checkpoints from ours
 
-DICTIONARY = "dictionaries.heterogeneous."
-ASKERS = {"language": "txt", "vision": "img", "audio": "acoustic"}
-NAMES = {f"{DICTIONARY}atoms": "hetero_dict.space_dict"}
-NAMES |= {f"{DICTIONARY}queries.{m}.": f"hetero_dict.{asker}_query_model.q_map." for m, asker in ASKERS.items()}
-NAMES |= {f"join.{m}.": f"proj_{i}_final." for m, i in INITIALS.items()}
+LAYERS = dmd.LAYERS | {
+    "dictionaries.heterogeneous.atoms": "hetero_dict.space_dict",
+    "dictionaries.heterogeneous.queries.language": "hetero_dict.txt_query_model.q_map",
+    "dictionaries.heterogeneous.queries.vision": "hetero_dict.img_query_model.q_map",
+    "dictionaries.heterogeneous.queries.audio": "hetero_dict.acoustic_query_model.q_map",
+    "join.{m}": "proj_{i}_final",
+}
 
 # It makes these and never calls them: the common stream, the decoders, all heads but the last. So they stay fresh here.
 IDLE = ("decouple.common_encoder.", "decouple.decoders.", "homogeneous_heads.", "heterogeneous_heads.", "common_head.")
@@ -30,10 +31,4 @@ def load_official(model, weights, homogeneous=None, heterogeneous=None):
 
 def svliy_sources(own: Iterable[str]) -> Sources:
     """The published names of every weight of ours that a prediction depends on."""
-    own = [name for name in own if not name.startswith(IDLE)]
-    sources = dmd.dmd_sources(own)
-    for name in own:
-        for ours, theirs in NAMES.items():
-            if name.startswith(ours):
-                sources[name] = [name.replace(ours, theirs)]
-    return sources
+    return dmd.dmd_sources([name for name in own if not name.startswith(IDLE)], LAYERS)

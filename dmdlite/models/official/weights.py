@@ -1,7 +1,7 @@
 """Reads the weights of published code, and maps them to ours; nothing in a file is executed."""
 
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dmdlite.models.saving import load_weights, no_such_folder
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training code keeps the weights
 PREFIXES = ("module.", "Model.")  # of DataParallel, and of MMSA
+INITIALS = {"language": "l", "vision": "v", "audio": "a"}  # of DMD and its family
 Sources = dict[str, list[str]]  # our name -> the published ones: several for encoders, whose tensors are stacked
 Convert = Callable[[str, Tensor], Tensor]
 Weights = Mapping[str, Any] | str | Path  # a state dict, or the path of a file
@@ -36,6 +37,20 @@ def read_state(given: Weights) -> dict[str, Tensor]:
     while prefix := next((x for x in PREFIXES if found and all(name.startswith(x) for name in found)), None):
         found = {name.removeprefix(prefix): weight for name, weight in found.items()}
     return found
+
+
+def sources_of(own: Iterable[str], layers: Mapping[str, str], initials: Mapping[str, str] = INITIALS) -> Sources:
+    """The published names of those of our weights that belong to these layers, or are named there themselves.
+
+    layers: our name -> the published one; in both {m} stands for each modality, and {i} for its initial.
+    """
+    layers = {ours.format(m=m): theirs.format(i=i) for ours, theirs in layers.items() for m, i in initials.items()}
+    return {
+        name: [theirs + name.removeprefix(ours)]
+        for name in own
+        for ours, theirs in layers.items()
+        if name == ours or name.startswith(f"{ours}.")
+    }
 
 
 def fill(model: Module, weights: Weights, sources: Sources, convert: Convert, unused: Collection[str] = ()) -> Module:
