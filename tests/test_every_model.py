@@ -54,3 +54,17 @@ def test_every_task_is_learned_from(name, task):
         model(**batch).loss.backward()
         optimizer.step()
     assert model(**batch).losses["task_final"] < 0.95 * first.losses["task_final"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_of_it_with_a_line_are_one_model(name, tmp_path):
+    """As the preset `small` has it, also of a model that reads fewer streams than the config names."""
+    batch = small_batch()
+    model = build(name, small_config(members=2, line_share=0.75, standardise=True)).eval()
+    out = model(**batch)
+    line = model.line(*(batch.get(m) for m in ("language", "vision", "audio"))).prediction
+    mean = torch.stack([member.prediction for member in out.members]).mean(dim=0)
+    torch.testing.assert_close(out.prediction, 0.25 * mean + 0.75 * line)
+    model.save_pretrained(tmp_path)
+    arguments = {"modality": name} if name in ("language", "vision", "audio") else {}
+    torch.testing.assert_close(model.kind.from_pretrained(tmp_path, **arguments)(**batch).prediction, out.prediction)

@@ -204,5 +204,5 @@ def _mean_of(dicts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 def assembled(make: Callable[..., SavedModel], config: ModelConfig, **arguments: Any) -> SavedModel:
     """A model, or an ensemble of as many as `config.members` says."""
     members = [make(config, **arguments) for _ in range(config.members)]
-    line = Line(config) if config.line_share else None
+    line = Line(config.replace(modalities=list(members[0].read.modalities))) if config.line_share else None
     return Ensemble(members, line) if line or len(members) > 1 else members[0]
