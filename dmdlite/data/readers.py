@@ -217,9 +217,8 @@ def _read_folder(folder: Path) -> Any:
 
 def _clip_files(folder: Path, ids: Sequence[str]) -> list[Any]:
     """What the file of each clip holds; None for a clip without one."""
-    files = {
-        file.relative_to(folder).with_suffix("").as_posix(): file for file in folder.rglob("*.*") if file.is_file()
-    }
+    paths = [path for path in folder.rglob("*.*") if path.is_file()]
+    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
     named = [[str(name), str(name).replace("$_$", "_"), str(name).replace("$_$", "/")] for name in ids]
     found = [next((files[name] for name in names if name in files), None) for names in named]
     return [None if file is None else _single(read_file(file)) for file in found]
