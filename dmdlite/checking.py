@@ -39,7 +39,10 @@ class Config:
     later: ClassVar[str] = ""  # fields that came later: a saved config without them means their defaults
 
     def __new__(cls, *_: Any, **values: Any) -> Self:
-        refuse_unknown(cls, values)
+        names = sorted(f.name for f in fields(cls))
+        if unknown := sorted(values.keys() - set(names)):
+            closest = suggestion(unknown[0], names) or f"; it has {', '.join(names)}"
+            raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}{closest}")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -67,14 +70,6 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, ready for JSON."""
         return asdict(self)
-
-
-def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
-    """Raises ValueError if a change names no field of this kind of config."""
-    names = sorted(f.name for f in fields(kind))
-    if unknown := sorted(set(changes) - set(names)):
-        closest = suggestion(unknown[0], names) or f"; it has {', '.join(names)}"
-        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}{closest}")
 
 
 def check_fields(config: Any) -> None:

@@ -1,4 +1,4 @@
-"""The splits of a data set: the arrays of all clips, in memory or mapped from disk, and whether a model fits them."""
+"""The splits of a data set: the arrays of all clips, in memory or mapped from disk."""
 
 import hashlib
 import operator
