@@ -16,7 +16,7 @@ from dmdlite.data.features import FeatureSplit
 Splits = Mapping[str, FeatureSplit]
 Logits = Float[ndarray, "clips *logits"]  # a model's output for each clip, as `predict_logits` returns it
 Truth = Num[ndarray, "clips *outputs"]
-Predictions = dict[str, Logits]  # by split
+Predictions = dict[str, ndarray]  # split -> Logits
 SIMS_CUTS = {"acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}  # bounds of classes, which belong to the lower one
 
 
