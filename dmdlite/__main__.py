@@ -167,12 +167,8 @@ def score_table(metrics: Mapping[str, Any], config: Any) -> str:
 
     answer = metrics["constant"]["prediction"]
     always = "constant" if isinstance(answer, list) else f"constant {answer:.1f}"
-    rows = {}
-    for split in ("test", "valid"):
-        rows[split] = metrics[split]
-        if "linear" in metrics:
-            rows[f"{split}, linear"] = metrics["linear"][split]
-        rows[f"{split}, {always}"] = metrics["constant"][split]
+    each = {"": metrics, ", linear": metrics.get("linear"), f", {always}": metrics["constant"]}
+    rows = {split + name: scores[split] for split in ("test", "valid") for name, scores in each.items() if scores}
     table = pd.DataFrame(rows).T[list(table_scores(config.task, config.outputs, config.label_scale))]
     return table.to_string(header=[f" {title(score)}" for score in table], float_format="{:.3f}".format, col_space=7)
 

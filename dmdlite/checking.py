@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_
 
 KINDS = {str: "a name", dict: "a dict", list: "a matrix", NoneType: "null"}
 # What other libraries call our fields.
-SYNONYMS = dict(
-    attention_heads="heads", num_heads="heads", num_attention_heads="heads", hidden_size="width", num_layers="layers"
-)
+SYNONYMS = dict.fromkeys(("attention_heads", "num_heads", "num_attention_heads"), "heads")
+SYNONYMS |= dict(hidden_size="width", num_layers="layers")
 SYNONYMS |= dict(lr="learning_rate", num_epochs="epochs", patience="early_stopping_patience")
 
 
@@ -40,7 +39,10 @@ class Config:
     later: ClassVar[str] = ""  # fields that came later: a saved config without them means their defaults
 
     def __new__(cls, *_: Any, **values: Any) -> Self:
-        refuse_unknown(cls, values)
+        names = sorted(f.name for f in fields(cls))
+        if unknown := sorted(values.keys() - set(names)):
+            closest = suggestion(unknown[0], names) or f"; it has {', '.join(names)}"
+            raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}{closest}")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -70,14 +72,6 @@ class Config:
         return asdict(self)
 
 
-def refuse_unknown(kind: type, changes: Iterable[str]) -> None:
-    """Raises ValueError if a change names no field of this kind of config."""
-    names = sorted(f.name for f in fields(kind))
-    if unknown := sorted(set(changes) - set(names)):
-        closest = suggestion(unknown[0], names) or f"; it has {', '.join(names)}"
-        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}{closest}")
-
-
 def check_fields(config: Any) -> None:
     """Raises ValueError on the first field whose value its annotation does not allow.
 
@@ -87,27 +81,23 @@ def check_fields(config: Any) -> None:
     """
     hints = get_type_hints(type(config))
     for f in fields(config):
-        name, value = f.name, getattr(config, f.name)
+        name, value, hint = f.name, getattr(config, f.name), hints[f.name]
         if f.default_factory is MISSING:
-            _check_value(name, value, hints[name])
-            continue
-        default = f.default_factory()
-        if not isinstance(value, type(default)):
+            _check_value(name, value, hint)
+        elif not isinstance(value, type(default := f.default_factory())):
             raise ValueError(f"{name} must be a {type(default).__name__}, got {value!r}")
-        if default == []:
-            _check_entries(name, value, get_args(hints[name])[0])
-            continue
-        if isinstance(default, list):
+        elif isinstance(default, dict):
+            if odd := sorted(value.keys() ^ default.keys(), key=str):
+                keys, closest = ", ".join(sorted(default)), "" if odd[0] in default else suggestion(odd[0], default)
+                raise ValueError(f"{name} needs exactly the keys {keys}; {odd[0]!r} is off{closest}")
+            for key, entry in value.items():
+                _check_value(f"{name}[{key!r}]", entry, get_args(hint)[1])
+        elif default:
             repeated = [entry for entry in value if known(name, entry, default) and value.count(entry) > 1]
             if repeated or not value:
                 raise ValueError(f"{name} needs one or more of {', '.join(default)}, each once, got {value!r}")
-            continue
-        keys = set(default)
-        if odd := sorted(set(value) ^ keys, key=str):
-            closest = "" if odd[0] in keys else suggestion(odd[0], keys)
-            raise ValueError(f"{name} needs exactly the keys {', '.join(sorted(keys))}; {odd[0]!r} is off{closest}")
-        for key, entry in value.items():
-            _check_value(f"{name}[{key!r}]", entry, get_args(hints[name])[1])
+        else:
+            _check_entries(name, value, *get_args(hint))
 
 
 def _check_entries(name: str, values: list, kind: type) -> None:

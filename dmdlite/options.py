@@ -110,13 +110,8 @@ def _add_data_and_recipe(parser: Parser) -> None:
     add("--split-seed", type=int, default=0, metavar="N", help="another division of the same shares (default: 0)")
     _add_invalid(group)
     add("--standardise", action="store_true", help="give every channel mean 0 and deviation 1 on the training split")
-    add(
-        "--class-weights",
-        action="store_const",
-        const=True,
-        default=[],
-        help="let rare classes count as much as frequent ones in the loss",
-    )
+    text = "let rare classes count as much as frequent ones in the loss"
+    add("--class-weights", action="store_const", const=True, default=[], help=text)
     add("--mask", dest="padding_mask", action="store_true", help="tell the model which time steps are padding")
     text = "Anything not given here keeps the preset's value. The sizes of inputs and labels come from the data."
     add = parser.add_argument_group("recipe", text).add_argument
@@ -124,9 +119,8 @@ def _add_data_and_recipe(parser: Parser) -> None:
     add("--epochs", type=int, metavar="N", help="upper limit")
     add("--batch-size", type=int, metavar="N")
     add("--learning-rate", type=float, metavar="X")
-    add(
-        "--select-by", metavar="SCORE", help="the validation score whose best epoch is kept (default: the task's error)"
-    )
+    text = "the validation score whose best epoch is kept (default: the task's error)"
+    add("--select-by", metavar="SCORE", help=text)
     add("--bf16", action="store_true", help="train in bfloat16 mixed precision")
     add("--compile", action="store_true", help="compile the model first; pays off in long runs, especially on a GPU")
     text = "encoder for the tokens, from the Hugging Face Hub, e.g. bert-base-uncased; none: use the features"
@@ -160,9 +154,7 @@ def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConf
     kind, dataset = PRESETS[known("--preset", options.preset, PRESETS)]
     known("--task", options.task or TASKS[0], TASKS)
     settings = dict(options.set)
-    given = {
-        name: value for name, value in vars(options).items() if value is not None and value is not False
-    } | settings
+    given = {name: x for name, x in vars(options).items() if x is not None and x is not False} | settings
     if given.get("language_model") == "none":
         given["language_model"] = None
     for name in given.setdefault("modalities", list(MODALITIES)):

@@ -42,12 +42,8 @@ def make_splits(content: Mapping[str, Arrays], source: str, task: str | None = N
 def to_layout(split: FeatureSplit) -> Arrays:
     """One split under MMSA's keys; nothing is copied."""
     layout: Arrays = {KEYS[modality]: x for modality, x in split.features.items()}
-    kept = {
-        "lengths": split.lengths,
-        "starts": split.starts,
-        "available": {m: x.astype(np.int64) for m, x in split.present.items()},
-    }
-    layout |= {f"{KEYS[modality]}_{what}": x for what, values in kept.items() for modality, x in values.items()}
+    for what, values in {"lengths": split.lengths, "starts": split.starts, "available": split.present}.items():
+        layout |= {f"{KEYS[modality]}_{what}": np.asarray(x, np.int64) for modality, x in values.items()}
     layout |= {"regression_labels": split.labels} if split.labelled("regression") else {}
     layout |= {"classification_labels": split.classes, "text_bert": split.tokens}
     layout |= {f"regression_labels_{KEYS[modality][0]}": x for modality, x in split.labels_of.items()}
@@ -168,6 +164,5 @@ def remark(place: str, x: np.ndarray) -> None:
         warnings.warn(f"{place}: this stream never changes; {advice}.", stacklevel=2)
     size = max(np.sqrt(np.mean([np.square(clip, dtype=np.float64).mean(axis=0) for clip in x], axis=0)))
     if size >= LARGE:
-        warnings.warn(
-            f"{place}: values of about {size:.0f}, which drown the other streams; --standardise helps.", stacklevel=2
-        )
+        effect = "which drown the other streams; --standardise helps"
+        warnings.warn(f"{place}: values of about {size:.0f}, {effect}.", stacklevel=2)

@@ -28,7 +28,7 @@ from dmdlite.presets import TASKS
 __all__ = ["SPLITS", "Clip", "DataError", "FeatureSplit", "Splits", "UnsafePickle", "check_fits", "check_trainable"]
 __all__ += ["convert_features", "feature_shapes", "fingerprint", "fitted", "label_shape", "load_features", "open_data"]
 __all__ += ["write_folder", "write_mmsa"]
-SIGNS = ("Negative", "Neutral", "Positive")
+SIGNS = ("Negative", "Neutral", "Positive")  # MMSA's words for classes that are the sign of a sentiment
 INDEX = "features.json"
 FORMAT = "dmdlite features 1"
 DTYPES = ("F16", "F32", "I64")
@@ -90,8 +90,11 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
     content = {name: to_layout(split) for name, split in splits.items()}
     make_splits(content, Path(path).name)
     for name, layout in content.items():
-        if (names := names_of(splits[name])) and splits[name].classes.ndim == 1:
-            layout["annotations"] = np.array(names)[splits[name].classes]
+        classes, names = splits[name].classes, splits[name].class_names
+        if not names and classes is not None and np.array_equal(classes, 1 + np.sign(splits[name].labels)):
+            names = SIGNS
+        if names and classes.ndim == 1:
+            layout["annotations"] = np.array(names)[classes]
             if names == SIGNS:  # that is what MMSA's words are
                 layout.pop("class_names", None)
         for key, value in layout.items():
@@ -99,12 +102,6 @@ def write_mmsa(splits: Mapping[str, FeatureSplit], path: str | Path) -> None:
             # A fresh view with a fresh dtype: otherwise objects that share memory leave traces in the pickle.
             layout[key] = array.view(np.dtype(array.dtype.str), np.ndarray)
     write_bytes(Path(path), pickle.dumps(content, protocol=4))
-
-
-def names_of(split: FeatureSplit) -> tuple[str, ...]:
-    """The names of its classes; MMSA's words for the sign of a sentiment if the classes are just that."""
-    by_sign = split.classes is not None and np.array_equal(split.classes, 1 + np.sign(split.labels))
-    return split.class_names or (SIGNS if by_sign else ())
 
 
 def convert_features(source: str | Path, folder: str | Path) -> None:

@@ -91,7 +91,7 @@ def check_trainable(
         raise DataError(f"{there} and no split {absent[0]!r}; {advice}.")
     for name in needed:
         truth, where = splits[name].truth(task), splits[name].place
-        unknown = np.isnan(truth) if truth.dtype.kind == "f" else np.zeros(len(truth), bool)
+        unknown = np.isnan(truth)
         if unknown.any() and not (unlabelled and name == "train"):
             advice = "leave these clips out, or only predict them"
             raise DataError(f"{where}: {unknown.sum()} of {truth.size} labels are NaN; {advice}.")

@@ -13,11 +13,10 @@ from jaxtyping import Bool, Float, Int
 from dmdlite.config import MODALITIES
 from dmdlite.data import padding
 from dmdlite.data.columns import Columns
+from dmdlite.data.padding import Extent
 from dmdlite.data.pickles import DataError
 from dmdlite.data.readers import listed, rank
 from dmdlite.data.splits import KEYS, FeatureSplit
-
-SIMS = {"language": "t", "vision": "v", "audio": "a"}  # CH-SIMS has labels of each modality under these letters
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Layout(Columns):
         if tokens is not None and len(tokens) != count:
             tokens = self.note("text_bert", f"{len(tokens)} clips, but the features have {count}")
         extents = self.extents(streams, tokens, count)
-        of = {m: self.optional(self.labels, f"regression_labels_{letter}", count) for m, letter in SIMS.items()}
+        of = {m: self.optional(self.labels, f"regression_labels_{key[0]}", count) for m, key in KEYS.items()}
         labels = self.optional(self.labels, "regression_labels", count)
         return FeatureSplit(
             features={m: stream.x for m, stream in streams.items()},
@@ -111,10 +110,10 @@ class Layout(Columns):
         if array.dtype not in (np.float16, np.float32):
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)
-        present = (
-            np.array([not np.isnan(clip).all() for clip in array], bool) if self.scan else np.ones(len(array), bool)
-        )
-        array, replaced = self.repaired(key, array, present) if self.scan else (array, 0)
+        if not self.scan:
+            return Stream(array, lengths, np.ones(len(array), bool), 0)
+        present = np.array([not np.isnan(clip).all() for clip in array], bool)
+        array, replaced = self.repaired(key, array, present)
         return Stream(array, lengths, present, replaced)
 
     def repaired(self, key: str, array: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, int]:
@@ -126,9 +125,8 @@ class Layout(Columns):
         silent = int(sum(np.count_nonzero(clip == -np.inf) for clip in recorded)) if key == "audio" else 0
         odd = int(sum(np.count_nonzero(~np.isfinite(clip)) for clip in recorded) - silent)
         if odd and self.invalid != "zero":
-            self.fail(
-                key, f"{odd} values are NaN or infinite; --invalid zero (in Python: invalid='zero') sets them to 0"
-            )
+            advice = "--invalid zero (in Python: invalid='zero') sets them to 0"
+            self.fail(key, f"{odd} values are NaN or infinite; {advice}")
         if silent:
             warnings.warn(f"{self.place(key)}: {silent} × -inf was set to 0, as MMSA does.", stacklevel=2)
         if odd:
@@ -136,15 +134,13 @@ class Layout(Columns):
         whole = present.all() and not odd + silent
         return array if whole else np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), odd + silent
 
-    def extents(
-        self, streams: Mapping[str, Stream], tokens: np.ndarray | None, count: int
-    ) -> dict[str, padding.Extent]:
+    def extents(self, streams: Mapping[str, Stream], tokens: np.ndarray | None, count: int) -> dict[str, Extent]:
         """The real steps of each clip, by modality; a length of 0 counts as 1.
 
         Stored lengths come first, then language's token mask. In an aligned file (equal time steps), vision and audio
         are as long as language, as in MMSA. Otherwise the zeros behind a clip, or in front of all clips, are padding.
         """
-        found: dict[str, padding.Extent] = {}
+        found: dict[str, Extent] = {}
         words = None if tokens is None else (tokens[:, 1].argmax(axis=1), np.maximum(tokens[:, 1].sum(axis=1), 1))
         times = {stream.x.shape[1] for stream in streams.values()}
         for m, stream in streams.items():
@@ -171,7 +167,7 @@ class Layout(Columns):
             self.fail(key, f"a length of {lengths.max()}, longer than the {time} time steps of the sequence")
         return np.maximum(lengths, 1)
 
-    def placed(self, modality: str, x: np.ndarray, lengths: Int[np.ndarray, "clip"]) -> padding.Extent:
+    def placed(self, modality: str, x: np.ndarray, lengths: Int[np.ndarray, "clip"]) -> Extent:
         """The extent of clips of known lengths, on the side where their values are."""
         key = KEYS[modality]
         if not self.scan:
@@ -182,11 +178,9 @@ class Layout(Columns):
 
     def present(self, modality: str, recorded: Bool[np.ndarray, "clip"]) -> Bool[np.ndarray, "clip"]:
         """Which clips have the modality: (clips,) under its own key, or its column of "availability"."""
-        count, own = len(recorded), f"{KEYS[modality]}_available"
-        marks = self.optional(self.integers, own, count)
-        if (
-            marks is None
-            and (all_marks := self.optional(self.integers, "availability", count, len(MODALITIES))) is not None
-        ):
-            marks = all_marks[:, MODALITIES.index(modality)]
+        count = len(recorded)
+        marks = self.optional(self.integers, f"{KEYS[modality]}_available", count)
+        if marks is None:
+            of_all = self.optional(self.integers, "availability", count, len(MODALITIES))
+            marks = None if of_all is None else of_all[:, MODALITIES.index(modality)]
         return recorded if marks is None else recorded & (marks > 0)

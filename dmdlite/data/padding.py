@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Int, Num
 
 Stream = Num[np.ndarray, "clip time width"]
-Extent = tuple[
-    Int[np.ndarray, "clip"], Int[np.ndarray, "clip"]
-]  # of each clip: the first real step, how many there are
+# Of each clip: the first real step, and how many there are.
+Extent = tuple[Int[np.ndarray, "clip"], Int[np.ndarray, "clip"]]
 
 
 def occupied(x: Stream) -> Extent:

@@ -67,10 +67,8 @@ def mmsa(content: Any) -> dict[str, Arrays]:
 def tuples(content: Any) -> dict[str, Arrays]:
     """MAG-BERT, MISA, MMIM: a list of ((words, vision, audio, …), label, id) for each split, or one such list."""
     splits = _splits_of(content) or {WHOLE: content}
-    pairs = [clip for clips in splits.values() for clip in (clips if _all(clips, tuple) else [()])]
-    if not all(len(clip) > 1 and isinstance(clip[0], tuple) and len(clip[0]) > 2 for clip in pairs):
-        return {}
-    return {name: _of_tuples(clips) for name, clips in splits.items()}
+    found = {name: _of_tuples(clips) for name, clips in splits.items()}
+    return found if all(found.values()) else {}
 
 
 def prefixed(content: Any) -> dict[str, Arrays]:
@@ -175,8 +173,10 @@ def _streams(arrays: Arrays) -> dict[str, Any]:
     return {key: arrays[key] for key in KEYS.values() if key in arrays and rank(arrays[key])}
 
 
-def _of_tuples(clips: Sequence[tuple]) -> Arrays:
-    """Words may be vectors, word ids or strings; only vectors are features."""
+def _of_tuples(clips: Any) -> Arrays:
+    """Those of a list of such tuples, or none. Words may be vectors, word ids or strings; only vectors are features."""
+    if not _all(clips, tuple) or not all(len(x) > 1 and isinstance(x[0], tuple) and len(x[0]) > 2 for x in clips):
+        return {}
     inputs = [clip[0] for clip in clips]
     words = [x[0] for x in inputs]
     arrays = {"vision": [x[1] for x in inputs], "audio": [x[2] for x in inputs], "labels": [clip[1] for clip in clips]}
@@ -217,9 +217,8 @@ def _read_folder(folder: Path) -> Any:
 
 def _clip_files(folder: Path, ids: Sequence[str]) -> list[Any]:
     """What the file of each clip holds; None for a clip without one."""
-    files = {
-        file.relative_to(folder).with_suffix("").as_posix(): file for file in folder.rglob("*.*") if file.is_file()
-    }
+    paths = [path for path in folder.rglob("*.*") if path.is_file()]
+    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
     named = [[str(name), str(name).replace("$_$", "_"), str(name).replace("$_$", "/")] for name in ids]
     found = [next((files[name] for name in names if name in files), None) for names in named]
     return [None if file is None else _single(read_file(file)) for file in found]

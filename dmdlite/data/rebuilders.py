@@ -153,9 +153,7 @@ for _ma in ("numpy.ma", "numpy.ma.core"):
     ALLOWED[_ma, "_mareconstruct"] = lambda cls, *base: _empty_array(*base).view(_MaskedArray)
 for _builtins in ("builtins", "__builtin__"):
     ALLOWED |= {(_builtins, "set"): set, (_builtins, "frozenset"): frozenset, (_builtins, "bytes"): lambda: b""}
-    ALLOWED |= {
-        (_builtins, name): _FACTORY for name in ("dict", "list", "tuple", "int", "long", "float", "str", "bool")
-    }
+    ALLOWED |= {(_builtins, name): _FACTORY for name in "dict list tuple int long float str bool".split()}
 ALLOWED["torch._utils", "_rebuild_tensor_v2"] = _tensor
 ALLOWED["torch._utils", "_rebuild_parameter"] = lambda tensor, *_: tensor
 ALLOWED |= {("torch", f"{kind}Storage"): np.dtype(code) for kind, code in STORAGES.items()}

@@ -1,4 +1,4 @@
-"""The splits of a data set: the arrays of all clips, in memory or mapped from disk, and whether a model fits them."""
+"""The splits of a data set: the arrays of all clips, in memory or mapped from disk."""
 
 import hashlib
 import operator
@@ -74,9 +74,8 @@ class FeatureSplit:
             kinds.append(f"{low:g} to {high:g}, mean {mean:z.2f} (regression)")
         if self.classes is not None and len(self):
             of = ", ".join(self.class_names) or f"0 to {self.classes.max()}"
-            kinds.append(
-                f"classes {of}" if self.classes.ndim == 1 else f"{self.classes.shape[1]} classes, several at once"
-            )
+            several = f"{self.classes.shape[-1]} classes, several at once"
+            kinds.append(f"classes {of}" if self.classes.ndim == 1 else several)
         return f"{self.place}: {len(self)} clips\nstreams: {streams}\nlabels: {'; '.join(kinds) or 'none'}"
 
     @property
@@ -152,9 +151,9 @@ class FeatureSplit:
         Raises DataError if the file's lengths of this modality cannot be used.
         """
         rows, key = _rows(indices, len(self)), KEYS[modality]
-        for problem in (self.problems.get(name) for name in (f"{key}_lengths", "lengths")):
-            if problem:
-                raise DataError(problem)
+        for name in (f"{key}_lengths", "lengths"):
+            if name in self.problems:
+                raise DataError(self.problems[name])
         present = self.present[modality][rows, None] if modality in self.present else True
         if tokens and modality == "language":
             return (self.stream(modality, tokens)[rows, 1] > 0) & present

@@ -93,10 +93,7 @@ def hidden_factors(n: int, seed: int, reliability: dict[str, float], sarcasm: fl
 
     A view is as widely spread as the sentiment, and correlated with it by the modality's reliability.
     """
-
-    def normal(factor: str) -> Float[np.ndarray, "clip"]:
-        return random_stream(seed, factor).standard_normal(n)
-
+    normal = lambda factor: random_stream(seed, factor).standard_normal(n)
     radius, turn = random_stream(seed, "sentiment").random((n, 2)).T
     sentiment = 3 * np.sqrt(radius) * np.cos(2 * np.pi * turn)  # across a disc: spread 1.5, never beyond 3
     sarcastic = random_stream(seed, "sarcasm").random(n) < sarcasm

@@ -5,17 +5,15 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from dmdlite.components.losses import decide
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.training.loop import epochs_without_progress, selected
-from dmdlite.training.metrics import lower_is_better, title
+from dmdlite.training.metrics import Logits, Truth, decided, lower_is_better, title
 
 # Paul Tol's bright palette, safe for colour-blind readers.
 COLOURS = {"language": "#4477AA", "vision": "#228833", "audio": "#EE6677"}
@@ -58,12 +56,7 @@ def _plot(axis: Axes, epochs: Records, values: list[float], **style: Any) -> Non
     axis.tick_params(labelsize=8)
 
 
-def draw_answers(
-    predictions: Float[np.ndarray, "clips *logits"],
-    truth: Num[np.ndarray, "clips *outputs"],
-    metrics: dict[str, Any],
-    config: ModelConfig,
-) -> Figure:
+def draw_answers(predictions: Logits, truth: Truth, metrics: dict[str, Any], config: ModelConfig) -> Figure:
     """The answers to the test clips against the truth, as the task asks for."""
     if config.task == "multilabel":
         return draw_labels(metrics["test"], config)
@@ -132,9 +125,9 @@ def draw_labels(scores: dict[str, float], config: ModelConfig) -> Figure:
     return figure
 
 
-def draw_classes(predictions: Float[np.ndarray, "clips *logits"], truth: Int[np.ndarray, "clips"], task: str) -> Figure:
+def draw_classes(predictions: Logits, truth: Int[np.ndarray, "clips"], task: str) -> Figure:
     """How many test clips of each true class (rows) got which answer (columns); right answers are on the diagonal."""
-    answers = decide(torch.from_numpy(predictions), task).numpy()
+    answers = decided(predictions, task)
     classes = range(1 + max(truth.max(), answers.max()))
     figure = Figure(figsize=(1.6 + 0.55 * len(classes), 2.0 + 0.55 * len(classes)), layout="constrained")
     options = {"labels": classes, "cmap": "Purples", "colorbar": False, "ax": figure.subplots()}

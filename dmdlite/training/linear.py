@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from dmdlite.config import MODALITIES, ModelConfig
 from dmdlite.data.features import FeatureSplit, feature_shapes
 from dmdlite.models.base import Line
-from dmdlite.training.metrics import Splits, labelled_clips, score, task_error
+from dmdlite.training.metrics import Logits, Splits, labelled_clips, score, task_error
 
 PENALTIES = tuple(10.0**power for power in range(5, -3, -1))  # the validation error selects one
 ROUNDING = 1e-4  # means that differ by less, in standard deviations of a time step, are equal but for rounding
@@ -41,9 +41,8 @@ def linear_baseline(
     means = {name: time_means(line, split) for name, split in splits.items()}
     scaler, best = _best(means, splits, line.config)
     coefficients = sum(part.coef_.size + np.size(part.intercept_) for part in best if hasattr(part, "coef_"))
-    return score(
-        {name: _predict(best, scaler.transform(x), config) for name, x in means.items()}, splits, config
-    ), coefficients
+    predictions = {name: _predict(best, scaler.transform(x), config) for name, x in means.items()}
+    return score(predictions, splits, config), coefficients
 
 
 def fit_line(line: Line, splits: Splits) -> None:
@@ -111,7 +110,7 @@ def _weights(parts: list[Any], config: ModelConfig) -> list[np.ndarray]:
     return [np.concatenate(x) for x in zip(*(_rows(part, config.outputs) for part in parts), strict=True)]
 
 
-def _predict(parts: list[Any], inputs: np.ndarray, config: ModelConfig) -> Float[np.ndarray, "clip *logits"]:
+def _predict(parts: list[Any], inputs: np.ndarray, config: ModelConfig) -> Logits:
     weight, bias = _weights(parts, config)
     logits = inputs @ weight.T + bias
     return logits[:, 0] if logits.shape[1] == 1 else logits

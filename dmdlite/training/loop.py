@@ -17,7 +17,7 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import SPLITS, FeatureSplit, check_fits, check_trainable
 from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.linear import fit_line
-from dmdlite.training.metrics import lower_is_better, score, table_scores
+from dmdlite.training.metrics import Logits, lower_is_better, score, table_scores
 
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
 
@@ -184,9 +184,7 @@ def read_batches(model: nn.Module, split: FeatureSplit, options: Mapping[str, An
     return found
 
 
-def predict_logits(
-    model: nn.Module, split: FeatureSplit, padding_mask: bool = False
-) -> Float[np.ndarray, "clips *logits"]:
+def predict_logits(model: nn.Module, split: FeatureSplit, padding_mask: bool = False) -> Logits:
     """The model's output (`components/losses.py`) for each clip, in the split's order, in float32, without dropout."""
     batches = read_batches(model, split, batch_options(model, padding_mask), lambda out: out.prediction.float().cpu())
     return torch.cat(batches).numpy()

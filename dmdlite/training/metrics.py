@@ -14,7 +14,9 @@ from dmdlite.config import ModelConfig
 from dmdlite.data.features import FeatureSplit
 
 Splits = Mapping[str, FeatureSplit]
-Predictions = dict[str, ndarray]  # split -> (clips, *logits), as `predict_logits` returns them
+Logits = Float[ndarray, "clips *logits"]  # a model's output for each clip, as `predict_logits` returns it
+Truth = Num[ndarray, "clips *outputs"]
+Predictions = dict[str, ndarray]  # split -> Logits
 SIMS_CUTS = {"acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}  # bounds of classes, which belong to the lower one
 
 
@@ -60,9 +62,7 @@ def sims_metrics(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "cli
     return _agreement(prediction, truth) | _two_classes(prediction > 0, truth > 0) | same
 
 
-def label_metrics(
-    prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], names: Sequence[str] = ()
-) -> dict[str, float]:
+def label_metrics(prediction: Logits, truth: Truth, names: Sequence[str] = ()) -> dict[str, float]:
     """Scores of several labels at once: the mean over the labels, and those of each by its name or number.
 
     weighted_accuracy    (TP · N/P + TN) / 2N of P clips that have the label and N that lack it, as for the six emotions
@@ -97,15 +97,13 @@ def _same_class(prediction: Float[ndarray, "clips"], truth: Float[ndarray, "clip
     return float(np.equal(*classes).mean())
 
 
-def labelled_clips(
-    prediction: Num[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"]
-) -> tuple[ndarray, ndarray]:
+def labelled_clips(prediction: Num[ndarray, "clips *logits"], truth: Truth) -> tuple[ndarray, ndarray]:
     """Those of clips whose label is known: the label of every other is NaN."""
     known = ~np.isnan(truth).reshape(len(truth), -1).any(axis=1)
     return (prediction, truth) if known.all() else (prediction[known], truth[known])
 
 
-def task_error(prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, "clips *outputs"], task: str) -> float:
+def task_error(prediction: Logits, truth: Truth, task: str) -> float:
     """The MAE of numbers, or the cross-entropy of classes as in `task_loss`, over the clips with a label."""
     prediction, truth = labelled_clips(prediction, truth)
     if task == "regression":
@@ -114,13 +112,9 @@ def task_error(prediction: Float[ndarray, "clips *logits"], truth: Num[ndarray, 
 
 
 def task_metrics(
-    prediction: Float[ndarray, "clips *logits"],
-    truth: Num[ndarray, "clips *outputs"],
-    task: str,
-    scale: str = "mosi",
-    class_names: Sequence[str] = (),
+    prediction: Logits, truth: Truth, task: str, scale: str = "mosi", class_names: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Scores of a model's output (`predict_logits`), by the task, over the clips with a label.
+    """Scores of a model's output, by the task, over the clips with a label.
 
     one number       by the scale of the labels: those of `sentiment_metrics`, and ccc ("mosi"); of `sims_metrics`
                      ("sims"); mae, corr and ccc ("other")
@@ -141,13 +135,18 @@ def task_metrics(
     if task == "multilabel":
         cross_entropy = task_error(prediction, truth, task)
         return {"cross_entropy": cross_entropy, **label_metrics(prediction, truth, class_names)}
-    answer = decide(torch.from_numpy(prediction), task).numpy()
+    answer = decided(prediction, task)
     scores = {
         "accuracy": float((answer == truth).mean()),
         "macro_f1": float(f1_score(truth, answer, average="macro", zero_division=0)),
         "cross_entropy": task_error(prediction, truth, task),
     }
     return scores | ({"mae": float(np.abs(answer - truth).mean())} if task == "ordinal" else {})
+
+
+def decided(logits: Logits, task: str) -> Truth:
+    """The answer for each clip, as `decide` takes it from a model's output."""
+    return decide(torch.from_numpy(logits), task).numpy()
 
 
 def table_scores(task: str, outputs: int, scale: str = "mosi") -> tuple[str, ...]:
@@ -172,7 +171,7 @@ def title(score: str) -> str:
     return names.get(score, score.upper())
 
 
-def constant_prediction(truth: Num[ndarray, "clips *outputs"], task: str, outputs: int) -> Float[ndarray, "*logits"]:
+def constant_prediction(truth: Truth, task: str, outputs: int) -> Float[ndarray, "*logits"]:
     """The best constant prediction: the median of each number, or the logits of how frequent classes or labels are."""
     _, truth = labelled_clips(truth, truth)
     if task == "regression":
@@ -189,7 +188,7 @@ def all_scores(predictions: Predictions, splits: Splits, config: ModelConfig) ->
     """The scores of each split, and under "constant" those of always giving the median, or the classes' frequencies."""
     constant = constant_prediction(splits["train"].truth(config.task), config.task, config.outputs)
     always = {name: np.broadcast_to(constant, (len(split), *constant.shape)).copy() for name, split in splits.items()}
-    answer = decide(torch.from_numpy(constant[None]), config.task)[0].tolist()
+    answer = decided(constant[None], config.task)[0].tolist()
     return {**score(predictions, splits, config), "constant": {"prediction": answer, **score(always, splits, config)}}
 
 
@@ -203,7 +202,7 @@ def class_scores(predictions: Predictions, splits: Splits, config: ModelConfig) 
     """The names of the classes, and for each split confusion (true classes by answers), precision, recall and f1."""
     classes, found = range(config.outputs), {"names": config.class_names or [str(i) for i in range(config.outputs)]}
     for name, x in predictions.items():
-        both = splits[name].truth(config.task), decide(torch.from_numpy(x), config.task).numpy()
+        both = splits[name].truth(config.task), decided(x, config.task)
         each = precision_recall_fscore_support(*both, labels=classes, zero_division=0)
         scores = {score: values.tolist() for score, values in zip(("precision", "recall", "f1"), each, strict=False)}
         found[name] = {"confusion": confusion_matrix(*both, labels=classes).tolist(), **scores}

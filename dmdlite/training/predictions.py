@@ -7,16 +7,15 @@ from itertools import permutations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num
 from numpy import ndarray
 from pandas import DataFrame, concat
 from torch import Tensor
 
-from dmdlite.components.losses import decide
 from dmdlite.config import ModelConfig
 from dmdlite.data.features import DataError, FeatureSplit, check_fits, fitted
 from dmdlite.models.base import ModelOutput, SavedModel
 from dmdlite.training.loop import batch_options, read_batches
+from dmdlite.training.metrics import Logits, Truth, decided
 
 Parts = dict[tuple[str, str], ndarray]  # ("head", "final" or a modality), ("edge", its name), ("vector", its name)
 VECTORS = ("common", "reinforced", "private", "shared")  # outputs that hold one vector of each modality
@@ -55,7 +54,7 @@ def table(parts: Parts, split: FeatureSplit, config: ModelConfig) -> DataFrame:
     """One row a clip: the columns of `answers`, each modality's own answer, and the edges."""
     heads = of_kind(parts, "head")
     first, chances = answers(heads.pop("final"), split, config)
-    own = [columns(m, said(x, config), config, config.class_names) for m, x in heads.items()]
+    own = [columns(m, decided(x, config.task), config, config.class_names) for m, x in heads.items()]
     return concat([first, *own, chances, DataFrame(of_kind(parts, "edge"))], axis=1)
 
 
@@ -67,25 +66,19 @@ def vectors(parts: Mapping[str, Parts], splits: Mapping[str, FeatureSplit]) -> d
     return found | {kind: np.concatenate([x[kind] for x in each]) for kind in each[0]}
 
 
-def answers(
-    logits: Float[ndarray, "clips *logits"], split: FeatureSplit, config: ModelConfig
-) -> tuple[DataFrame, DataFrame]:
+def answers(logits: Logits, split: FeatureSplit, config: ModelConfig) -> tuple[DataFrame, DataFrame]:
     """Id, text, label if there is one, and prediction of each clip; and the probabilities of classes, if any."""
     found = [DataFrame({"id": split.ids, "text": split.raw_text})]
     with suppress(DataError):  # labels of another kind do not matter here
         if split.labelled(config.task):
             names = split.class_names or config.class_names
             found.append(columns("label", split.truth(config.task), config, names))
-    found.append(columns("prediction", said(logits, config), config, config.class_names))
+    found.append(columns("prediction", decided(logits, config.task), config, config.class_names))
     chances = {} if config.task == "regression" else probabilities(logits, config)
     return concat(found, axis=1), DataFrame(chances, index=range(len(split)))
 
 
-def said(logits: Float[ndarray, "clips *logits"], config: ModelConfig) -> Num[ndarray, "clips *outputs"]:
-    return decide(torch.from_numpy(logits), config.task).numpy()
-
-
-def columns(stem: str, x: Num[ndarray, "clips *outputs"], config: ModelConfig, names: Sequence[str]) -> DataFrame:
+def columns(stem: str, x: Truth, config: ModelConfig, names: Sequence[str]) -> DataFrame:
     """One column, of classes with their names if all have one; or one for each number or class that may hold."""
     x = x.astype(float if config.task == "regression" else int)
     if x.ndim == 1:
@@ -95,7 +88,7 @@ def columns(stem: str, x: Num[ndarray, "clips *outputs"], config: ModelConfig, n
     return DataFrame(x, columns=[f"{stem}{'_' if config.task == 'regression' else ' '}{title}" for title in titles])
 
 
-def probabilities(logits: Float[ndarray, "clips *logits"], config: ModelConfig) -> dict[str, ndarray]:
+def probabilities(logits: Logits, config: ModelConfig) -> dict[str, ndarray]:
     """Of each class; of ordered levels as differences of "above level k"; of classes that may hold together each."""
     x = torch.from_numpy(logits.reshape(len(logits), -1)).double()
     each = x.softmax(dim=1).numpy() if config.task == "classification" else x.sigmoid().numpy()

@@ -151,10 +151,9 @@ class SentimentTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """Shuffles by seed + epoch alone: with a generator of its own it uses up no random numbers of the dropout."""
-        split, options = self.train_dataset, {"shuffle": True, "generator": torch.Generator()}
-        options["collate_fn"] = self.collate
-        options["pin_memory"] = self.args.device.type == "cuda"
-        return self.accelerator.prepare(DataLoader(range(len(split)), self.training.batch_size, **options))
+        clips, on_gpu = range(len(self.train_dataset)), self.args.device.type == "cuda"
+        options = dict(shuffle=True, generator=torch.Generator(), collate_fn=self.collate, pin_memory=on_gpu)
+        return self.accelerator.prepare(DataLoader(clips, self.training.batch_size, **options))
 
     def collate(self, indices: list[int]) -> dict[str, Any]:
         epoch = int(self.state.epoch or 0)  # whole at the end of an epoch, when all of its batches have been made
