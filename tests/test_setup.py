@@ -60,9 +60,10 @@ def declared() -> dict[str, set[str]]:
 
 
 def sources(room: str) -> Iterator[str]:
-    """The code of a room, and of the cells of its notebooks."""
+    """The code of a room, and of the cells of its notebooks; not what runs in a checkout of published code."""
     for path in (ROOT / room).rglob("*.py"):
-        yield path.read_text(encoding="utf-8")
+        if path.parent.name != "golden":
+            yield path.read_text(encoding="utf-8")
     for path in (ROOT / room).glob("*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] == "code":
