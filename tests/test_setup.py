@@ -23,7 +23,7 @@ IMPORT_NAMES = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }  # where a project is not named like its module
-OURS = {"benchmarks", "course", "dmdlite", "my_variant"} | {path.stem for path in ROOT.glob("*s/*.py")}
+OURS = {"benchmarks", "course", "dmdlite", "golden", "my_variant"} | {path.stem for path in ROOT.glob("*s/*.py")}
 TOOLS = {  # used without an import: the file that names it, and how
     "jupyterlab": ("Makefile", "/jupyter lab"),
     "nbval": ("Makefile", "--nbval"),
