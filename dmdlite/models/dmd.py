@@ -1,7 +1,7 @@
 """DMD: Decoupled Multimodal Distilling for emotion recognition (Li, Wang, Cui; CVPR 2023), Fig. 2 left to right."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from dmdlite.components.losses import (
     margin_contrastive_loss,
     orthogonality_loss,
     reconstruction_loss,
+    task_loss,
+    total_loss,
 )
 from dmdlite.components.reinforcement import CrossModalReinforcement, SelfAttentionReaders
 from dmdlite.components.streams import (
@@ -161,7 +163,10 @@ class DMD(SavedModel):
             graphs=graphs,
             **further,
         )
-        return out if labels is None else out.with_losses(self.loss_terms(out, labels), self.loss_weights)  # Eq. (11)
+        if labels is None:
+            return out
+        terms = self.loss_terms(out, labels)
+        return replace(out, losses=terms, loss=total_loss(terms, self.loss_weights))  # Eq. (11)
 
     def read_private(self, decoupled: Decoupled, masks: Masks | None) -> tuple[Vectors, dict[str, Any]]:
         """Z^prt_{→m}, Eq. (10), and further fields of the output, which an heir may have to add."""
@@ -183,7 +188,8 @@ class DMD(SavedModel):
         """Every term of Eq. (11) by name."""
         config, parts = self.config, out.decoupled
         norm, over, clamped = config.reconstruction_norm, config.orthogonality_over, config.orthogonality_clamped
-        terms = {f"task_{head}": self.task_loss(x, labels) for head, x in out.predictions.items()} | {
+        task, weights = config.task, config.class_weights
+        terms = {f"task_{head}": task_loss(x, labels, task, weights) for head, x in out.predictions.items()} | {
             "reconstruction": reconstruction_loss(parts.projected, parts.reconstruction, norm),  # Eq. (2)
             "cycle": reconstruction_loss(parts.private, parts.private_again, norm),  # Eq. (3)
             "orthogonality": orthogonality_loss(parts.common, parts.private, over, clamped),  # Eq. (5)
