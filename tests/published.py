@@ -51,6 +51,20 @@ def formula_weights(shapes: dict[str, list[int]], seed: int) -> dict[str, torch.
     return weights
 
 
+def gradient_norms(model: torch.nn.Module) -> dict[str, float]:
+    """The norm of every gradient that there is, under the model's own names."""
+    return {name: p.grad.double().norm().item() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def published_norms(gradients: dict[str, torch.Tensor], sources: dict[str, list[str]]) -> dict[str, float]:
+    """The norms of our gradients under the published names; a weight of several encoders has one for each of them."""
+    norms = {}
+    for ours, gradient in gradients.items():
+        names = sources[ours]
+        norms |= dict(zip(names, gradient.double().reshape(len(names), -1).norm(dim=1).tolist(), strict=True))
+    return norms
+
+
 def published_term(term: str) -> str:
     """Our name of a loss term -> the name in the golden files."""
     for ours, theirs in (("homogeneous", "homo"), ("heterogeneous", "hetero"), ("representation", "repr")):

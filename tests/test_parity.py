@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
-from published import FULL_SIZES, GOLDEN, formula_weights, full_batch, full_config, published_edges, published_term
+from published import (
+    FULL_SIZES,
+    GOLDEN,
+    formula_weights,
+    full_batch,
+    full_config,
+    published_edges,
+    published_norms,
+    published_term,
+)
 
 from dmdlite.components.losses import orthogonality_loss
 from dmdlite.config import MODALITIES, SPACES, DMDConfig
@@ -97,14 +106,8 @@ def gradient_norms(model) -> dict[str, float]:
     gradients = {name: p.grad for name, p in model.named_parameters()}
     places = [("dmd", dmd_sources(gradients))]
     places += [(f"gd_{short}", unit_sources(space)) for space, short in zip(SPACES, ("homo", "hetero"))]
-    norms = {}
-    for module, sources in places:
-        for ours in gradients.keys() & sources.keys():
-            parts = gradients.pop(ours)
-            parts = parts if len(sources[ours]) > 1 else [parts]
-            norms |= {f"{module}/{name}": x.double().norm().item() for name, x in zip(sources[ours], parts)}
-    assert not gradients
-    return norms
+    sources = {ours: [f"{module}/{x}" for x in names] for module, own in places for ours, names in own.items()}
+    return published_norms(gradients, sources)
 
 
 def test_gradient_norms(golden):

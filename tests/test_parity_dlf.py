@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from published import FULL_SIZES, GOLDEN, formula_weights, full_batch
+from published import FULL_SIZES, GOLDEN, formula_weights, full_batch, published_norms
 
 from dmdlite.config import MODALITIES
 from dmdlite.models.dlf import DLF, DLFConfig
@@ -94,11 +94,7 @@ def check_losses(out, published):
 def check_gradient_norms(model, published):
     """Under the published names; a weight of several encoders has a norm for each of them."""
     gradients = {name: p.grad for name, p in model.named_parameters()}
-    norms = {}
-    for ours, names in dmd_sources(gradients, LAYERS, TRANSFORMERS).items():
-        parts = gradients.pop(ours)
-        norms |= {name: x.double().norm().item() for name, x in zip(names, parts if len(names) > 1 else [parts])}
-    assert not gradients
+    norms = published_norms(gradients, dmd_sources(gradients, LAYERS, TRANSFORMERS))
     assert set(norms) == set(published)
     for name, norm in norms.items():
         assert norm == pytest.approx(float(published[name]), rel=1e-4, abs=1e-6), name

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from published import GOLDEN, formula_weights
+from published import GOLDEN, formula_weights, published_norms
 from published_misa import FULL_SIZES, OUTPUTS, SMALL_SIZES, TERMS, our_batch, our_config, published_batch
 from test_models import small_batch, small_config
 
@@ -56,8 +56,7 @@ def test_losses(golden):
 def gradient_norms(model) -> dict[str, float]:
     """Under the published names."""
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    sources = sources_of(gradients, LAYERS, INITIALS)
-    return {theirs: gradients[ours].double().norm().item() for ours, (theirs,) in sources.items()}
+    return published_norms(gradients, sources_of(gradients, LAYERS, INITIALS))
 
 
 def assert_same_norms(model, theirs):

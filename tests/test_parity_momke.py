@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from published import GOLDEN, formula_weights
+from published import GOLDEN, formula_weights, published_norms
 from published_momke import FULL_SIZES, SMALL_SIZES, STAGES, our_batch, our_config, published_batch
 
 from dmdlite.components.losses import task_loss
@@ -63,9 +63,7 @@ def losses_of_steps(model, outputs, given) -> dict[str, torch.Tensor]:
 def assert_same_norms(model, theirs):
     """Of the gradients of our weights, which hold several published ones each."""
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    ours = {}
-    for name, published in momke_sources(gradients).items():
-        ours |= dict(zip(published, gradients[name].double().reshape(len(published), -1).norm(dim=1).tolist()))
+    ours = published_norms(gradients, momke_sources(gradients))
     assert ours.keys() == theirs.keys()
     rounding = 1e-5 * float(max(theirs.values()))
     for name, norm in ours.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from golden.make_mult import FULL, SMALL, padded_on_the_left
-from published import GOLDEN, formula_weights
+from published import GOLDEN, formula_weights, published_norms
 
 from dmdlite.components.streams import concatenate
 from dmdlite.config import MODALITIES
@@ -59,13 +59,8 @@ def close(ours, theirs, tolerance=1e-5):
 
 def gradient_norms(model) -> dict[str, float]:
     """Norms under the published names; a weight of several encoders has one for each of them."""
-    gradients, norms = {name: p.grad for name, p in model.named_parameters()}, {}
-    for ours, names in dmd_sources(gradients, LAYERS).items():
-        if ours in gradients:
-            parts = gradients.pop(ours)
-            norms |= {name: x.norm().item() for name, x in zip(names, parts if len(names) > 1 else [parts])}
-    assert not gradients
-    return norms
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    return published_norms(gradients, dmd_sources(gradients, LAYERS))
 
 
 @pytest.mark.parametrize("name", SMALL)

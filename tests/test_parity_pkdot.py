@@ -9,7 +9,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from published import GOLDEN
+from published import GOLDEN, gradient_norms
 from published_pkdot import FULL, SIZES, SMALL, vectors, weights
 
 from dmdlite.components.similarities import partitioned_anchors, pick_anchors, shifted_similarities
@@ -46,7 +46,7 @@ def trained(model: PKDOT, batch: dict[str, torch.Tensor], anchors: torch.Tensor)
         out = model.train()(**batch)
     out.loss.backward()
     sources = sources_of(model.state_dict(), {f"fuse.{ours}": theirs for ours, theirs in FUSION.items()})
-    gradients = {name: p.grad.double().norm().item() for name, p in model.named_parameters() if p.grad is not None}
+    gradients = gradient_norms(model)
     assert gradients.keys() == sources.keys()  # neither T-Net nor teacher learns
     return out, {sources[name][0]: norm for name, norm in gradients.items()}
 

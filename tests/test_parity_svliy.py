@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from published import GOLDEN, formula_weights
+from published import GOLDEN, formula_weights, published_norms
 from published_svliy import FULL, SMALL, batch_of
 
 from dmdlite.config import MODALITIES, TrainingConfig
@@ -48,11 +48,8 @@ def close(ours, theirs, tolerance=1e-5):
 
 def check_norms(model, theirs):
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    ours = {}
-    for name, sources in svliy_sources(gradients).items():
-        parts = gradients.pop(name) if len(sources) > 1 else [gradients.pop(name)]
-        ours |= {source: x.double().norm().item() for source, x in zip(sources, parts)}
-    assert not gradients and ours.keys() == theirs.keys()
+    ours = published_norms(gradients, svliy_sources(gradients))
+    assert ours.keys() == theirs.keys()
     for name, norm in ours.items():
         assert norm == pytest.approx(float(theirs[name]), rel=1e-4, abs=1e-7), name
 

@@ -21,7 +21,7 @@ sys.path[:0] = [os.environ["REF_DLF"], str(HERE.parent)]
 sys.modules["pynvml"] = ModuleType("pynvml")  # asks for GPUs
 torch.Tensor.cuda = lambda self: self
 
-from published import FULL_SIZES, formula_weights, full_batch  # noqa: E402
+from published import FULL_SIZES, formula_weights, full_batch, gradient_norms  # noqa: E402
 from trains.singleTask.model.DLF import DLF  # noqa: E402
 
 training = sys.modules["trains.singleTask.DLF"]  # the package has a class of this name
@@ -88,10 +88,6 @@ def named(terms: list[float]) -> dict[str, float]:
 
 def shapes(net) -> dict[str, list[int]]:
     return {name: list(x.shape) for name, x in net.state_dict().items()}
-
-
-def gradient_norms(net) -> dict[str, float]:
-    return {name: p.grad.double().norm().item() for name, p in net.named_parameters() if p.grad is not None}
 
 
 def small(dataset: str, lengths: tuple[int, ...], batch: int, seed: int, **sizes: int) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ sys.modules["gensim"] = ModuleType("gensim")  # imported there but not used
 import models
 import transformers
 from config import get_config
-from published import formula_weights
+from published import formula_weights, gradient_norms
 from published_misa import FULL_SIZES, SMALL_SIZES, WORDS, bert_fields, published_batch, widths_of
 from solver import Solver
 
@@ -100,10 +100,6 @@ def published_step(solver, given):
     prediction = found.pop("prediction")
     found["cls"] = solver.criterion(prediction, labels if labels.is_floating_point() else labels[:, 0])
     return prediction, found
-
-
-def gradient_norms(model):
-    return {name: p.grad.double().norm().item() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def make_small(name, size, folder):

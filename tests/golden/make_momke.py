@@ -21,7 +21,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(REF / "MoMKE"), str(REF)]
 
 import train_MoMKE as published
 from loss import MaskedCELoss, MaskedMSELoss
-from published import formula_weights
+from published import formula_weights, gradient_norms
 from published_momke import CLASSES, FULL_SIZES, SMALL_SIZES, STAGES, published_batch
 from utils import build_model, generate_mask
 
@@ -83,10 +83,6 @@ def one_step(size, given, model, stage):
     kept = names[2:] if stage == "experts" else names[:2]  # the others are of no meaning in this stage
     terms = [f"task_{m}" for m in ORDER] if stage == "experts" else ["task_final"]
     return {name: found[name] for name in kept}, dict(zip(terms, losses, strict=True))
-
-
-def gradient_norms(model):
-    return {name: p.grad.double().norm().item() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def make_small(name, size, folder):

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [os.environ["REF_SVLIY"], str(HERE.parent), str(HERE.parent.parent)]
 
-from published import formula_weights  # noqa: E402
+from published import formula_weights, gradient_norms  # noqa: E402
 from published_svliy import FULL, SMALL, batch_of  # noqa: E402
 
 OUTPUTS = ("output_logit", "lva_att_weight", *(name.format(i) for i in "lva" for name in ("s_{}_dict", "last_h_{}")))
@@ -82,10 +82,6 @@ def run(net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[dict, dict]:
     losses["total"] = losses["task_final"] + FACTOR * losses["dictionary_heterogeneous"]
     losses["total"].backward()
     return out, losses
-
-
-def gradient_norms(net: nn.Module) -> dict[str, float]:
-    return {name: p.grad.double().norm().item() for name, p in net.named_parameters() if p.grad is not None}
 
 
 def small(name: str, case: dict, folder: Path) -> None:
