@@ -61,8 +61,11 @@ class TransformerLayer(nn.Module):
 
     def feed_forward(self, x: Target) -> Target:
         """Step by step: x + W₂ ReLU(W₁ x)."""
-        hidden = F.relu(self.expand(self.feed_forward_norm(x)), inplace=True)
-        return x + self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
+        return x + self.transform(self.feed_forward_norm(x))
+
+    def transform(self, x: Target) -> Target:
+        hidden = F.relu(self.expand(x), inplace=True)
+        return self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
 
 
 Layer = type[TransformerLayer]  # the plain or the fast one

@@ -95,7 +95,7 @@ class PMR(SavedModel):
         (read,) = encode_each(self.memory, [everything], masks=real)
         head = self.head(read.squeeze(1))
         out = PMROutput(head.prediction, fused=head.features, merge=torch.stack(merges))
-        return out.supervised(labels, self.config.task, self.config.class_weights)
+        return self.supervised(out, labels)
 
 
 class HubMasks:
@@ -159,8 +159,7 @@ class ReinforcementUnits(fast.TransformerLayer):
     def feed_forward(self, x: Three) -> Three:
         if self.pre:
             return super().feed_forward(x)
-        hidden = self.feed_forward_dropout(F.relu(self.expand(x)))
-        return self.feed_forward_norm(x + self.residual_dropout(self.contract(hidden)))
+        return self.feed_forward_norm(x + self.transform(x))
 
 
 class FeedForward(nn.Sequential):
