@@ -92,6 +92,12 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="dmdlite", licens
         error = getattr(config, "regression_error", "absolute")  # a field of some ancestors
         return task_loss(prediction, labels, config.task, config.class_weights, error)
 
+    def supervised(self, out: ModelOutput, labels: Labels | None) -> ModelOutput:
+        """The output with the task loss of its prediction as the whole loss; without labels there is none."""
+        if labels is None:
+            return out
+        return out.with_losses({"task_final": self.task_loss(out.prediction, labels)}, weights={})
+
     def update_evidence(self, out: ModelOutput, labels: Labels) -> None:
         """Called by the training loop after each batch, for what a model learns without a gradient: here nothing."""
 

@@ -93,4 +93,4 @@ class MulT(SavedModel):
         reinforced = self.reinforce(projected, masks)
         head = self.head(concatenate(reinforced))
         out = MulTOutput(head.prediction, fused=head.features, reinforced=reinforced)
-        return out.supervised(labels, self.config.task, self.config.class_weights)
+        return self.supervised(out, labels)

@@ -1,13 +1,12 @@
 """What every model returns."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-from dmdlite.components.losses import Labels, Logits, Loss, task_loss, total_loss
+from dmdlite.components.losses import Logits, Loss, total_loss
 from dmdlite.components.streams import Vector
 
 
@@ -25,12 +24,6 @@ class ModelOutput:
     def with_losses(self, terms: dict[str, Loss], weights: dict[str, float]) -> "ModelOutput":
         """The same output with these terms and their weighted sum, Eq. (11)."""
         return replace(self, losses=terms, loss=total_loss(terms, weights))
-
-    def supervised(self, labels: Labels | None, task: str, weights: Sequence[float] = ()) -> "ModelOutput":
-        """The same output with the task loss of the prediction as the whole loss; without labels there is none."""
-        if labels is None:
-            return self
-        return self.with_losses({"task_final": task_loss(self.prediction, labels, task, weights)}, weights={})
 
     def to_dict(self) -> dict[str, Any]:
         """All tensors by name, in plain dicts; what is absent, such as the loss without labels, is left out."""

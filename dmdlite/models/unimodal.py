@@ -37,4 +37,4 @@ class Unimodal(SavedModel):
         (read,) = encode_each(self.encoder, [self.temporal(stream)], masks=real)
         head = self.head(read.squeeze(1))
         out = ModelOutput(head.prediction, fused=head.features)
-        return out.supervised(labels, self.config.task, self.config.class_weights)
+        return self.supervised(out, labels)

@@ -37,7 +37,7 @@ def read_outputs(model: SavedModel, split: FeatureSplit, mask: bool) -> Parts:
 
 def parts_of(out: ModelOutput, modalities: Sequence[str]) -> dict[tuple[str, str], Tensor]:
     """The parts of one output. DMD's heads of one modality are those of its heterogeneous space."""
-    found, heads = {("head", "final"): out.prediction}, getattr(out, "predictions", {})
+    found, heads = {("head", "final"): out.prediction}, out.predictions
     found |= {("head", m): heads[key] for m in modalities for key in (m, f"heterogeneous_{m}") if key in heads}
     for space, edges in out.edges.items():
         for (i, source), (j, target) in permutations(enumerate(modalities), 2):
