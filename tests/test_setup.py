@@ -24,6 +24,7 @@ IMPORT_NAMES = {
     "yaml": "pyyaml",
 }  # where a project is not named like its module
 OURS = {"benchmarks", "course", "dmdlite", "golden", "my_variant"} | {path.stem for path in ROOT.glob("*s/*.py")}
+LAZY = ("many", "logs", "clips")  # extras of the library itself, imported by the functions that need them
 TOOLS = {  # used without an import: the file that names it, and how
     "jupyterlab": ("Makefile", "/jupyter lab"),
     "nbval": ("Makefile", "--nbval"),
@@ -52,10 +53,11 @@ def declared() -> dict[str, set[str]]:
     """The projects that each room needs beside those of the rooms before it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
+    lazy = [requirement for name in LAZY for requirement in extras.get(name, ())]
     return {
-        "dmdlite": names(project["dependencies"]),
+        "dmdlite": names(project["dependencies"] + lazy),
         "notebooks": names(extras["lab"]),
-        "tests": names(extras["test"]),
+        "tests": names(extras["test"]) - {"dmdlite"},
     }
 
 
