@@ -1,4 +1,4 @@
-"""What README shows in Python is what happens."""
+"""What README and docs/ show in Python and in tables is what happens."""
 
 import csv
 import re
@@ -50,7 +50,28 @@ def test_how_many_files_a_training_step_passes_through(without_shape_checks):
 def test_the_table_is_the_stored_comparison():
     """`python -m dmdlite compare` has written it; notebook 12 reads the same run."""
     stored = (ROOT / "notebooks" / "comparison" / "comparison.md").read_text(encoding="utf-8")
-    assert all(line in (ROOT / "README.md").read_text(encoding="utf-8") for line in stored.splitlines())
+    assert all(line in (ROOT / "docs" / "results.md").read_text(encoding="utf-8") for line in stored.splitlines())
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of the tables that begin with a model."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    return rows[next(place for place, row in enumerate(rows) if row[0] == "model") :]
+
+
+def test_the_rows_in_readme_are_rows_of_that_table():
+    stored = cells((ROOT / "notebooks" / "comparison" / "comparison.md").read_text(encoding="utf-8"))
+    named = [stored[0].index(column) for column in ("model", "MAE", "ACC2", "ACC7")]
+    known = [[row[place] for place in named] for row in stored]
+    title, _, *rows = cells((ROOT / "README.md").read_text(encoding="utf-8"))[:8]
+    assert title == known[0] and len(rows) == 6 and all(row in known for row in rows)
+
+
+def test_readme_is_read_in_a_minute():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.split()) <= 900
+    for picture in re.findall(r"!\[.+\]\((.+)\)", text):
+        assert (ROOT / picture).is_file()
 
 
 def test_the_stored_comparison_is_of_these_models():
@@ -67,7 +88,7 @@ def test_the_stored_comparison_is_of_these_models():
 def test_the_variant(monkeypatch, tmp_path):
     """As shown, but for one epoch and one seed."""
     monkeypatch.chdir(ROOT)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     (block,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "variants=" in block)
     shorter = {"epochs=16": "epochs=1", "range(5)": "[0]", '"runs/smooth"': f'"{tmp_path.as_posix()}"'}
     for shown, short in shorter.items():
