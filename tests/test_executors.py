@@ -123,10 +123,11 @@ def test_two_trains_in_one_folder(tmp_path):
             train()
         assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
     with ThreadPoolExecutor(1) as executor:
-        with alone_in(tmp_path / "run") as waited:
+        with alone_in(tmp_path / "run"):
             second = executor.submit(alone_in(tmp_path / "run", wait=True).__enter__)
-            assert not waited and not second.done()
-        assert second.result(timeout=20)  # it has waited
+            with pytest.raises(TimeoutError):
+                second.result(timeout=1)
+        assert second.result(timeout=60)  # it says that it has waited
     shutil.rmtree(tmp_path / "run")
     assert train().metrics["epochs"] == 1 and not list(tmp_path.rglob(".*"))
 

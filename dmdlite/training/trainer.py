@@ -53,10 +53,8 @@ def train(
     if runs.state_of(folder, description, restart) == "finished":
         return _stored(folder, model, say)
     with alone_in(folder, wait) if is_first_process() else nullcontext(False) as waited:
-        restart = restart and not waited
-        if (state := runs.state_of(folder, description, restart)) == "finished":
+        if (state := runs.state_of(folder, description, restart := restart and not waited)) == "finished":
             return _stored(folder, model, say)
-        keep_freed_memory()
         home = next(model.parameters()).device
         trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
         trainer.in_first_process(runs.begin, folder, description, restart)
@@ -119,6 +117,7 @@ class SentimentTrainer(Trainer):
     """Trainer with the optimizer, the order of the data, the log and the validation of `plain_loop`."""
 
     def __init__(self, model: nn.Module, splits: Splits, training: TrainingConfig, folder: Path, progress: bool):
+        keep_freed_memory()
         self.splits, self.training, self.means = splits, training, EpochMeans()
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
