@@ -6,7 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,32 +72,39 @@ def train(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Prints the table. Raises ValueError at the end if runs have failed."""
+    """Prints the table, except with --only. Raises ValueError at the end if runs have failed."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("compare runs whole trainings side by side (--jobs), not under torchrun; use train for that")
     if "seed" in dict(options.set):
         raise ValueError("the seeds of a comparison are given by --seeds")
     splits, source, config, training, settings = read_options(options)
-    from dmdlite.experiments.compare import compare as run
+    from dmdlite.experiments.compare import collect, train_runs
+    from dmdlite.experiments.executors import cluster, most_jobs
+    from dmdlite.experiments.plan import make_plan
     from dmdlite.experiments.reports import markdown
-    from dmdlite.experiments.workers import on_cpu
     from dmdlite.models.registry import can_read, in_groups
 
     names = in_groups(options.models)
     if unable := [x for x in names if x not in options.models and not can_read(x, config.modalities)]:
         print(f"left out, for they need other modalities: {', '.join(unable)}")
     output = options.output or Path("runs") / f"compare-{options.preset}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1
+    jobs = most_jobs() if options.jobs is None else options.jobs
     own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
     own |= {"reading": splits.reading} if source else {}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
-    with warnings.catch_warnings():
+    failed = None
+    with warnings.catch_warnings(), cluster(options.cluster) if options.cluster else nullcontext() as executor:
         warnings.filterwarnings("ignore", module=r"dmdlite\.data")  # oddities of the data were already reported
-        found = run(names, source or splits, config, seeds, output, training, **own)
-    print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
-    if failures := found.failures:
-        raise ValueError(f"{len(failures)} of the runs failed, the others are whole; the first: {failures[0]}")
+        plan = make_plan(names, source or splits, config, seeds, output, training, **own)
+        if not options.collect:
+            failed = train_runs(plan, options.only, executor, jobs)
+        if not options.only:
+            found = collect(plan, failed)
+            print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
+    if failed:
+        (name, seed), first = next(iter(failed.items()))
+        count = f"{len(failed)} of the runs failed, the others are whole"
+        raise ValueError(f"{count}; the first: {name}, seed {seed}: {first}")
 
 
 def seeds_of(numbers: list[int]) -> list[int]:

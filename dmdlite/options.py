@@ -78,12 +78,27 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help=text)
     text = "one number: that many seeds from 0 on; several: these seeds (default: 5)"
     command.add_argument("--seeds", nargs="+", type=int, default=[5], metavar="N", help=text)
-    text = "runs at the same time, each on one CPU core; the results do not depend on it (default: one per core)"
-    command.add_argument("--jobs", type=int, metavar="N", help=text)
+    where = command.add_mutually_exclusive_group()
+    text = "runs at the same time, each with a GPU or one CPU core; results do not depend on it (default: one for each)"
+    where.add_argument("--jobs", type=int, metavar="N", help=text)
+    text = "send the runs to a Dask scheduler, such as tcp://192.168.0.7:8786 (see docs/cluster.md)"
+    where.add_argument("--cluster", metavar="ADDRESS", help=text)
+    part = command.add_mutually_exclusive_group()
+    text = "train just these runs, and their teachers, and make no table: one task of a job array"
+    part.add_argument("--only", nargs="+", type=run_of, default=[], metavar="MODEL:SEED", help=text)
+    text = "train nothing; make the tables of the runs that are finished"
+    part.add_argument("--collect", action="store_true", help=text)
     text = "train afresh what other code or settings have left in the folder (default: refuse it)"
     command.add_argument("--restart", action="store_true", help=text)
     command.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")
     _add_data_and_recipe(command)
+
+
+def run_of(text: str) -> tuple[str, int]:
+    name, _, seed = text.partition(":")
+    if not name or not seed.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not MODEL:SEED, such as dmd:3")
+    return name, int(seed)
 
 
 def _add_run_and_data(parser: Parser, default: str) -> None:

@@ -12,8 +12,9 @@ timing.json                  seconds of an epoch by model: measured once
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, replace
+from concurrent.futures import Executor
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from itertools import product
@@ -24,13 +25,13 @@ from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
-from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
+from dmdlite.experiments.executors import Outcome, executor_for, run_all
+from dmdlite.experiments.parcels import unpack
+from dmdlite.experiments.plan import Plan, Run, Variant, make_plan
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
-from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.files import write_json
-from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training.linear import linear_baseline
 from dmdlite.training.metrics import Splits, all_scores
 
@@ -46,6 +47,7 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     variants: Mapping[str, Variant] | None = None,
     dataset: str | None = None,
+    executor: Executor | None = None,
     jobs: int = 1,
     progress: bool = True,
     restart: bool = False,
@@ -57,40 +59,74 @@ def compare(
     training: the budget, the same for all; its seed is replaced by each of the seeds. reading: options of
     `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
-    dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
-    thread; the results do not depend on it. restart: train afresh what other code, weights or settings have left.
+    dataset: "mosi" or "mosei" adds published numbers. restart: train afresh what other code, weights or settings have
+    left. executor: where the runs happen; it is left open. Without one: `jobs` processes of this machine, each with
+    one CPU thread, or a GPU of its own; the results do not depend on it.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
-    and settings, and if the folder holds something else or runs of other code.
+    and settings, and if the folder holds something else or runs of other code; ConnectionError if a scheduler stops.
     """
-    own = check_variants(variants or {}, jobs)
-    names, recipes = [*in_groups(names), *own], RECIPES | own
-    budget = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
-    check_settings({name: recipes[name] for name in names}, config, plan.settings)
-    check_counts(names, seeds, jobs)
-    splits = plan.splits()
-    tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
-    failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    return _report(plan, splits, names, seeds, failures)
+    own = {"settings": settings, "variants": variants, "dataset": dataset, "restart": restart, "reading": reading}
+    plan = make_plan(names, data, config, seeds, output_dir, training, jobs=jobs if executor is None else 1, **own)
+    return collect(plan, train_runs(plan, executor=executor, jobs=jobs, progress=progress))
 
 
-def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
-    """Makes the folder this comparison's; returns the tasks that are left. Raises ValueError before it touches any."""
-    for name in dict.fromkeys(name for name, _ in tasks):
+def train_runs(
+    plan: Plan,
+    only: Sequence[Run] = (),
+    executor: Executor | None = None,
+    jobs: int = 1,
+    progress: bool = True,
+) -> dict[Run, str]:
+    """Trains those runs of a comparison that are not finished; returns what went wrong.
+
+    only: these and their teachers, instead of all. Raises ValueError, before anything is touched, for a run that is
+    not part of the comparison, and if the folder holds something else or runs of other code.
+    """
+    runs = plan.part(only) if only else plan.all_runs
+    left = _claim(plan, runs)
+    say = partial(print, flush=True) if progress else lambda _: None
+    failures: dict[Run, str] = {}
+    say(f"{plan.folder}: {len(left)} of {len(runs)} runs to go")
+    with ExitStack() as stack:
+        sent = stack.enter_context(plan.sent()) if executor else plan
+        where = executor or stack.enter_context(executor_for(min(jobs, len(left))))
+        outcomes = stack.enter_context(closing(run_all(sent.train_chain, sent.chains(left), where)))
+        ended = (run for outcome in outcomes for run in _ended(plan, outcome))
+        for number, ((name, seed), words, failure) in enumerate(ended, start=1):
+            if failure is not None:
+                failures[name, seed], words = failure, f"failed: {failure}"
+            say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {name}, seed {seed}: {words}")
+    return failures
+
+
+def _ended(plan: Plan, outcome: Outcome) -> list[Outcome]:
+    """The outcome of each run of a chain. Folders that have travelled are put in their place."""
+    if outcome.failure is None:
+        ended, parcels = outcome.value
+        for run, parcel in parcels.items():
+            unpack(parcel, plan.run_folder(run))
+        return ended
+    done: list[Run] = []
+    for run in outcome.task.runs:
+        with suppress(ValueError):
+            done += [run] if plan.is_done(run) else []
+    return [Outcome(x, "finished") if x in done else Outcome(x, failure=outcome.failure) for x in outcome.task.runs]
+
+
+def _claim(plan: Plan, runs: Sequence[Run]) -> list[Run]:
+    """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
+    for name in dict.fromkeys(name for name, _ in runs):
         model = plan.build(name)
-        check_fits(splits, model.config, model.reads)
+        check_fits(plan.splits, model.config, model.reads)
     budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
-    source = {"fingerprint": fingerprint(splits), "source": splits["train"].source}
+    source = {"fingerprint": fingerprint(plan.splits), "source": plan.splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
     whole = json.loads(json.dumps(whole))
     plan.state_of(plan.folder, whole)
-    left: list[Task] = []
-    for task in tasks:  # a teacher comes before its student
-        if plan.teacher(task) in left or not plan.is_done(task, splits):
-            left.append(task)
+    left = plan.left(runs)
     if plan.restart:
         (plan.folder / "timing.json").unlink(missing_ok=True)
     plan.folder.mkdir(parents=True, exist_ok=True)
@@ -98,25 +134,21 @@ def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
     return left
 
 
-def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress: bool) -> dict[Task, str]:
-    """Trains what is not done yet; returns what went wrong."""
-    needs = {task: teacher for task in left if (teacher := plan.teacher(task)) in left}
-    plan = replace(plan, retaught=frozenset(needs))
-    say = partial(print, flush=True) if progress else lambda _: None
-    failures: dict[Task, str] = {}
-    say(f"{plan.folder}: {len(left)} of {count} runs to go")
-    with closing(run_tasks(Plan.train, plan, left, needs, jobs)) as outcomes:
-        for number, outcome in enumerate(outcomes, start=1):
-            name, seed = outcome.task
-            if outcome.failure is not None:
-                failures[outcome.task] = outcome.failure
-            ended = outcome.value if outcome.failure is None else f"failed: {outcome.failure}"
-            say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {name}, seed {seed}: {ended}")
-    return failures
+def collect(plan: Plan, failed: Mapping[Run, str] | None = None) -> Comparison:
+    """Writes the tables and figures of the runs that are finished, and trains nothing.
+
+    failed: why the others are not. Without it they are looked for, and ValueError is raised if no run is finished.
+    """
+    if failed is None:
+        failed = dict.fromkeys(plan.left(plan.all_runs), "not there yet")
+        if set(failed) >= {*product(plan.names, plan.seeds)}:
+            raise ValueError(f"{plan.folder} holds no finished run of this comparison yet: nothing to collect")
+    return _report(plan, failed)
 
 
-def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], failed: dict[Task, str]) -> Comparison:
+def _report(plan: Plan, failed: Mapping[Run, str]) -> Comparison:
     """The scores, costs and baselines, written to the folder."""
+    splits, names, seeds = plan.splits, plan.names, plan.seeds
     train, mask = splits["train"], plan.training.padding_mask
     trained = [n for n in names if any((n, seed) not in failed for seed in seeds)]  # others may fail here, too
     seconds = seconds_per_epoch(trained, plan.build, train, plan.training, plan.folder / "timing.json")
@@ -130,7 +162,7 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
             run |= result.metrics["test"] | plan.added_terms(task[0], result)
             subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
         records.append(run)
-    records += _baselines(plan, splits, names, costs)
+    records += _baselines(plan, costs)
     config, shown = plan.config, plan.shown
     one_number = config.task == "regression" and config.outputs == 1 and config.label_scale == "mosi"
     as_in_papers = one_number and len(config.modalities) == len(MODALITIES)
@@ -144,10 +176,10 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
     return found
 
 
-def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, Any]) -> list[dict[str, Any]]:
+def _baselines(plan: Plan, costs: dict[str, Any]) -> list[dict[str, Any]]:
     """A constant, and linear models of all streams and of each that a model reads alone; adds to `costs` theirs."""
-    found = []
-    alone = {f"linear_{m}": (m,) for m in names if m in MODALITIES}
+    found, splits = [], plan.splits
+    alone = {f"linear_{m}": (m,) for m in plan.names if m in MODALITIES}
     for name, modalities in {"linear": plan.config.modalities, **alone}.items():
         if line := linear_baseline(splits, plan.config, modalities):
             scores, size = line

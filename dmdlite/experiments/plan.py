@@ -1,26 +1,40 @@
 """What the runs of a comparison share, and how each of its models is made, recognised and trained."""
 
 import re
+import secrets
+import socket
+import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import load_features
+from dmdlite.experiments.executors import Outcome, attempt, check_jobs
 from dmdlite.experiments.missing import Scores, score_subsets, stored_subsets
-from dmdlite.experiments.workers import Task, on_cpu
+from dmdlite.experiments.parcels import pack, unpack
 from dmdlite.models.base import SavedModel
-from dmdlite.models.registry import NAMES, RECIPES, Recipe
+from dmdlite.models.registry import NAMES, RECIPES, Recipe, check_settings, in_groups, with_teachers
+from dmdlite.sources import code_digests
 from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, table_scores
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
+Run = tuple[str, int]  # the name of a model and a seed
 Variant = Recipe | Callable[[ModelConfig], SavedModel]  # the function makes a model from the config that all share
+
+
+class Chain(NamedTuple):
+    """One task: a teacher and then its students. teachers: finished ones, packed for places without our storage."""
+
+    runs: tuple[Run, ...]
+    teachers: Mapping[Run, bytes]
 
 
 @dataclass(frozen=True)
@@ -31,40 +45,55 @@ class Plan:
     config: ModelConfig
     training: TrainingConfig
     folder: Path
+    names: list[str]
+    seeds: list[int]
     settings: dict[str, Any]  # fields that only some models have
     recipes: dict[str, Recipe]  # the library's and the variants'
-    restart: bool
-    dataset: str | None  # whose published numbers are to stand beside ours
+    restart: bool = False
+    dataset: str | None = None  # whose published numbers are to stand beside ours
     reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
-    retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
+    code: Mapping[str, str] = field(default_factory=code_digests)  # of dmdlite, the same on every worker
+    mark: str | None = None  # a file in the folder, by which a worker recognises it; None: this machine
 
     @property
     def shown(self) -> list[str]:
         """The scores in the tables; the first is the error."""
         return list(table_scores(self.config.task, self.config.outputs, self.config.label_scale))
 
+    @property
+    def all_runs(self) -> list[Run]:
+        """Those of the table, and before each student its teacher."""
+        return [(name, seed) for seed in self.seeds for name in with_teachers(self.names, self.recipes)]
+
+    @cached_property
     def splits(self) -> Splits:
         return load_features(self.data, **(self.reading or {})) if isinstance(self.data, (str, Path)) else self.data
 
-    def run_folder(self, task: Task) -> Path:
-        return self.folder / task[0] / f"seed_{task[1]}"
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: x for name, x in vars(self).items() if name != "splits"}  # each worker opens a path itself
 
-    def teacher(self, task: Task) -> Task | None:
+    def run_folder(self, run: Run) -> Path:
+        return self.folder / run[0] / f"seed_{run[1]}"
+
+    def teacher(self, run: Run) -> Run | None:
         """The run that must be finished before this one."""
-        teacher = self.recipes[task[0]].teacher
-        return None if teacher is None else (teacher, task[1])
+        teacher = self.recipes[run[0]].teacher
+        return None if teacher is None else (teacher, run[1])
 
     def build(self, name: str) -> SavedModel:
         """A model with any weights."""
         return self.recipes[name].build(self.config, self.settings)
 
-    def start(self, task: Task, splits: Splits) -> tuple[SavedModel, dict[str, Any], str]:
-        """The model as it begins its training, further arguments of `train`, and the state of its run folder."""
-        name, seed = task
+    def start(self, run: Run, retaught: bool = False) -> tuple[SavedModel, dict[str, Any], str]:
+        """The model as it begins its training, further arguments of `train`, and the state of its run folder.
+
+        retaught: its teacher was trained just before, so that it may have to start afresh.
+        """
+        name, seed = run
         folder_of = lambda other: self.run_folder((other, seed))
-        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of, splits)
+        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of, self.splits)
         training = self.training.replace(seed=seed)
-        state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
+        state = self.state_of(self.run_folder(run), runs.describe(model, self.splits, training), retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
         return model, {"training": training, "source": source, "restart": state == "stale"}, state
 
@@ -78,26 +107,93 @@ class Plan:
             runs.state_of(folder, description, restart=True)  # raises if there is no run at all
             return "stale"
 
-    def train(self, task: Task) -> str:
-        """The work of one task: a finished run and its scores for each subset. Returns its error and time, in words."""
+    def part(self, only: Sequence[Run]) -> list[Run]:
+        """These runs and their teachers. Raises ValueError for one that is not in the table."""
+        for name, seed in only:
+            if name not in self.names or seed not in self.seeds:
+                table = f"the models {', '.join(self.names)} and the seeds {', '.join(map(str, self.seeds))}"
+                raise ValueError(f"{name}:{seed} is not part of this comparison, of {table}")
+        return list(dict.fromkeys((name, seed) for one, seed in only for name in with_teachers([one], self.recipes)))
+
+    def left(self, some: Sequence[Run]) -> list[Run]:
+        """Those that are not finished. Raises ValueError if a run folder holds something else."""
+        left: list[Run] = []
+        for run in some:  # a teacher comes before its student
+            if self.teacher(run) in left or not self.is_done(run):
+                left.append(run)
+        return left
+
+    def is_done(self, run: Run) -> bool:
+        """Whether nothing is left to do. Raises ValueError if the run folder holds something else."""
+        exists = self.run_folder(run).exists()
+        return exists and self.start(run)[2] == "finished" and bool(self.stored(run)[1])
+
+    def stored(self, run: Run) -> tuple[runs.Result, dict[str, Scores]]:
+        """A finished run and its scores for each subset of the modalities, if they are there."""
+        result = runs.load_result(self.run_folder(run))
+        return result, stored_subsets(result.folder, result.metrics["test"], self.config.modalities)
+
+    @contextmanager
+    def sent(self) -> Iterator["Plan"]:
+        """The plan for other machines, with which this one may or may not share its storage."""
+        here, mark = self.folder.absolute(), f".{secrets.token_hex(8)}"
+        data = Path(self.data).absolute() if isinstance(self.data, (str, Path)) else self.data
+        (here / mark).touch()
+        try:
+            yield replace(self, folder=here, data=data, mark=mark)
+        finally:
+            (here / mark).unlink(missing_ok=True)
+
+    def chains(self, left: Sequence[Run]) -> list[Chain]:
+        """The runs that are left, by their first teacher and seed."""
+        chains: dict[Run, list[Run]] = {}
+        for name, seed in left:
+            chains.setdefault((with_teachers([name], self.recipes)[0], seed), []).append((name, seed))
+        away = lambda chain: {self.teacher(run) for run in chain} - {None, *chain} if self.mark else ()
+        teachers = lambda chain: {run: pack(self.run_folder(run)) for run in away(chain)}
+        return [Chain(tuple(chain), teachers(chain)) for chain in chains.values()]
+
+    def train_chain(self, chain: Chain) -> tuple[list[Outcome], dict[Run, bytes]]:
+        """The work of one task: the outcome of each run, and the folders that are not on our storage, packed."""
+        if self.code != code_digests():
+            raise ValueError(f"{socket.gethostname()} has other code of dmdlite; install the same version there")
+        if self.mark is None or (self.folder / self.mark).exists():
+            return self._train_chain(chain.runs), {}
+        with tempfile.TemporaryDirectory() as folder:
+            away = replace(self, folder=Path(folder), mark=None)
+            for run, parcel in chain.teachers.items():
+                unpack(parcel, away.run_folder(run))
+            ended = away._train_chain(chain.runs)
+            return ended, {run: pack(away.run_folder(run)) for run, _, failure in ended if failure is None}
+
+    def _train_chain(self, chain: Sequence[Run]) -> list[Outcome]:
+        """A failing student does not lose its teacher."""
+        outcomes: dict[Run, Outcome] = {}
+        for run in chain:
+            teacher = self.teacher(run)
+            if teacher in chain and outcomes[teacher].failure is not None:
+                outcomes[run] = Outcome(run, failure=f"its teacher, {teacher[0]}, could not be trained")
+            else:
+                outcomes[run] = attempt(partial(self.train, retaught=teacher in chain), run)
+        return list(outcomes.values())
+
+    def train(self, run: Run, retaught: bool) -> str:
+        """A finished run and its scores for each subset. Returns its error and time, in words.
+
+        A run that another process is training is waited for.
+        """
         started = time.perf_counter()
-        with warnings.catch_warnings(action="ignore"):  # said before, when the comparison began
-            splits = self.splits()
-        model, options, _ = self.start(task, splits)
-        result = train(model, splits, self.run_folder(task), progress=False, **options)
+        try:
+            with warnings.catch_warnings(action="ignore"):  # said before, when the comparison began
+                splits = self.splits
+        except (ValueError, OSError) as problem:
+            host = socket.gethostname()
+            raise ValueError(f"{host} cannot open the data: {problem}; it needs them under the same path") from None
+        model, options, _ = self.start(run, retaught)
+        result = train(model, splits, self.run_folder(run), progress=False, wait=True, **options)
         score_subsets(result, splits["test"], model, self.config.modalities)
         error = result.metrics["test"][self.shown[0]]
         return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
-
-    def is_done(self, task: Task, splits: Splits) -> bool:
-        """Whether nothing is left to do. Raises ValueError if the run folder holds something else."""
-        exists = self.run_folder(task).exists()
-        return exists and self.start(task, splits)[2] == "finished" and bool(self.stored(task)[1])
-
-    def stored(self, task: Task) -> tuple[runs.Result, dict[str, Scores]]:
-        """A finished run and its scores for each subset of the modalities, if they are there."""
-        result = runs.load_result(self.run_folder(task))
-        return result, stored_subsets(result.folder, result.metrics["test"], self.config.modalities)
 
     def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
         """The loss terms in its best epoch for which a variant's config has no weight, as loss_TERM."""
@@ -106,6 +202,28 @@ class Plan:
         best = result.epochs[result.metrics["best_epoch"] - 1]
         known = {"total", *runs.read_description(result.folder)["config"].get("loss_weights", {})}
         return {f"loss_{term}": value for term, value in best["losses"].items() if term not in known}
+
+
+def make_plan(
+    names: Sequence[str],
+    data: Splits | str | Path,
+    config: ModelConfig,
+    seeds: Sequence[int],
+    output_dir: str | Path,
+    training: TrainingConfig | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    variants: Mapping[str, Variant] | None = None,
+    jobs: int = 1,
+    **options: Any,
+) -> Plan:
+    """See `compare`. Raises ValueError for impossible names, seeds and settings. options: further fields of a Plan."""
+    own = check_variants(variants or {}, jobs)
+    names, recipes, settings = [*in_groups(names), *own], RECIPES | own, dict(settings or {})
+    budget = (training or TrainingConfig()).replace(seed=0)
+    check_settings({name: recipes[name] for name in names}, config, settings)
+    check_counts(names, seeds, jobs)
+    return Plan(data, config, budget, Path(output_dir), names, list(seeds), settings, recipes, **options)
 
 
 def check_variants(variants: Mapping[str, Variant], jobs: int) -> dict[str, Recipe]:
@@ -127,7 +245,4 @@ def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
         raise ValueError(f"each seed counts once, got {' '.join(map(str, seeds))}")
     if min(seeds) < 0:
         raise ValueError(f"seed must be at least 0, got {min(seeds)}")
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
-    if jobs > 1 and not on_cpu():
-        raise ValueError("jobs must be 1 on a GPU: parallel runs would only take turns")
+    check_jobs(jobs)

@@ -1,6 +1,7 @@
 """`plain_loop` on `transformers.Trainer`: with progress, resuming after a kill, bf16, and any number of devices."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from dmdlite.config import TrainingConfig
+from dmdlite.files import alone_in
 from dmdlite.models.saving import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.allocator import keep_freed_memory
@@ -30,6 +32,7 @@ def train(
     restart: bool = False,
     progress: bool = True,
     source: str | Path | None = None,
+    wait: bool = False,
     **overrides: Any,
 ) -> runs.Result:
     """Trains `model` in place, leaves the weights of its best epoch in it, and fills the run folder `output_dir`.
@@ -37,6 +40,7 @@ def train(
     training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5`.
     restart: discard the run that is there. Otherwise an interrupted run resumes from its last whole checkpoint, and a
     finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
+    wait: for another process that trains in this folder, and then read or finish what it leaves; otherwise ValueError.
     accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
     making the model, whose weights are not seeded here. Raises ValueError, and touches nothing, if the splits do not
     fit the model or cannot teach it, or if the folder holds another run: other settings, data, code or initial weights.
@@ -46,19 +50,18 @@ def train(
     folder = Path(output_dir)
     say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
     description = runs.describe(model, splits, training, source)
-    state = runs.state_of(folder, description, restart)
-    if state == "finished":
+    if runs.state_of(folder, description, restart) == "finished":
         return _stored(folder, model, say)
-    keep_freed_memory()
-    home = next(model.parameters()).device
-    trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
-    trainer.in_first_process(runs.begin, folder, description, restart)
-    checkpoint = checkpoints.newest(folder / "checkpoints")
-    say(f"{folder}: {_opening(state, checkpoint, restart)}")
-    last = trainer.run(checkpoint)
-    load_saved_weights(model, checkpoints.best_of(last) / checkpoints.WEIGHTS)
-    trainer.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), training)
-    model.to(home).eval()
+    with alone_in(folder, wait) if is_first_process() else nullcontext(False) as waited:
+        if (state := runs.state_of(folder, description, restart := restart and not waited)) == "finished":
+            return _stored(folder, model, say)
+        home = next(model.parameters()).device
+        trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
+        trainer.in_first_process(runs.begin, folder, description, restart)
+        checkpoint = checkpoints.newest(folder / "checkpoints")
+        say(f"{folder}: {_opening(state, checkpoint, restart)}")
+        trainer.fill(folder, trainer.run(checkpoint))
+        model.to(home).eval()
     return runs.load_result(folder)
 
 
@@ -114,7 +117,8 @@ class SentimentTrainer(Trainer):
     """Trainer with the optimizer, the order of the data, the log and the validation of `plain_loop`."""
 
     def __init__(self, model: nn.Module, splits: Splits, training: TrainingConfig, folder: Path, progress: bool):
-        self.training, self.means = training, EpochMeans()
+        keep_freed_memory()
+        self.splits, self.training, self.means = splits, training, EpochMeans()
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
             trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
@@ -133,6 +137,12 @@ class SentimentTrainer(Trainer):
             return checkpoint
         self.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         return self.current_checkpoint()
+
+    def fill(self, folder: Path, last: Path) -> None:
+        """Leaves the best weights in the model, and everything that a finished run holds in its folder."""
+        model, splits = self.model.model, self.splits
+        load_saved_weights(model, checkpoints.best_of(last) / checkpoints.WEIGHTS)
+        self.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), self.training)
 
     def current_checkpoint(self) -> Path:
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
