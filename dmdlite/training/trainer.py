@@ -38,11 +38,11 @@ def train(
     restart: discard the run that is there. Otherwise an interrupted run resumes from its last whole checkpoint, and a
     finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
     accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
-    making the model, whose weights are not seeded here. Raises ValueError, and touches nothing, if the splits do not
+    making the model, whose weights are not seeded here. Splits without "test" will do: nothing is scored on it then. Raises ValueError, and touches nothing, if the splits do not
     fit the model or cannot teach it, or if the folder holds another run: other settings, data, code or initial weights.
     """
     training = (training or TrainingConfig()).replace(**overrides)
-    loop.prepare(model, splits, training)
+    loop.prepare(model, splits, training, needed=["train", "valid", *({"test"} & splits.keys())])
     folder = Path(output_dir)
     say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
     description = runs.describe(model, splits, training, source)
