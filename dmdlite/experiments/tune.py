@@ -106,9 +106,9 @@ def report(study: Study) -> Tuned:
     if (ended := rows[rows.state == "finished"]).empty:
         failure = next(iter(rows.failure.dropna()), "none has ended")
         raise ValueError(f"{study.folder}: no trial of {study.name} has come to its end; the first: {failure}")
-    best = ended.error.idxmin()
-    settings = {name: x for name, x in rows.loc[best, list(study.space)].items()}
-    found = Tuned(study.name, settings, ended.error[best], ended.error.get(0, float("nan")), rows, study.folder)
+    best, own_error = ended.error.idxmin(), ended.error.get(0, float("nan"))
+    (settings,) = rows.loc[[best], list(study.space)].to_dict("records")
+    found = Tuned(study.name, settings, ended.error[best], own_error, rows, study.folder)
     whole = {"model": study.name, "trial": int(best), "error": found.error, "defaults": found.own_error}
     space = {name: asdict(span) for name, span in study.space.items()}
     write_json(study.folder / "best.json", whole | {"settings": settings, "own": study.own, "space": space})
