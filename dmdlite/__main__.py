@@ -79,16 +79,15 @@ def compare(options: argparse.Namespace) -> None:
         raise ValueError("the seeds of a comparison are given by --seeds")
     splits, source, config, training, settings = read_options(options)
     from dmdlite.experiments.compare import compare as run
+    from dmdlite.experiments.executors import most_jobs
     from dmdlite.experiments.reports import markdown
-    from dmdlite.experiments.workers import on_cpu
     from dmdlite.models.registry import can_read, in_groups
 
     names = in_groups(options.models)
     if unable := [x for x in names if x not in options.models and not can_read(x, config.modalities)]:
         print(f"left out, for they need other modalities: {', '.join(unable)}")
     output = options.output or Path("runs") / f"compare-{options.preset}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1
+    jobs = most_jobs() if options.jobs is None else options.jobs
     own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
     own |= {"reading": splits.reading} if source else {}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)

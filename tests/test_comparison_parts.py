@@ -1,11 +1,10 @@
-"""The parts of a comparison on their own: missing modalities, teachers, workers, the linear baseline, tests, papers."""
+"""The parts of a comparison on their own: missing modalities, teachers, the linear baseline, tests, papers."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
-from comparison_work import work
 from pandas import Series
 from scipy import stats
 
@@ -19,7 +18,6 @@ from dmdlite.experiments.missing import subsets_of, with_only
 from dmdlite.experiments.reports import published_markdown
 from dmdlite.experiments.tables import Paired, holm, paired_test, published_columns, published_rows
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
-from dmdlite.experiments.workers import run_tasks
 from dmdlite.models.base import Line
 from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import GROUPS, NAMES, RECIPES, Recipe, build, check_settings, in_groups
@@ -139,27 +137,6 @@ def test_settings_are_for_those_that_have_them(pupil, config):
     check_settings({name: RECIPES[name] for name in ("audio", "pupil")}, config, settings)
     with pytest.raises(ValueError, match="none of the models audio, vision has a field 'diligence'"):
         check_settings({name: RECIPES[name] for name in ("audio", "vision")}, config, settings)
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_tasks_fail_alone_and_take_their_pupils_with_them(jobs):
-    tasks = [("bad", 1), ("pupil of bad", 1), ("odd", 0), ("good", 1), ("good", 2)]
-    needs = {("pupil of bad", 1): ("bad", 1), ("good", 2): ("good", 1)}
-    outcomes = list(run_tasks(work, 10, tasks, needs, jobs))
-    order = [outcome.task for outcome in outcomes]
-    assert sorted(order) == sorted(tasks) and order.index(("good", 1)) < order.index(("good", 2))
-    found = {outcome.task: outcome for outcome in outcomes}
-    assert found["good", 1].value == (11, 1) and found["good", 2].value == (12, 1)
-    assert found["bad", 1].failure == "no good with 1"
-    assert found["pupil of bad", 1].failure == "its teacher, bad, could not be trained"
-    assert found["odd", 0].failure == "KeyError: 'surprise'"
-
-
-def test_a_worker_that_dies_is_replaced():
-    tasks = [("dies", 0), ("good", 0), ("good", 1), ("good", 2)]
-    found = {outcome.task: outcome for outcome in run_tasks(work, 0, tasks, {}, 2)}
-    assert [found["good", n].value[0] for n in range(3)] == [0, 1, 2]
-    assert found["dies", 0].failure == "its process died (exit code 7)"
 
 
 def test_time_means_are_over_real_steps(splits, config):

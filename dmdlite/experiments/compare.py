@@ -12,8 +12,9 @@ timing.json                  seconds of an epoch by model: measured once
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, replace
+from concurrent.futures import Executor
+from contextlib import closing, nullcontext, suppress
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from itertools import product
@@ -24,11 +25,11 @@ from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
-from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
+from dmdlite.experiments.executors import Outcome, executor_for, run_all
+from dmdlite.experiments.plan import Plan, Run, Variant, check_counts, check_variants
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
-from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.files import write_json
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training.linear import linear_baseline
@@ -46,6 +47,7 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     variants: Mapping[str, Variant] | None = None,
     dataset: str | None = None,
+    executor: Executor | None = None,
     jobs: int = 1,
     progress: bool = True,
     restart: bool = False,
@@ -57,8 +59,9 @@ def compare(
     training: the budget, the same for all; its seed is replaced by each of the seeds. reading: options of
     `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
-    dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
-    thread; the results do not depend on it. restart: train afresh what other code, weights or settings have left.
+    dataset: "mosi" or "mosei" adds published numbers. restart: train afresh what other code, weights or settings have
+    left. executor: where the runs happen; it is left open. Without one: `jobs` processes of this machine, each with
+    one CPU thread, or a GPU of its own; the results do not depend on it.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
@@ -71,14 +74,16 @@ def compare(
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     splits = plan.splits()
-    tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
-    failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
+    runs = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
+    left = _claim(plan, splits, runs)
+    with nullcontext(executor) if executor else executor_for(min(jobs, len(left))) as where:
+        failures = _train_all(plan, splits, left, len(runs), where, progress)
     return _report(plan, splits, names, seeds, failures)
 
 
-def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
-    """Makes the folder this comparison's; returns the tasks that are left. Raises ValueError before it touches any."""
-    for name in dict.fromkeys(name for name, _ in tasks):
+def _claim(plan: Plan, splits: Splits, runs: Sequence[Run]) -> list[Run]:
+    """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
+    for name in dict.fromkeys(name for name, _ in runs):
         model = plan.build(name)
         check_fits(splits, model.config, model.reads)
     budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
@@ -87,10 +92,10 @@ def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
     whole = json.loads(json.dumps(whole))
     plan.state_of(plan.folder, whole)
-    left: list[Task] = []
-    for task in tasks:  # a teacher comes before its student
-        if plan.teacher(task) in left or not plan.is_done(task, splits):
-            left.append(task)
+    left: list[Run] = []
+    for run in runs:  # a teacher comes before its student
+        if plan.teacher(run) in left or not plan.is_done(run, splits):
+            left.append(run)
     if plan.restart:
         (plan.folder / "timing.json").unlink(missing_ok=True)
     plan.folder.mkdir(parents=True, exist_ok=True)
@@ -98,24 +103,32 @@ def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
     return left
 
 
-def _train_all(plan: Plan, left: Sequence[Task], count: int, jobs: int, progress: bool) -> dict[Task, str]:
+def _train_all(
+    plan: Plan, splits: Splits, left: Sequence[Run], count: int, executor: Executor | None, progress: bool
+) -> dict[Run, str]:
     """Trains what is not done yet; returns what went wrong."""
-    needs = {task: teacher for task in left if (teacher := plan.teacher(task)) in left}
-    plan = replace(plan, retaught=frozenset(needs))
     say = partial(print, flush=True) if progress else lambda _: None
-    failures: dict[Task, str] = {}
+    failures: dict[Run, str] = {}
     say(f"{plan.folder}: {len(left)} of {count} runs to go")
-    with closing(run_tasks(Plan.train, plan, left, needs, jobs)) as outcomes:
-        for number, outcome in enumerate(outcomes, start=1):
-            name, seed = outcome.task
-            if outcome.failure is not None:
-                failures[outcome.task] = outcome.failure
-            ended = outcome.value if outcome.failure is None else f"failed: {outcome.failure}"
-            say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {name}, seed {seed}: {ended}")
+    with closing(run_all(plan.train_chain, plan.chains(left), executor)) as outcomes:
+        ended = (run for outcome in outcomes for run in outcome.value or _what_is_left(plan, splits, outcome))
+        for number, ((name, seed), words, failure) in enumerate(ended, start=1):
+            if failure is not None:
+                failures[name, seed], words = failure, f"failed: {failure}"
+            say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {name}, seed {seed}: {words}")
     return failures
 
 
-def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], failed: dict[Task, str]) -> Comparison:
+def _what_is_left(plan: Plan, splits: Splits, outcome: Outcome) -> list[Outcome]:
+    """Of a chain whose process is lost."""
+    done: list[Run] = []
+    for run in outcome.task:
+        with suppress(ValueError):
+            done += [run] if plan.is_done(run, splits) else []
+    return [Outcome(run, "finished") if run in done else Outcome(run, failure=outcome.failure) for run in outcome.task]
+
+
+def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], failed: dict[Run, str]) -> Comparison:
     """The scores, costs and baselines, written to the folder."""
     train, mask = splits["train"], plan.training.padding_mask
     trained = [n for n in names if any((n, seed) not in failed for seed in seeds)]  # others may fail here, too

@@ -11,15 +11,17 @@ from typing import Any
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import load_features
+from dmdlite.experiments.executors import Outcome, attempt, check_jobs
 from dmdlite.experiments.missing import Scores, score_subsets, stored_subsets
-from dmdlite.experiments.workers import Task, on_cpu
 from dmdlite.models.base import SavedModel
-from dmdlite.models.registry import NAMES, RECIPES, Recipe
+from dmdlite.models.registry import NAMES, RECIPES, Recipe, with_teachers
 from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, table_scores
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
+Run = tuple[str, int]  # the name of a model and a seed
+Chain = tuple[Run, ...]  # a teacher and then its students
 Variant = Recipe | Callable[[ModelConfig], SavedModel]  # the function makes a model from the config that all share
 
 
@@ -36,7 +38,6 @@ class Plan:
     restart: bool
     dataset: str | None  # whose published numbers are to stand beside ours
     reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
-    retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
 
     @property
     def shown(self) -> list[str]:
@@ -46,25 +47,35 @@ class Plan:
     def splits(self) -> Splits:
         return load_features(self.data, **(self.reading or {})) if isinstance(self.data, (str, Path)) else self.data
 
-    def run_folder(self, task: Task) -> Path:
-        return self.folder / task[0] / f"seed_{task[1]}"
+    def run_folder(self, run: Run) -> Path:
+        return self.folder / run[0] / f"seed_{run[1]}"
 
-    def teacher(self, task: Task) -> Task | None:
+    def teacher(self, run: Run) -> Run | None:
         """The run that must be finished before this one."""
-        teacher = self.recipes[task[0]].teacher
-        return None if teacher is None else (teacher, task[1])
+        teacher = self.recipes[run[0]].teacher
+        return None if teacher is None else (teacher, run[1])
+
+    def chains(self, runs: Sequence[Run]) -> list[Chain]:
+        """The runs by their first teacher and seed, in their order."""
+        chains: dict[Run, list[Run]] = {}
+        for name, seed in runs:
+            chains.setdefault((with_teachers([name], self.recipes)[0], seed), []).append((name, seed))
+        return [tuple(chain) for chain in chains.values()]
 
     def build(self, name: str) -> SavedModel:
         """A model with any weights."""
         return self.recipes[name].build(self.config, self.settings)
 
-    def start(self, task: Task, splits: Splits) -> tuple[SavedModel, dict[str, Any], str]:
-        """The model as it begins its training, further arguments of `train`, and the state of its run folder."""
-        name, seed = task
+    def start(self, run: Run, splits: Splits, retaught: bool = False) -> tuple[SavedModel, dict[str, Any], str]:
+        """The model as it begins its training, further arguments of `train`, and the state of its run folder.
+
+        retaught: its teacher was trained just before, so that it may have to start afresh.
+        """
+        name, seed = run
         folder_of = lambda other: self.run_folder((other, seed))
         model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of, splits)
         training = self.training.replace(seed=seed)
-        state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
+        state = self.state_of(self.run_folder(run), runs.describe(model, splits, training), retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
         return model, {"training": training, "source": source, "restart": state == "stale"}, state
 
@@ -78,25 +89,36 @@ class Plan:
             runs.state_of(folder, description, restart=True)  # raises if there is no run at all
             return "stale"
 
-    def train(self, task: Task) -> str:
-        """The work of one task: a finished run and its scores for each subset. Returns its error and time, in words."""
+    def train_chain(self, chain: Chain) -> list[Outcome]:
+        """The work of one task. A failing student does not lose its teacher."""
+        outcomes: dict[Run, Outcome] = {}
+        for run in chain:
+            teacher = self.teacher(run)
+            if teacher in chain and outcomes[teacher].failure is not None:
+                outcomes[run] = Outcome(run, failure=f"its teacher, {teacher[0]}, could not be trained")
+            else:
+                outcomes[run] = attempt(partial(self.train, retaught=teacher in chain), run)
+        return list(outcomes.values())
+
+    def train(self, run: Run, retaught: bool) -> str:
+        """A finished run and its scores for each subset. Returns its error and time, in words."""
         started = time.perf_counter()
         with warnings.catch_warnings(action="ignore"):  # said before, when the comparison began
             splits = self.splits()
-        model, options, _ = self.start(task, splits)
-        result = train(model, splits, self.run_folder(task), progress=False, **options)
+        model, options, _ = self.start(run, splits, retaught)
+        result = train(model, splits, self.run_folder(run), progress=False, **options)
         score_subsets(result, splits["test"], model, self.config.modalities)
         error = result.metrics["test"][self.shown[0]]
         return f"test error {error:.3f}, {(time.perf_counter() - started) / 60:.1f} min"
 
-    def is_done(self, task: Task, splits: Splits) -> bool:
+    def is_done(self, run: Run, splits: Splits) -> bool:
         """Whether nothing is left to do. Raises ValueError if the run folder holds something else."""
-        exists = self.run_folder(task).exists()
-        return exists and self.start(task, splits)[2] == "finished" and bool(self.stored(task)[1])
+        exists = self.run_folder(run).exists()
+        return exists and self.start(run, splits)[2] == "finished" and bool(self.stored(run)[1])
 
-    def stored(self, task: Task) -> tuple[runs.Result, dict[str, Scores]]:
+    def stored(self, run: Run) -> tuple[runs.Result, dict[str, Scores]]:
         """A finished run and its scores for each subset of the modalities, if they are there."""
-        result = runs.load_result(self.run_folder(task))
+        result = runs.load_result(self.run_folder(run))
         return result, stored_subsets(result.folder, result.metrics["test"], self.config.modalities)
 
     def added_terms(self, name: str, result: runs.Result) -> dict[str, float]:
@@ -127,7 +149,4 @@ def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
         raise ValueError(f"each seed counts once, got {' '.join(map(str, seeds))}")
     if min(seeds) < 0:
         raise ValueError(f"seed must be at least 0, got {min(seeds)}")
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
-    if jobs > 1 and not on_cpu():
-        raise ValueError("jobs must be 1 on a GPU: parallel runs would only take turns")
+    check_jobs(jobs)

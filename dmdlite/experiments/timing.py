@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from dmdlite.components.streams import LanguageEncoder
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import FeatureSplit
-from dmdlite.experiments.workers import one_thread
+from dmdlite.experiments.executors import one_thread
 from dmdlite.files import write_json
 from dmdlite.models.base import SavedModel
 from dmdlite.training.allocator import keep_freed_memory

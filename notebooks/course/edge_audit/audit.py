@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from course.edge_audit.rules import RULES
 from dmdlite.config import MODALITIES, SPACES, DMDConfig, TrainingConfig
 from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld, toy_world
-from dmdlite.experiments.workers import Task, run_tasks
+from dmdlite.experiments.executors import executor_for, run_all
 from dmdlite.models.dmd import DMD
 from dmdlite.presets import Matrix
 from dmdlite.training.allocator import keep_freed_memory
@@ -88,13 +88,14 @@ def audit(
     if unknown := [rule for rule in rules if rule not in RULES]:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {unknown[0]!r}")
     tasks = [(f"{rule} | {strong}", seed) for seed in seeds for strong in planted for rule in rules]
-    for outcome in run_tasks(_run, plan, tasks, {}, min(jobs, len(tasks))):
-        if outcome.failure is not None:
-            raise RuntimeError(f"{outcome.task[0]}, seed {outcome.task[1]}: {outcome.failure}")
-        yield outcome.value
+    with executor_for(min(jobs, len(tasks))) as executor:
+        for outcome in run_all(partial(_run, plan), tasks, executor):
+            if outcome.failure is not None:
+                raise RuntimeError(f"{outcome.task[0]}, seed {outcome.task[1]}: {outcome.failure}")
+            yield outcome.value
 
 
-def _run(plan: Audit, task: Task) -> list[Record]:
+def _run(plan: Audit, task: tuple[str, int]) -> list[Record]:
     (rule, planted), seed = task[0].split(" | "), task[1]
     return audit_run(rule, planted, seed, plan)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from course.edge_audit.tables import OFF, Records, gain, values, where
 from dmdlite.config import MODALITIES, SPACES, TrainingConfig
 from dmdlite.data.features import DataError, FeatureSplit, Splits, feature_shapes, label_shape, load_features
 from dmdlite.data.toy import ToyWorld
+from dmdlite.experiments.executors import executor_for, run_all
 from dmdlite.experiments.reports import markdown_table
-from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.models.dmd import DMD
 from dmdlite.training.loop import batch_options, prepare, read_batches, seed_everything
 
@@ -77,10 +77,11 @@ def audit_file(
     """
     label_distances(read_file(str(file))["test"])
     tasks = [(rule, seed) for seed in seeds for rule in rules]
-    for outcome in run_tasks(_run, (str(file), plan), tasks, {}, min(jobs, len(tasks))):
-        if outcome.failure is not None:
-            raise RuntimeError(f"{outcome.task[0]}, seed {outcome.task[1]}: {outcome.failure}")
-        yield outcome.value
+    with executor_for(min(jobs, len(tasks))) as executor:
+        for outcome in run_all(partial(_run, str(file), plan), tasks, executor):
+            if outcome.failure is not None:
+                raise RuntimeError(f"{outcome.task[0]}, seed {outcome.task[1]}: {outcome.failure}")
+            yield outcome.value
 
 
 @lru_cache(maxsize=1)
@@ -88,8 +89,8 @@ def read_file(file: str) -> Splits:
     return load_features(file, "regression")
 
 
-def _run(shared: tuple[str, Audit], task: Task) -> list[Record]:
-    (file, plan), (rule, seed) = shared, task
+def _run(file: str, plan: Audit, task: tuple[str, int]) -> list[Record]:
+    rule, seed = task
     splits, training = read_file(file), plan.training.replace(seed=seed)
     distances = label_distances(splits["test"])
     seed_everything(seed)
