@@ -8,10 +8,11 @@ comparison_seeds.csv         one row per model and seed, with every score
 comparison.png               the error of every model, seed by seed
 missing_modalities.md, .csv, .png    the scores of every model with each subset of the modalities at test time
 timing.json                  seconds of an epoch by model: measured once
+tuning/NAME/                 with `tune`: the trials of every model, as `dmdlite.tune` leaves them
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict
@@ -21,15 +22,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
 from dmdlite.experiments.executors import Outcome, executor_for, run_all
 from dmdlite.experiments.plan import Plan, Run, Variant, check_counts, check_variants
 from dmdlite.experiments.reports import write_reports
+from dmdlite.experiments.study import in_words
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
+from dmdlite.experiments.tune import SEED, tune_all
 from dmdlite.files import write_json
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training.linear import linear_baseline
@@ -47,6 +50,9 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     variants: Mapping[str, Variant] | None = None,
     dataset: str | None = None,
+    tune: int = 0,
+    tuning_seed: int = SEED,
+    fixed: Sequence[str] = (),
     executor: Executor | None = None,
     jobs: int = 1,
     progress: bool = True,
@@ -60,8 +66,10 @@ def compare(
     `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers. restart: train afresh what other code, weights or settings have
-    left. executor: where the runs happen; it is left open. Without one: `jobs` processes of this machine, each with
-    one CPU thread, or a GPU of its own; the results do not depend on it.
+    left. tune: trials of each model's numbers (see `dmdlite.tune`) on the validation split, with `tuning_seed`; the
+    seeds then have the best ones. Numbers that are `fixed` are not tuned. executor: where the runs happen; it is left
+    open. Without one: `jobs` processes of this machine, each with one CPU thread, or a GPU of its own; the results do
+    not depend on it.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
@@ -73,24 +81,37 @@ def compare(
     plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
-    splits = plan.splits()
-    runs = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
-    left = _claim(plan, splits, runs)
-    with nullcontext(executor) if executor else executor_for(min(jobs, len(left))) as where:
-        failures = _train_all(plan, splits, left, len(runs), where, progress)
-    return _report(plan, splits, names, seeds, failures)
+    splits, say = plan.splits(), partial(print, flush=True) if progress else lambda _: None
+    places = lambda count: nullcontext(executor) if executor else executor_for(min(jobs, count))
+    search = {"trials": tune, "seed": tuning_seed, "epochs": budget.epochs, "fixed": sorted(fixed)} if tune else {}
+    whole = _describe(plan, splits, with_teachers(names, recipes), search)
+    if tune:
+        if tuning_seed in seeds:
+            raise ValueError(f"the models are tuned with seed {tuning_seed}, so it must not be one of the comparison's")
+        _claim(plan, splits, whole, [])
+        with places(len(names)) as where:
+            plan = plan.tuned(tune_all(names, plan, search, where, say))
+    runs = [(name, seed) for seed in seeds for name in with_teachers(names, plan.recipes)]
+    left = _claim(plan, splits, whole, runs)
+    with places(len(left)) as where:
+        failures = _train_all(plan, splits, left, len(runs), where, say)
+    return _report(plan, splits, names, seeds, failures, tune)
 
 
-def _claim(plan: Plan, splits: Splits, runs: Sequence[Run]) -> list[Run]:
-    """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
-    for name in dict.fromkeys(name for name, _ in runs):
+def _describe(plan: Plan, splits: Splits, names: Sequence[str], search: dict[str, Any]) -> dict[str, Any]:
+    """What training.json holds. Raises ValueError if the data do not fit one of the models."""
+    for name in names:
         model = plan.build(name)
         check_fits(splits, model.config, model.reads)
     budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
     source = {"fingerprint": fingerprint(splits), "source": splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
-    whole = json.loads(json.dumps(whole))
+    return json.loads(json.dumps(whole | ({"tuning": search} if search else {})))
+
+
+def _claim(plan: Plan, splits: Splits, whole: dict[str, Any], runs: Sequence[Run]) -> list[Run]:
+    """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
     plan.state_of(plan.folder, whole)
     left: list[Run] = []
     for run in runs:  # a teacher comes before its student
@@ -104,10 +125,9 @@ def _claim(plan: Plan, splits: Splits, runs: Sequence[Run]) -> list[Run]:
 
 
 def _train_all(
-    plan: Plan, splits: Splits, left: Sequence[Run], count: int, executor: Executor | None, progress: bool
+    plan: Plan, splits: Splits, left: Sequence[Run], count: int, executor: Executor | None, say: Callable
 ) -> dict[Run, str]:
     """Trains what is not done yet; returns what went wrong."""
-    say = partial(print, flush=True) if progress else lambda _: None
     failures: dict[Run, str] = {}
     say(f"{plan.folder}: {len(left)} of {count} runs to go")
     with closing(run_all(plan.train_chain, plan.chains(left), executor)) as outcomes:
@@ -128,7 +148,9 @@ def _what_is_left(plan: Plan, splits: Splits, outcome: Outcome) -> list[Outcome]
     return [Outcome(run, "finished") if run in done else Outcome(run, failure=outcome.failure) for run in outcome.task]
 
 
-def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], failed: dict[Run, str]) -> Comparison:
+def _report(
+    plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], failed: dict[Run, str], trials: int
+) -> Comparison:
     """The scores, costs and baselines, written to the folder."""
     train, mask = splits["train"], plan.training.padding_mask
     trained = [n for n in names if any((n, seed) not in failed for seed in seeds)]  # others may fail here, too
@@ -151,8 +173,10 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
     table = seeds_table(records, shown)
     spent = DataFrame(costs, index=["parameters", "parameters_in_training", "seconds_per_epoch"]).T
     models = model_table(table, shown, spent, published)
+    if trials:
+        models["tuned"] = Series({name: in_words(plan.numbers[name]) for name in names})
     missing = missing_table(subsets, shown, names, config.modalities)
-    found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
+    found = Comparison(table, models, missing, plan.training, len(splits["test"]), published, trials)
     write_reports(found, plan.folder)
     return found
 

@@ -4,7 +4,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from dmdlite.experiments.executors import Outcome, attempt, check_jobs
 from dmdlite.experiments.missing import Scores, score_subsets, stored_subsets
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import NAMES, RECIPES, Recipe, with_teachers
+from dmdlite.models.spaces import Numbers, with_numbers
 from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, table_scores
 from dmdlite.training.systems import fresh
@@ -38,6 +39,7 @@ class Plan:
     restart: bool
     dataset: str | None  # whose published numbers are to stand beside ours
     reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
+    numbers: Mapping[str, Numbers] = field(default_factory=dict)  # what tuning has found, by the name of the system
 
     @property
     def shown(self) -> list[str]:
@@ -62,9 +64,24 @@ class Plan:
             chains.setdefault((with_teachers([name], self.recipes)[0], seed), []).append((name, seed))
         return [tuple(chain) for chain in chains.values()]
 
+    def tuned(self, numbers: Mapping[str, Numbers]) -> "Plan":
+        """The plan with these numbers for its systems. A teacher has its student's, and so each student its own."""
+        recipes, every = dict(self.recipes), dict(numbers)
+        for name, found in numbers.items():
+            student = name
+            while teacher := recipes[student].teacher:
+                own = f"{teacher}_of_{name}"
+                recipes |= {student: replace(recipes[student], teacher=own), own: self.recipes[teacher]}
+                student, every[own] = own, found
+        return replace(self, recipes=recipes, numbers=every)
+
+    def own(self, name: str) -> tuple[TrainingConfig, dict[str, Any]]:
+        """The budget and the settings of a system."""
+        return with_numbers(self.numbers.get(name, {}), self.training, self.settings)
+
     def build(self, name: str) -> SavedModel:
         """A model with any weights."""
-        return self.recipes[name].build(self.config, self.settings)
+        return self.recipes[name].build(self.config, self.own(name)[1])
 
     def start(self, run: Run, splits: Splits, retaught: bool = False) -> tuple[SavedModel, dict[str, Any], str]:
         """The model as it begins its training, further arguments of `train`, and the state of its run folder.
@@ -73,8 +90,11 @@ class Plan:
         """
         name, seed = run
         folder_of = lambda other: self.run_folder((other, seed))
-        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of, splits)
-        training = self.training.replace(seed=seed)
+        training, settings = self.own(name)
+        model, training = (
+            fresh(name, self.recipes, self.config, settings, seed, folder_of, splits),
+            training.replace(seed=seed),
+        )
         state = self.state_of(self.run_folder(run), runs.describe(model, splits, training), retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
         return model, {"training": training, "source": source, "restart": state == "stale"}, state

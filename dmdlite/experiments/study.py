@@ -99,10 +99,12 @@ class Study:
     def lock(self, name: str) -> FileLock:
         return FileLock(self.folder / f".{name}.lock")
 
-    def search(self) -> None:
-        """All trials that are left, one after the other."""
-        while self.next_trial():
-            pass
+    def search(self) -> str | None:
+        """All trials that are left, one after the other; says what came of the last."""
+        words = None
+        while more := self.next_trial():
+            words = more
+        return words
 
     def next_trial(self, _: Any = None) -> str | None:
         """Trains one trial to its end; says what came of it. None if there are enough."""
@@ -170,10 +172,14 @@ class Study:
     def told(self, study: Any, number: int) -> str:
         rows = self.table(study)
         row, best = rows.loc[number], rows[rows.state == "finished"].error
-        numbers = [f"{name} {row[name]:g}" for name in self.space if row[name] != self.own[name]]
         error = f"validation error {row.error:.4f}, " if row.error == row.error else ""
         lowest = f" (best {best.min():.4f}, trial {best.idxmin()})" if len(best) else ""
-        return f"trial {number} {row.state}: {error}{', '.join(numbers) or 'the defaults'}{lowest}"
+        return f"trial {number} {row.state}: {error}{in_words(self.changed(rows, number))}{lowest}"
+
+    def changed(self, rows: DataFrame, number: int) -> Numbers:
+        """The numbers of a trial that are not the system's own."""
+        (found,) = rows.loc[[number], list(self.space)].to_dict("records")
+        return {name: x for name, x in found.items() if x != self.own[name]}
 
     def table(self, study: Any = None) -> DataFrame:
         """One row per trial: state, error (that of its best epoch), epochs, its numbers, failure."""
@@ -184,6 +190,13 @@ class Study:
             row |= {"error": min(errors.values(), default=float("nan")), "epochs": max(errors, default=0)}
             rows.append(row | self.numbers(trial) | {"failure": trial.user_attrs.get("failure")})
         return DataFrame(rows).set_index("number")
+
+
+def in_words(numbers: Numbers) -> str:
+    return (
+        ", ".join(f"{name} {x:g}" if isinstance(x, float) else f"{name} {x}" for name, x in numbers.items())
+        or "the defaults"
+    )
 
 
 def study_library() -> Any:

@@ -8,11 +8,10 @@ tuning.png       the validation error of every trial
 trials/N/        a trial while it is running, as `dmdlite.train` leaves it
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ SEED = 1000  # of the weights and of the search: one that no comparison is likel
 class Tuned:
     """The best trial, and all of them.
 
-    settings    its numbers by name, e.g. {"learning_rate": 0.003, "loss_weights.margin": 0.02}
+    settings    its numbers by name, those that are not the defaults, e.g. {"loss_weights.margin": 0.02}
     error       its validation error, or what the score `select_by` lacks to 1; of the defaults: own_error
     trials      one row per trial, which is its index: state, error, epochs, numbers, failure; trial 0 is the defaults
     """
@@ -107,13 +106,40 @@ def report(study: Study) -> Tuned:
         failure = next(iter(rows.failure.dropna()), "none has ended")
         raise ValueError(f"{study.folder}: no trial of {study.name} has come to its end; the first: {failure}")
     best, own_error = ended.error.idxmin(), ended.error.get(0, float("nan"))
-    (settings,) = rows.loc[[best], list(study.space)].to_dict("records")
+    settings = study.changed(rows, best)
     found = Tuned(study.name, settings, ended.error[best], own_error, rows, study.folder)
     whole = {"model": study.name, "trial": int(best), "error": found.error, "defaults": found.own_error}
     space = {name: asdict(span) for name, span in study.space.items()}
     write_json(study.folder / "best.json", whole | {"settings": settings, "own": study.own, "space": space})
     write_picture(study.folder / "tuning.png", draw_trials(found))
     return found
+
+
+def tune_all(
+    names: Sequence[str], plan: Plan, search: Mapping[str, Any], executor: Executor | None, say: Callable
+) -> dict[str, Numbers]:
+    """The best numbers of each system, as `Tuned.settings`; none if no trial has come to its end.
+
+    The trials of one system follow each other in one place, so that the numbers do not depend on how many there are.
+    """
+    training, trials = plan.training.replace(seed=search["seed"]), search["trials"]
+    each = [replace(plan, folder=plan.folder / "tuning" / name, training=training) for name in names]
+    studies = {name: Study.of(name, own, trials, search["fixed"]) for name, own in zip(names, each, strict=True)}
+    for study in studies.values():
+        study.begin()
+    left = [study for study in studies.values() if study.ended() < trials]
+    say(f"{plan.folder / 'tuning'}: {len(left)} of {len(names)} models to tune")
+    problems = []
+    for number, outcome in enumerate(run_all(Study.search, left, executor), start=1):
+        problems += [outcome.failure] if outcome.failure else []
+        say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {outcome.task.name}: {outcome.failure or outcome.value}")
+    if problems:
+        raise OSError(f"tuning was broken off; the same command goes on with it: {problems[0]}")
+    found = {}
+    for name, study in studies.items():
+        with suppress(ValueError):
+            found[name] = report(study).settings
+    return {name: found.get(name, {}) for name in names}
 
 
 def draw_trials(found: Tuned) -> Figure:

@@ -78,7 +78,9 @@ def weights(*terms: str) -> Space:
 def own_numbers(names: Iterable[str], config: ModelConfig, training: TrainingConfig) -> Numbers:
     """The values of these numbers. Raises ValueError for a name that neither config has."""
     fields = vars(config) | vars(training)
-    known = fields | {f"{name}.{key}": x for name, part in fields.items() if isinstance(part, dict) for key, x in part.items()}
+    known = fields | {
+        f"{name}.{key}": x for name, part in fields.items() if isinstance(part, dict) for key, x in part.items()
+    }
     if unknown := [name for name in names if name not in known]:
         both = f"neither {type(config).__name__} nor TrainingConfig has {unknown[0]!r}, which is to be tuned"
         raise ValueError(both + suggestion(unknown[0], known))
