@@ -22,7 +22,7 @@ from pandas import DataFrame
 
 from dmdlite.checking import known
 from dmdlite.config import ModelConfig, TrainingConfig
-from dmdlite.experiments.executors import executor_for, run_all
+from dmdlite.experiments.executors import check_jobs, executor_for, run_all
 from dmdlite.experiments.plan import Plan, Variant, check_variants
 from dmdlite.experiments.study import Study
 from dmdlite.experiments.tables import title_of
@@ -79,6 +79,7 @@ def tune(
     With one job the result depends on the arguments alone; with more, also on the order in which trials end.
     Raises ValueError, before anything is touched, for what cannot be tuned, and if the folder holds something else.
     """
+    check_jobs(jobs)
     recipes = RECIPES | check_variants(variants or {}, jobs)
     budget = (training or TrainingConfig()).replace(seed=seed)
     plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, None, reading)
@@ -106,7 +107,7 @@ def report(study: Study) -> Tuned:
         failure = next(iter(rows.failure.dropna()), "none has ended")
         raise ValueError(f"{study.folder}: no trial of {study.name} has come to its end; the first: {failure}")
     best, own_error = ended.error.idxmin(), ended.error.get(0, float("nan"))
-    settings = study.changed(rows, best)
+    settings = study.changed(rows, int(best))
     found = Tuned(study.name, settings, ended.error[best], own_error, rows, study.folder)
     whole = {"model": study.name, "trial": int(best), "error": found.error, "defaults": found.own_error}
     space = {name: asdict(span) for name, span in study.space.items()}

@@ -79,7 +79,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 # What an ablation switches off has the weight 0 and stays off: it is not tuned.
 OF_DMD = BASE | weights("margin", "orthogonality", *(f"gd_{space}_logit" for space in SPACES))
-OF_PKDOT = BASE | weights(*TAUGHT) | {"anchors": Choices((4, 8, 16)), "epsilon": Around(10)}
+OF_PKDOT = BASE | weights(*TAUGHT) | {"anchors": Choices((4, 8, 16)), "epsilon": Around(10.0)}
 
 RECIPES: dict[str, Recipe] = {
     "dmd": Recipe(DMD, space=OF_DMD),

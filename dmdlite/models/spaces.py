@@ -61,18 +61,18 @@ class Widths:
 Space = Mapping[str, Range | Choices | Around | Widths]
 
 BASE: Space = {
-    "learning_rate": Around(10),
-    "language_model_learning_rate": Around(10),
+    "learning_rate": Around(10.0),
+    "language_model_learning_rate": Around(10.0),
     "weight_decay": Choices((0.0, 1e-4, 1e-3, 1e-2)),
     "output_dropout": Range(0.0, 0.6),
-    "width": Widths((0.5, 1, 2)),
+    "width": Widths((0.5, 1.0, 2.0)),
 }
 DEPTH: Space = {"layers": Choices((1, 2, 3, 4))}
 
 
 def weights(*terms: str) -> Space:
     """The weights of these terms of the loss."""
-    return {f"loss_weights.{term}": Around(10) for term in terms}
+    return {f"loss_weights.{term}": Around(10.0) for term in terms}
 
 
 def own_numbers(names: Iterable[str], config: ModelConfig, training: TrainingConfig) -> Numbers:
