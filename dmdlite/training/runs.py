@@ -59,18 +59,14 @@ class Result:
     epochs: list[dict[str, Any]]
 
 
-def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
-    """What training.json holds: all that a run depends on. Call it while the model has its initial weights."""
-    description = {
-        "model": name_of(model.kind),
-        "config": model.saved_fields(),
-        "training": asdict(training),
-        "data": {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)}
-        | {"reading": getattr(splits, "reading", {})},
-        "dmdlite": version("dmdlite"),
-        **identity(model, training),
-    }
-    return json.loads(json.dumps(description))
+def describe(
+    model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None, *own: Any
+) -> dict[str, Any]:
+    """What training.json holds: all that a run depends on, the code of `own` too. Call it with the initial weights."""
+    data = {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)}
+    data |= {"reading": getattr(splits, "reading", {})}
+    found = {"model": name_of(model.kind), "config": model.saved_fields(), "training": asdict(training), "data": data}
+    return json.loads(json.dumps(found | {"dmdlite": version("dmdlite")} | identity(model, training, *own)))
 
 
 def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -> str:
