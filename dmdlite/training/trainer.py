@@ -41,8 +41,9 @@ def train(
     callbacks: after each epoch `on_evaluate` gets metrics["eval_error"], the error or what the score `select_by` lacks
     to 1. They only watch or stop a run; one that changes what is learned needs an attribute `changes_training = True`.
     accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
-    making the model, whose weights are not seeded here. Splits without "test" will do: nothing is scored on it then. Raises ValueError, and touches nothing, if the splits do not
-    fit the model or cannot teach it, or if the folder holds another run: other settings, data, code or initial weights.
+    making the model, whose weights are not seeded here. Splits without "test" will do: then nothing is scored on it.
+    Raises ValueError, and touches nothing, if the splits do not fit the model or cannot teach it, or if the folder
+    holds another run: other settings, data, code or initial weights.
     """
     training = (training or TrainingConfig()).replace(**overrides)
     loop.prepare(model, splits, training, needed=["train", "valid", *({"test"} & splits.keys())])
