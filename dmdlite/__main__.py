@@ -6,7 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +72,15 @@ def train(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Prints the table. Raises ValueError at the end if runs have failed."""
+    """Prints the table, except with --only. Raises ValueError at the end if runs have failed."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("compare runs whole trainings side by side (--jobs), not under torchrun; use train for that")
     if "seed" in dict(options.set):
         raise ValueError("the seeds of a comparison are given by --seeds")
     splits, source, config, training, settings = read_options(options)
-    from dmdlite.experiments.compare import compare as run
-    from dmdlite.experiments.executors import most_jobs
+    from dmdlite.experiments.compare import collect, train_runs, tuned
+    from dmdlite.experiments.executors import cluster, most_jobs
+    from dmdlite.experiments.plan import make_plan
     from dmdlite.experiments.reports import markdown
     from dmdlite.models.registry import can_read, in_groups
 
@@ -92,12 +93,20 @@ def compare(options: argparse.Namespace) -> None:
     own |= {"reading": splits.reading} if source else {}
     own |= {"tune": options.tune, "tuning_seed": options.tuning_seed, "fixed": given_numbers(options)}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
-    with warnings.catch_warnings():
+    failed = None
+    with warnings.catch_warnings(), cluster(options.cluster) if options.cluster else nullcontext() as executor:
         warnings.filterwarnings("ignore", module=r"dmdlite\.data")  # oddities of the data were already reported
-        found = run(names, source or splits, config, seeds, output, training, **own)
-    print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
-    if failures := found.failures:
-        raise ValueError(f"{len(failures)} of the runs failed, the others are whole; the first: {failures[0]}")
+        plan = make_plan(names, source or splits, config, seeds, output, training, **own)
+        plan = tuned(plan, options.only, executor, jobs, search=not options.collect)
+        if not options.collect:
+            failed = train_runs(plan, options.only, executor, jobs)
+        if not options.only:
+            found = collect(plan, failed)
+            print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
+    if failed:
+        (name, seed), first = next(iter(failed.items()))
+        count = f"{len(failed)} of the runs failed, the others are whole"
+        raise ValueError(f"{count}; the first: {name}, seed {seed}: {first}")
 
 
 def seeds_of(numbers: list[int]) -> list[int]:
@@ -112,14 +121,16 @@ def tune(options: argparse.Namespace) -> None:
     if "seed" in dict(options.set):
         raise ValueError("the seed of the trials is given by --seed")
     splits, source, config, training, settings = read_options(options)
-    from dmdlite.experiments.tune import SEED
+    from dmdlite.experiments.executors import cluster
+    from dmdlite.experiments.plan import TUNING_SEED
     from dmdlite.experiments.tune import tune as run
 
     output = options.output or Path("runs") / f"tune-{options.model}-{options.preset}"
     own = {"settings": settings, "fixed": given_numbers(options), "jobs": options.jobs, "restart": options.restart}
     own |= {"reading": splits.reading} if source else {}
-    own |= {"trials": options.trials, "seed": SEED if options.seed is None else options.seed}
-    found = run(options.model, source or splits, config, output, training, **own)
+    own |= {"trials": options.trials, "seed": TUNING_SEED if options.seed is None else options.seed}
+    with cluster(options.cluster) if options.cluster else nullcontext() as executor:
+        found = run(options.model, source or splits, config, output, training, executor=executor, **own)
     print(f"\nvalidation error {found.error:.4f}, with the defaults {found.own_error:.4f}")
     print(f"train with the best numbers:\n  {train_command(options.words, found.settings)}")
     print(f"everything is in {output}")

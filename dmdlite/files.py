@@ -2,16 +2,20 @@
 
 import json
 import os
+import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")  # others may be writing the same file
     draft.write_bytes(content)
     os.replace(draft, path)
 
@@ -41,3 +45,30 @@ def whole_folder(path: Path) -> Iterator[Path]:
         os.rename(draft, path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(folder: Path, wait: bool = False) -> Iterator[bool]:
+    """Makes the folder, and keeps every other process that asks for it out of the block. Yields whether it has waited.
+
+    wait: until the other one leaves; otherwise ValueError says who it is. The lock ends with its process, however that
+    dies. Shared storage must support flock between machines: NFS 4 does, unless it is mounted with `local_lock`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / ".lock"
+    lock, waited = FileLock(file), False
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if not wait:
+            who = file.read_text(encoding="utf-8") or "another process"
+            raise ValueError(f"{folder} is in use by {who}; wait for it, or choose another output folder") from None
+        lock.acquire()
+        waited = True
+    try:
+        file.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        yield waited
+    finally:
+        with suppress(OSError):  # Windows keeps open files
+            file.unlink()
+        lock.release()

@@ -82,8 +82,16 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help=text)
     text = "one number: that many seeds from 0 on; several: these seeds (default: 5)"
     command.add_argument("--seeds", nargs="+", type=int, default=[5], metavar="N", help=text)
-    text = "runs at the same time, each on one CPU core; the results do not depend on it (default: one per core)"
-    command.add_argument("--jobs", type=int, metavar="N", help=text)
+    where = command.add_mutually_exclusive_group()
+    text = "runs at the same time, each with a GPU or one CPU core; results do not depend on it (default: one for each)"
+    where.add_argument("--jobs", type=int, metavar="N", help=text)
+    text = "send the runs to a Dask scheduler, such as tcp://192.168.0.7:8786 (see docs/cluster.md)"
+    where.add_argument("--cluster", metavar="ADDRESS", help=text)
+    part = command.add_mutually_exclusive_group()
+    text = "train just these runs, and their teachers, and make no table: one task of a job array"
+    part.add_argument("--only", nargs="+", type=run_of, default=[], metavar="MODEL:SEED", help=text)
+    text = "train nothing; make the tables of the runs that are finished"
+    part.add_argument("--collect", action="store_true", help=text)
     text = "first tune every model on the validation split, with N trials each, see tune (default: nothing is tuned)"
     command.add_argument("--tune", type=int, default=0, metavar="N", help=text)
     text = "seed of the trials, which must not be one of the comparison's (default: 1000)"
@@ -108,8 +116,11 @@ def _add_search(parser: Any) -> None:
     text = "runs with other numbers each, the first with the defaults (default: 20)"
     parser.add_argument("--trials", type=int, default=20, metavar="N", help=text)
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the search and of every trial (default: 1000)")
+    where = parser.add_mutually_exclusive_group()
     text = "trials at the same time; with more than one the search depends on which end first (default: 1)"
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help=text)
+    where.add_argument("--jobs", type=int, default=1, metavar="N", help=text)
+    text = "send the trials to a Dask scheduler; the folder must be on storage that its workers share"
+    where.add_argument("--cluster", metavar="ADDRESS", help=text)
     text = "discard the search in the folder and start afresh"
     parser.add_argument("--restart", action="store_true", help=text)
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/tune-MODEL-PRESET)")
@@ -131,6 +142,13 @@ def given_numbers(options: argparse.Namespace) -> list[str]:
     """The numbers of a recipe that the command itself gives."""
     named = [f.name for f in fields(TrainingConfig) if getattr(options, f.name, None)]
     return sorted({*named, *dict(options.set)} - {"seed"})
+
+
+def run_of(text: str) -> tuple[str, int]:
+    name, _, seed = text.partition(":")
+    if not name or not seed.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not MODEL:SEED, such as dmd:3")
+    return name, int(seed)
 
 
 def _add_run_and_data(parser: Parser, default: str) -> None:

@@ -8,13 +8,13 @@ comparison_seeds.csv         one row per model and seed, with every score
 comparison.png               the error of every model, seed by seed
 missing_modalities.md, .csv, .png    the scores of every model with each subset of the modalities at test time
 timing.json                  seconds of an epoch by model: measured once
-tuning/NAME/                 with `tune`: the trials of every model, as `dmdlite.tune` leaves them
+tuning/NAME/                 if models are tuned: the trials of each, as `dmdlite.tune` leaves them
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, nullcontext, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -27,14 +27,14 @@ from pandas import DataFrame, Series
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
 from dmdlite.experiments.executors import Outcome, executor_for, run_all
-from dmdlite.experiments.plan import Plan, Run, Variant, check_counts, check_variants
+from dmdlite.experiments.parcels import unpack
+from dmdlite.experiments.plan import TUNING_SEED, Plan, Run, Variant, make_plan
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.study import in_words
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
-from dmdlite.experiments.tune import SEED, tune_all
+from dmdlite.experiments.tune import tune_all
 from dmdlite.files import write_json
-from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
 from dmdlite.training.linear import linear_baseline
 from dmdlite.training.metrics import Splits, all_scores
 
@@ -51,7 +51,7 @@ def compare(
     variants: Mapping[str, Variant] | None = None,
     dataset: str | None = None,
     tune: int = 0,
-    tuning_seed: int = SEED,
+    tuning_seed: int = TUNING_SEED,
     fixed: Sequence[str] = (),
     executor: Executor | None = None,
     jobs: int = 1,
@@ -75,63 +75,58 @@ def compare(
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
     and settings, and if the folder holds something else or runs of other code.
     """
-    own = check_variants(variants or {}, jobs)
-    names, recipes = [*in_groups(names), *own], RECIPES | own
-    budget = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
-    check_settings({name: recipes[name] for name in names}, config, plan.settings)
-    check_counts(names, seeds, jobs)
-    splits, say = plan.splits(), partial(print, flush=True) if progress else lambda _: None
-    places = lambda count: nullcontext(executor) if executor else executor_for(min(jobs, count))
-    search = {"trials": tune, "seed": tuning_seed, "epochs": budget.epochs, "fixed": sorted(fixed)} if tune else {}
-    whole = _describe(plan, splits, with_teachers(names, recipes), search)
-    if tune:
-        if tuning_seed in seeds:
-            raise ValueError(f"the models are tuned with seed {tuning_seed}, so it must not be one of the comparison's")
-        _claim(plan, splits, whole, [])
-        with places(len(names)) as where:
-            plan = plan.tuned(tune_all(names, plan, search, where, say))
-    runs = [(name, seed) for seed in seeds for name in with_teachers(names, plan.recipes)]
-    left = _claim(plan, splits, whole, runs)
-    with places(len(left)) as where:
-        failures = _train_all(plan, splits, left, len(runs), where, say)
-    return _report(plan, splits, names, seeds, failures, tune)
+    own = {"settings": settings, "variants": variants, "dataset": dataset, "restart": restart, "reading": reading}
+    own |= {"tune": tune, "tuning_seed": tuning_seed, "fixed": fixed}
+    plan = make_plan(names, data, config, seeds, output_dir, training, jobs=jobs if executor is None else 1, **own)
+    where: dict[str, Any] = {"executor": executor, "jobs": jobs, "progress": progress}
+    plan = tuned(plan, **where)
+    return collect(plan, train_runs(plan, **where))
 
 
-def _describe(plan: Plan, splits: Splits, names: Sequence[str], search: dict[str, Any]) -> dict[str, Any]:
-    """What training.json holds. Raises ValueError if the data do not fit one of the models."""
-    for name in names:
-        model = plan.build(name)
-        check_fits(splits, model.config, model.reads)
-    budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
-    source = {"fingerprint": fingerprint(splits), "source": splits["train"].source}
-    config = {"shared": plan.config.to_dict(), "own": plan.settings}
-    whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
-    return json.loads(json.dumps(whole | ({"tuning": search} if search else {})))
+def tuned(
+    plan: Plan,
+    only: Sequence[Run] = (),
+    executor: Executor | None = None,
+    jobs: int = 1,
+    progress: bool = True,
+    search: bool = True,
+) -> Plan:
+    """The plan with the best numbers of its models, once all trials are done; the same plan if it does not tune.
+
+    only: the models of these runs. search: False takes the numbers that are there, and tries no others.
+    """
+    if not plan.tune:
+        return plan
+    runs = plan.part(only) if only else plan.all_runs
+    if search:
+        _check_fits(plan, runs)
+        _claim(plan, [])
+    names = list(dict.fromkeys(name for name, _ in only)) or plan.names
+    return plan.tuned(tune_all(plan, names, executor, jobs if search else 0, progress))
 
 
-def _claim(plan: Plan, splits: Splits, whole: dict[str, Any], runs: Sequence[Run]) -> list[Run]:
-    """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
-    plan.state_of(plan.folder, whole)
-    left: list[Run] = []
-    for run in runs:  # a teacher comes before its student
-        if plan.teacher(run) in left or not plan.is_done(run, splits):
-            left.append(run)
-    if plan.restart:
-        (plan.folder / "timing.json").unlink(missing_ok=True)
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    write_json(plan.folder / "training.json", whole)
-    return left
-
-
-def _train_all(
-    plan: Plan, splits: Splits, left: Sequence[Run], count: int, executor: Executor | None, say: Callable
+def train_runs(
+    plan: Plan,
+    only: Sequence[Run] = (),
+    executor: Executor | None = None,
+    jobs: int = 1,
+    progress: bool = True,
 ) -> dict[Run, str]:
-    """Trains what is not done yet; returns what went wrong."""
+    """Trains those runs of a comparison that are not finished; returns what went wrong.
+
+    only: these and their teachers, instead of all. Raises ValueError, before anything is touched, for a run that is
+    not part of the comparison, and if the folder holds something else or runs of other code.
+    """
+    runs = plan.part(only) if only else plan.all_runs
+    left = _claim(plan, runs)
+    say = partial(print, flush=True) if progress else lambda _: None
     failures: dict[Run, str] = {}
-    say(f"{plan.folder}: {len(left)} of {count} runs to go")
-    with closing(run_all(plan.train_chain, plan.chains(left), executor)) as outcomes:
-        ended = (run for outcome in outcomes for run in outcome.value or _what_is_left(plan, splits, outcome))
+    say(f"{plan.folder}: {len(left)} of {len(runs)} runs to go")
+    with ExitStack() as stack:
+        sent = stack.enter_context(plan.sent()) if executor else plan
+        where = executor or stack.enter_context(executor_for(min(jobs, len(left))))
+        outcomes = stack.enter_context(closing(run_all(sent.train_chain, sent.chains(left), where)))
+        ended = (run for outcome in outcomes for run in _ended(plan, outcome))
         for number, ((name, seed), words, failure) in enumerate(ended, start=1):
             if failure is not None:
                 failures[name, seed], words = failure, f"failed: {failure}"
@@ -139,19 +134,61 @@ def _train_all(
     return failures
 
 
-def _what_is_left(plan: Plan, splits: Splits, outcome: Outcome) -> list[Outcome]:
-    """Of a chain whose process is lost."""
+def _ended(plan: Plan, outcome: Outcome) -> list[Outcome]:
+    """The outcome of each run of a chain. Folders that have travelled are put in their place."""
+    if outcome.failure is None:
+        ended, parcels = outcome.value
+        for run, parcel in parcels.items():
+            unpack(parcel, plan.run_folder(run))
+        return ended
     done: list[Run] = []
-    for run in outcome.task:
+    for run in outcome.task.runs:
         with suppress(ValueError):
-            done += [run] if plan.is_done(run, splits) else []
-    return [Outcome(run, "finished") if run in done else Outcome(run, failure=outcome.failure) for run in outcome.task]
+            done += [run] if plan.is_done(run) else []
+    return [Outcome(x, "finished") if x in done else Outcome(x, failure=outcome.failure) for x in outcome.task.runs]
 
 
-def _report(
-    plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], failed: dict[Run, str], trials: int
-) -> Comparison:
+def _claim(plan: Plan, runs: Sequence[Run]) -> list[Run]:
+    """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
+    _check_fits(plan, runs)
+    budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
+    source = {"fingerprint": fingerprint(plan.splits), "source": plan.splits["train"].source}
+    config = {"shared": plan.config.to_dict(), "own": plan.settings}
+    whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
+    if plan.tune:
+        search = {"trials": plan.tune, "seed": plan.tuning_seed, "fixed": sorted(plan.fixed)}
+        whole |= {"tuning": search | {"epochs": plan.training.epochs}}  # what was tuned for fewer would not do for more
+    whole = json.loads(json.dumps(whole))
+    plan.state_of(plan.folder, whole)
+    left = plan.left(runs)
+    if plan.restart:
+        (plan.folder / "timing.json").unlink(missing_ok=True)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    write_json(plan.folder / "training.json", whole)
+    return left
+
+
+def _check_fits(plan: Plan, runs: Sequence[Run]) -> None:
+    for name in dict.fromkeys(name for name, _ in runs):
+        model = plan.build(name)
+        check_fits(plan.splits, model.config, model.reads)
+
+
+def collect(plan: Plan, failed: Mapping[Run, str] | None = None) -> Comparison:
+    """Writes the tables and figures of the runs that are finished, and trains nothing.
+
+    failed: why the others are not. Without it they are looked for, and ValueError is raised if no run is finished.
+    """
+    if failed is None:
+        failed = dict.fromkeys(plan.left(plan.all_runs), "not there yet")
+        if set(failed) >= {*product(plan.names, plan.seeds)}:
+            raise ValueError(f"{plan.folder} holds no finished run of this comparison yet: nothing to collect")
+    return _report(plan, failed)
+
+
+def _report(plan: Plan, failed: Mapping[Run, str]) -> Comparison:
     """The scores, costs and baselines, written to the folder."""
+    splits, names, seeds = plan.splits, plan.names, plan.seeds
     train, mask = splits["train"], plan.training.padding_mask
     trained = [n for n in names if any((n, seed) not in failed for seed in seeds)]  # others may fail here, too
     seconds = seconds_per_epoch(trained, plan.build, train, plan.training, plan.folder / "timing.json")
@@ -165,7 +202,7 @@ def _report(
             run |= result.metrics["test"] | plan.added_terms(task[0], result)
             subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
         records.append(run)
-    records += _baselines(plan, splits, names, costs)
+    records += _baselines(plan, costs)
     config, shown = plan.config, plan.shown
     one_number = config.task == "regression" and config.outputs == 1 and config.label_scale == "mosi"
     as_in_papers = one_number and len(config.modalities) == len(MODALITIES)
@@ -173,18 +210,18 @@ def _report(
     table = seeds_table(records, shown)
     spent = DataFrame(costs, index=["parameters", "parameters_in_training", "seconds_per_epoch"]).T
     models = model_table(table, shown, spent, published)
-    if trials:
+    if plan.tune:
         models["tuned"] = Series({name: in_words(plan.numbers[name]) for name in names})
     missing = missing_table(subsets, shown, names, config.modalities)
-    found = Comparison(table, models, missing, plan.training, len(splits["test"]), published, trials)
+    found = Comparison(table, models, missing, plan.training, len(splits["test"]), published, plan.tune)
     write_reports(found, plan.folder)
     return found
 
 
-def _baselines(plan: Plan, splits: Splits, names: Sequence[str], costs: dict[str, Any]) -> list[dict[str, Any]]:
+def _baselines(plan: Plan, costs: dict[str, Any]) -> list[dict[str, Any]]:
     """A constant, and linear models of all streams and of each that a model reads alone; adds to `costs` theirs."""
-    found = []
-    alone = {f"linear_{m}": (m,) for m in names if m in MODALITIES}
+    found, splits = [], plan.splits
+    alone = {f"linear_{m}": (m,) for m in plan.names if m in MODALITIES}
     for name, modalities in {"linear": plan.config.modalities, **alone}.items():
         if line := linear_baseline(splits, plan.config, modalities):
             scores, size = line

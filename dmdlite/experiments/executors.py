@@ -3,6 +3,7 @@
 A task is what one place does from beginning to end: a run, or a teacher's and then its students'.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -26,6 +27,7 @@ import torch
 
 Place = str | int  # the name of a GPU, or the number of a process
 TRIES = 2  # how often a task is begun whose process dies; a run resumes from its last checkpoint
+PATIENCE = 10  # seconds, until a scheduler has to answer
 TURN = threading.RLock()  # PyTorch's random numbers belong to the process: its threads run one task at a time
 
 
@@ -114,6 +116,24 @@ def check_jobs(jobs: int) -> None:
 def executor_for(jobs: int) -> AbstractContextManager[Executor | None]:
     """This process for one job, processes of this machine for more."""
     return Processes(jobs) if jobs > 1 else nullcontext()
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """The workers of a Dask scheduler. Raises ValueError if Dask is not installed, or nobody answers there."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError("a cluster needs Dask: pip install 'dmdlite[many]', here and on every worker") from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # one sentence of ours follows instead
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError):
+        raise ValueError(
+            f"no Dask scheduler answers at {address}; `dask scheduler` starts one and prints where"
+        ) from None
+    with client:
+        yield client.get_executor(pure=False)
 
 
 class Processes(ThreadPoolExecutor):

@@ -6,20 +6,21 @@ what a dead process has left is gone on with.
 
 import json
 import shutil
+import socket
 import warnings
-from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from pandas import DataFrame
 from transformers import TrainerCallback
 
+from dmdlite.config import TrainingConfig
 from dmdlite.experiments.executors import sentence
 from dmdlite.experiments.plan import Plan
-from dmdlite.files import write_json
+from dmdlite.files import alone_in, write_json
 from dmdlite.models.registry import check_settings
 from dmdlite.models.spaces import Choices, Numbers, Range, own_numbers, resolved, with_numbers
 from dmdlite.training import runs
@@ -36,37 +37,38 @@ class Study:
 
     name: str
     plan: Plan
+    folder: Path
     own: Numbers  # the system's own values of the numbers in the space
     space: dict[str, Range | Choices]
-    count: int  # of trials
 
     @classmethod
-    def of(cls, name: str, plan: Plan, count: int, fixed: Sequence[str] = ()) -> "Study":
+    def of(cls, name: str, plan: Plan, folder: Path) -> "Study":
         """Raises ValueError for settings, names and numbers of trials that make no sense."""
-        if count < 1:
-            raise ValueError(f"trials must be at least 1, got {count}")
+        if plan.tune < 1:
+            raise ValueError(f"trials must be at least 1, got {plan.tune}")
         recipe = plan.recipes[name]
         check_settings({name: recipe}, plan.config, plan.settings)
         config = recipe.config(plan.config, plan.settings)
-        stay = {*fixed, *plan.settings, *(f"loss_weights.{x}" for x in plan.settings.get("loss_weights", ()))}
+        stay = {*plan.fixed, *plan.settings, *(f"loss_weights.{x}" for x in plan.settings.get("loss_weights", ()))}
         own = own_numbers([x for x in recipe.space if x not in stay], config, plan.training)
         if not (space := resolved(recipe.space, own, config)):
             raise ValueError(f"{name} has no number left to tune")
-        return cls(name, plan, {number: own[number] for number in space}, space, count)
+        return cls(name, plan, folder, {number: own[number] for number in space}, space)
 
     @property
-    def folder(self) -> Path:
-        return self.plan.folder
+    def training(self) -> TrainingConfig:
+        return self.plan.training.replace(seed=self.plan.tuning_seed)
 
+    @property
     def splits(self) -> Splits:
+        """All that a trial sees."""
         with warnings.catch_warnings(action="ignore"):  # said before, when the data were read
-            splits = self.plan.splits()
-        return {split: splits[split] for split in ("train", "valid")}
+            return {split: self.plan.splits[split] for split in ("train", "valid")}
 
     def begin(self) -> None:
         """Makes the folder this study's. Raises ValueError before it touches anything."""
         study_library()
-        splits, training = self.splits(), self.plan.training
+        splits, training = self.splits, self.training
         seed_everything(training.seed)
         model = self.plan.recipes[self.name].build(self.plan.config, self.plan.settings)
         prepare(model, splits, training, needed=tuple(splits))
@@ -78,7 +80,7 @@ class Study:
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "training.json", whole)
-        with self.lock("claim"):
+        with alone_in(self.folder, wait=True):
             self.optuna().enqueue_trial(self.own, skip_if_exists=True)
 
     def optuna(self) -> Any:
@@ -87,65 +89,75 @@ class Study:
         storage = optuna.storages.JournalStorage(
             optuna.storages.journal.JournalFileBackend(str(self.folder / "journal.log"))
         )
-        pruner = optuna.pruners.MedianPruner(n_warmup_steps=self.plan.training.epochs // 4)
+        pruner = optuna.pruners.MedianPruner(n_warmup_steps=self.training.epochs // 4)
         study = optuna.create_study(storage=storage, pruner=pruner, study_name=self.name, load_if_exists=True)
-        draw = np.random.SeedSequence((self.plan.training.seed, len(begun(study)))).generate_state(1)
+        draw = np.random.SeedSequence((self.training.seed, len(begun(study)))).generate_state(1)
         study.sampler = optuna.samplers.TPESampler(seed=int(draw[0]))
         return study
 
-    def ended(self) -> int:
-        return sum(trial.state.is_finished() for trial in self.optuna().trials)
+    @property
+    def left(self) -> int:
+        """Trials that have not ended."""
+        return max(0, self.plan.tune - sum(trial.state.is_finished() for trial in self.optuna().trials))
 
-    def lock(self, name: str) -> FileLock:
-        return FileLock(self.folder / f".{name}.lock")
-
-    def search(self) -> str | None:
+    def search(self) -> str:
         """All trials that are left, one after the other; says what came of the last."""
-        words = None
-        while more := self.next_trial():
-            words = more
+        words = ""
+        while self.left:
+            if more := self.next_trial():
+                words = more
+            else:
+                self.wait()
         return words
+
+    def wait(self) -> None:
+        """Until no other process works on a trial."""
+        for trial in self.optuna().get_trials(states=(study_library().trial.TrialState.RUNNING,)):
+            with alone_in(self.place(trial), wait=True):
+                pass
+
+    def place(self, trial: Any) -> Path:
+        return self.folder / "trials" / str(trial.number)
 
     def next_trial(self, _: Any = None) -> str | None:
         """Trains one trial to its end; says what came of it. None if there are enough."""
-        with self.lock("claim"):
-            if (claimed := self.claim()) is None:
-                return None
-        study, trial, lock = claimed
-        states, folder = study_library().trial.TrialState, self.folder / "trials" / str(trial.number)
-        value, state = None, states.PRUNED
+        if not self.plan.is_seen():
+            raise ValueError(f"{socket.gethostname()} does not see {self.folder}: tuning needs storage that all share")
+        with ExitStack() as stack:
+            with alone_in(self.folder, wait=True):
+                if (claimed := self.claim(stack)) is None:
+                    return None
+            study, trial = claimed
+            self.finish(study, trial)
+        shutil.rmtree(self.place(trial), ignore_errors=True)
+        return self.told(study, trial.number)
+
+    def finish(self, study: Any, trial: Any) -> None:
+        """Trains a trial and writes down what came of it. Raises OSError, which is not the fault of its numbers."""
+        value, states = None, study_library().trial.TrialState
         try:
-            value, state = self.train(trial, folder), states.COMPLETE
+            value, state = self.train(trial), states.COMPLETE
         except study_library().TrialPruned:
-            pass
-        except OSError:  # a full disk, say, which is not the fault of these numbers
+            state = states.PRUNED
+        except OSError:
             raise
         except Exception as problem:
             trial.set_user_attr("failure", sentence(problem))
             state = states.FAIL
-        finally:
-            lock.release()
         study.tell(trial, value, state=state)
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
-        return self.told(study, trial.number)
 
-    def claim(self) -> tuple[Any, Any, FileLock] | None:
-        """A trial that a dead process has left, or else a new one, with its numbers and its lock."""
+    def claim(self, stack: ExitStack) -> tuple[Any, Any] | None:
+        """A trial that a dead process has left, or else a new one, with its numbers; the stack holds its lock."""
         study, states = self.optuna(), study_library().trial.TrialState
         for old in study.get_trials(states=(states.RUNNING,)):
-            lock = self.lock(f"trial_{old.number}")
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                continue
-            return study, self.suggested(study_library().trial.Trial(study, old._trial_id)), lock
-        if len(begun(study)) >= self.count:
+            with suppress(ValueError):  # its process is alive
+                stack.enter_context(alone_in(self.place(old)))
+                return study, self.suggested(study_library().trial.Trial(study, old._trial_id))
+        if len(begun(study)) >= self.plan.tune:
             return None
         trial = self.suggested(study.ask())
-        lock = self.lock(f"trial_{trial.number}")
-        lock.acquire()
-        return study, trial, lock
+        stack.enter_context(alone_in(self.place(trial)))
+        return study, trial
 
     def suggested(self, trial: Any) -> Any:
         for number, span in self.space.items():
@@ -160,11 +172,11 @@ class Study:
         short = lambda x: float(f"{x:.3g}") if isinstance(x, float) else x
         return {number: x if x == self.own[number] else short(x) for number, x in trial.params.items()}
 
-    def train(self, trial: Any, folder: Path) -> float:
+    def train(self, trial: Any) -> float:
         """The lowest validation error of the epochs, or what the score `select_by` lacks to 1."""
-        training, settings = with_numbers(self.numbers(trial), self.plan.training, self.plan.settings)
-        place = lambda system: folder / system
-        run = self.name, self.plan.recipes, self.splits(), self.plan.config, training, place, settings
+        training, settings = with_numbers(self.numbers(trial), self.training, self.plan.settings)
+        folder_of = lambda system: self.place(trial) / system
+        run = self.name, self.plan.recipes, self.splits, self.plan.config, training, folder_of, settings
         with warnings.catch_warnings(action="ignore"):
             _, result = train_system(*run, callbacks=[StopEarly(trial)], progress=False)
         return min(shortfall(record, training.select_by) for record in result.epochs)

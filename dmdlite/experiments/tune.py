@@ -8,9 +8,10 @@ tuning.png       the validation error of every trial
 trials/N/        a trial while it is running, as `dmdlite.train` leaves it
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from pandas import DataFrame
 from dmdlite.checking import known
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.experiments.executors import check_jobs, executor_for, run_all
-from dmdlite.experiments.plan import Plan, Variant, check_variants
+from dmdlite.experiments.plan import TUNING_SEED, Plan, Variant, check_variants
 from dmdlite.experiments.study import Study
 from dmdlite.experiments.tables import title_of
 from dmdlite.files import write_json, write_text
@@ -32,8 +33,6 @@ from dmdlite.models.spaces import Numbers
 from dmdlite.training.figures import INK, MODEL, QUIET
 from dmdlite.training.metrics import Splits
 from dmdlite.training.runs import write_picture
-
-SEED = 1000  # of the weights and of the search: one that no comparison is likely to use
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def tune(
     training: TrainingConfig | None = None,
     *,
     trials: int = 20,
-    seed: int = SEED,
+    seed: int = TUNING_SEED,
     settings: Mapping[str, Any] | None = None,
     variants: Mapping[str, Variant] | None = None,
     fixed: Sequence[str] = (),
@@ -81,26 +80,41 @@ def tune(
     """
     check_jobs(jobs)
     recipes = RECIPES | check_variants(variants or {}, jobs)
-    budget = (training or TrainingConfig()).replace(seed=seed)
-    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, None, reading)
-    study = Study.of(known("model", name, recipes), plan, trials, fixed)
+    known("model", name, recipes)
+    own: dict[str, Any] = {"restart": restart, "reading": reading, "tune": trials, "tuning_seed": seed, "fixed": fixed}
+    plan = Plan(
+        data,
+        config,
+        training or TrainingConfig(),
+        Path(output_dir),
+        [name],
+        [seed],
+        dict(settings or {}),
+        recipes,
+        **own,
+    )
+    study = Study.of(name, plan, plan.folder)
     study.begin()
     say = partial(print, flush=True) if progress else lambda _: None
-    left, problems = max(0, trials - study.ended()), []
-    say(f"{plan.folder}: {left} of {trials} trials to go")
-    with nullcontext(executor) if executor else executor_for(jobs) as places:
-        for number, outcome in enumerate(run_all(study.next_trial, range(left), places), start=1):
-            problems += [outcome.failure] if outcome.failure else []
-            if words := outcome.failure or outcome.value:
-                say(f"[{number:{len(str(left))}d}/{left}] {words}")
-    found = report(study)
-    if problems:
-        raise OSError(f"{len(problems)} trials were broken off; the same command goes on with them: {problems[0]}")
-    return found
+    say(f"{plan.folder}: {study.left} of {trials} trials to go")
+    number = 0
+    with ExitStack() as stack:
+        sent = Study.of(name, there := stack.enter_context(plan.sent()), there.folder) if executor else study
+        where = executor or stack.enter_context(executor_for(min(jobs, study.left)))
+        while study.left:
+            for outcome in run_all(sent.next_trial, range(study.left), where):
+                if outcome.failure:
+                    raise OSError(f"a trial was broken off; the same command goes on with it: {outcome.failure}")
+                if outcome.value:
+                    number += 1
+                    say(f"[{number}] {outcome.value}")
+            study.wait()
+    return report(study)
 
 
 def report(study: Study) -> Tuned:
     """Writes the files of the folder. Raises ValueError if no trial has come to its end."""
+    shutil.rmtree(study.folder / "trials", ignore_errors=True)
     rows = study.table()
     write_text(study.folder / "trials.csv", rows.to_csv(lineterminator="\n"))
     if (ended := rows[rows.state == "finished"]).empty:
@@ -117,30 +131,33 @@ def report(study: Study) -> Tuned:
 
 
 def tune_all(
-    names: Sequence[str], plan: Plan, search: Mapping[str, Any], executor: Executor | None, say: Callable
+    plan: Plan, names: Sequence[str], executor: Executor | None, jobs: int, progress: bool
 ) -> dict[str, Numbers]:
-    """The best numbers of each system, as `Tuned.settings`; none if no trial has come to its end.
+    """The best numbers of each system, as `Tuned.settings`; none if no trial has come to its end, or without jobs.
 
     The trials of one system follow each other in one place, so that the numbers do not depend on how many there are.
     """
-    training, trials = plan.training.replace(seed=search["seed"]), search["trials"]
-    each = [replace(plan, folder=plan.folder / "tuning" / name, training=training) for name in names]
-    studies = {name: Study.of(name, own, trials, search["fixed"]) for name, own in zip(names, each, strict=True)}
-    for study in studies.values():
-        study.begin()
-    left = [study for study in studies.values() if study.ended() < trials]
-    say(f"{plan.folder / 'tuning'}: {len(left)} of {len(names)} models to tune")
-    problems = []
-    for number, outcome in enumerate(run_all(Study.search, left, executor), start=1):
-        problems += [outcome.failure] if outcome.failure else []
-        say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {outcome.task.name}: {outcome.failure or outcome.value}")
-    if problems:
-        raise OSError(f"tuning was broken off; the same command goes on with it: {problems[0]}")
-    found = {}
-    for name, study in studies.items():
+    say = partial(print, flush=True) if progress else lambda _: None
+    with ExitStack() as stack:
+        sent = stack.enter_context(plan.sent()) if executor else plan
+        studies = [Study.of(name, sent, sent.folder / "tuning" / name) for name in names]
+        for study in studies if jobs else ():
+            study.begin()
+        left = [study for study in studies if jobs and study.left]
+        say(f"{plan.folder / 'tuning'}: {len(left)} of {len(names)} models to tune")
+        where = executor or stack.enter_context(executor_for(max(1, min(jobs, len(left)))))
+        for number, outcome in enumerate(run_all(Study.search, left, where), start=1):
+            if outcome.failure:
+                raise OSError(
+                    f"{outcome.task.name}: tuning was broken off; the same command goes on: {outcome.failure}"
+                )
+            say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {outcome.task.name}: {outcome.value}")
+    done = [study for study in studies if (study.folder / "journal.log").is_file() and not study.left]
+    found: dict[str, Numbers] = dict.fromkeys(names, {})
+    for study in done:
         with suppress(ValueError):
-            found[name] = report(study).settings
-    return {name: found.get(name, {}) for name in names}
+            found[study.name] = report(study).settings
+    return found
 
 
 def draw_trials(found: Tuned) -> Figure:

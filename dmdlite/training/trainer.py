@@ -1,6 +1,7 @@
 """`plain_loop` on `transformers.Trainer`: with progress, resuming after a kill, bf16, and any number of devices."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from dmdlite.config import TrainingConfig
+from dmdlite.files import alone_in
 from dmdlite.models.saving import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.allocator import keep_freed_memory
@@ -31,6 +33,7 @@ def train(
     progress: bool = True,
     source: str | Path | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    wait: bool = False,
     **overrides: Any,
 ) -> runs.Result:
     """Trains `model` in place, leaves the weights of its best epoch in it, and fills the run folder `output_dir`.
@@ -40,6 +43,7 @@ def train(
     finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
     callbacks: after each epoch `on_evaluate` gets metrics["eval_error"], the error or what the score `select_by` lacks
     to 1. They only watch or stop a run; one that changes what is learned needs an attribute `changes_training = True`.
+    wait: for another process that trains in this folder, and then read or finish what it leaves; otherwise ValueError.
     accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
     making the model, whose weights are not seeded here. Splits without "test" will do: then nothing is scored on it.
     Raises ValueError, and touches nothing, if the splits do not fit the model or cannot teach it, or if the folder
@@ -50,17 +54,20 @@ def train(
     folder = Path(output_dir)
     say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
     description = runs.describe(model, splits, training, source, *filter(changes_training, callbacks))
-    state = runs.state_of(folder, description, restart)
-    if state == "finished":
+    if runs.state_of(folder, description, restart) == "finished":
         return _stored(folder, model, say)
-    keep_freed_memory()
-    home = next(model.parameters()).device
-    trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress, callbacks)
-    trainer.in_first_process(runs.begin, folder, description, restart)
-    checkpoint = checkpoints.newest(folder / "checkpoints")
-    say(f"{folder}: {_opening(state, checkpoint, restart)}")
-    trainer.finish(folder, trainer.run(checkpoint))
-    model.to(home).eval()
+    with alone_in(folder, wait) if is_first_process() else nullcontext(False) as waited:
+        restart = restart and not waited
+        if (state := runs.state_of(folder, description, restart)) == "finished":
+            return _stored(folder, model, say)
+        keep_freed_memory()
+        home = next(model.parameters()).device
+        trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress, callbacks)
+        trainer.in_first_process(runs.begin, folder, description, restart)
+        checkpoint = checkpoints.newest(folder / "checkpoints")
+        say(f"{folder}: {_opening(state, checkpoint, restart)}")
+        trainer.fill(folder, trainer.run(checkpoint))
+        model.to(home).eval()
     return runs.load_result(folder)
 
 
@@ -139,11 +146,11 @@ class SentimentTrainer(Trainer):
         self.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         return self.current_checkpoint()
 
-    def finish(self, folder: Path, last: Path) -> None:
-        """Fills the run folder, once the weights of the best epoch are back in the model."""
-        model = self.model.model
+    def fill(self, folder: Path, last: Path) -> None:
+        """Leaves the best weights in the model, and everything that a finished run holds in its folder."""
+        model, splits = self.model.model, self.splits
         load_saved_weights(model, checkpoints.best_of(last) / checkpoints.WEIGHTS)
-        self.in_first_process(runs.finish, folder, model, self.splits, checkpoints.epoch_records(last), self.training)
+        self.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), self.training)
 
     def current_checkpoint(self) -> Path:
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
