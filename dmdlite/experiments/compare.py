@@ -30,10 +30,10 @@ from dmdlite.experiments.executors import Outcome, executor_for, run_all
 from dmdlite.experiments.parcels import unpack
 from dmdlite.experiments.plan import TUNING_SEED, Plan, Run, Variant, make_plan
 from dmdlite.experiments.reports import write_reports
-from dmdlite.experiments.study import in_words
+from dmdlite.experiments.study import Study, in_words
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
-from dmdlite.experiments.tune import tune_all
+from dmdlite.experiments.tune import tune_all, with_numbers_of
 from dmdlite.files import write_json
 from dmdlite.training.linear import linear_baseline
 from dmdlite.training.metrics import Splits, all_scores
@@ -97,12 +97,13 @@ def tuned(
     """
     if not plan.tune:
         return plan
-    runs = plan.part(only) if only else plan.all_runs
+    runs, names = plan.part(only) if only else plan.all_runs, list(dict(only)) or plan.names
+    for name in names:
+        Study.of(name, plan, plan.folder)  # raises ValueError for what cannot be tuned
     if search:
         _check_fits(plan, runs)
         _claim(plan, [])
-    names = list(dict.fromkeys(name for name, _ in only)) or plan.names
-    return plan.tuned(tune_all(plan, names, executor, jobs if search else 0, progress))
+    return with_numbers_of(plan, tune_all(plan, names, executor, jobs if search else 0, progress))
 
 
 def train_runs(

@@ -83,17 +83,6 @@ class Plan:
         teacher = self.recipes[run[0]].teacher
         return None if teacher is None else (teacher, run[1])
 
-    def tuned(self, numbers: Mapping[str, Numbers]) -> "Plan":
-        """The plan with these numbers for its systems. A teacher has its student's, and so each student its own."""
-        recipes, every = dict(self.recipes), dict(numbers)
-        for name, found in numbers.items():
-            student = name
-            while teacher := recipes[student].teacher:
-                own = f"{teacher}_of_{name}"
-                recipes |= {student: replace(recipes[student], teacher=own), own: self.recipes[teacher]}
-                student, every[own] = own, found
-        return replace(self, recipes=recipes, numbers=every)
-
     def own(self, name: str) -> tuple[TrainingConfig, dict[str, Any]]:
         """The budget and the settings of a system."""
         return with_numbers(self.numbers.get(name, {}), self.training, self.settings)

@@ -81,18 +81,19 @@ class Study:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "training.json", whole)
         with alone_in(self.folder, wait=True):
+            if not (journal := self.folder / "journal.log").is_file() or not journal.stat().st_size:
+                self.optuna(new=True)
             self.optuna().enqueue_trial(self.own, skip_if_exists=True)
 
-    def optuna(self) -> Any:
+    def optuna(self, new: bool = False) -> Any:
         """Optuna's study, with the sampler of the trial that comes next: it depends on seed and number alone."""
         optuna = study_library()
-        storage = optuna.storages.JournalStorage(
-            optuna.storages.journal.JournalFileBackend(str(self.folder / "journal.log"))
-        )
-        pruner = optuna.pruners.MedianPruner(n_warmup_steps=self.training.epochs // 4)
-        study = optuna.create_study(storage=storage, pruner=pruner, study_name=self.name, load_if_exists=True)
+        backend = optuna.storages.journal.JournalFileBackend(str(self.folder / "journal.log"))
+        kept = {"storage": optuna.storages.JournalStorage(backend), "study_name": self.name}
+        study = optuna.create_study(**kept) if new else optuna.load_study(**kept)
         draw = np.random.SeedSequence((self.training.seed, len(begun(study)))).generate_state(1)
         study.sampler = optuna.samplers.TPESampler(seed=int(draw[0]))
+        study.pruner = optuna.pruners.MedianPruner(n_warmup_steps=self.training.epochs // 4)
         return study
 
     @property
@@ -101,14 +102,13 @@ class Study:
         return max(0, self.plan.tune - sum(trial.state.is_finished() for trial in self.optuna().trials))
 
     def search(self) -> str:
-        """All trials that are left, one after the other; says what came of the last."""
-        words = ""
+        """Makes all trials that are left, one after the other; says which is the best."""
         while self.left:
-            if more := self.next_trial():
-                words = more
-            else:
+            if self.next_trial() is None:
                 self.wait()
-        return words
+        rows = self.table()
+        best = rows[rows.state == "finished"].error
+        return self.told(rows, int(best.idxmin())) if len(best) else "no trial has come to its end"
 
     def wait(self) -> None:
         """Until no other process works on a trial."""
@@ -130,7 +130,10 @@ class Study:
             study, trial = claimed
             self.finish(study, trial)
         shutil.rmtree(self.place(trial), ignore_errors=True)
-        return self.told(study, trial.number)
+        rows = self.table(study)
+        best = rows[rows.state == "finished"].error
+        lowest = f" (lowest {best.min():.4f}, trial {best.idxmin()})" if len(best) else ""
+        return self.told(rows, trial.number) + lowest
 
     def finish(self, study: Any, trial: Any) -> None:
         """Trains a trial and writes down what came of it. Raises OSError, which is not the fault of its numbers."""
@@ -181,12 +184,10 @@ class Study:
             _, result = train_system(*run, callbacks=[StopEarly(trial)], progress=False)
         return min(shortfall(record, training.select_by) for record in result.epochs)
 
-    def told(self, study: Any, number: int) -> str:
-        rows = self.table(study)
-        row, best = rows.loc[number], rows[rows.state == "finished"].error
-        error = f"validation error {row.error:.4f}, " if row.error == row.error else ""
-        lowest = f" (best {best.min():.4f}, trial {best.idxmin()})" if len(best) else ""
-        return f"trial {number} {row.state}: {error}{in_words(self.changed(rows, number))}{lowest}"
+    def told(self, rows: DataFrame, number: int) -> str:
+        row = rows.loc[number]
+        error = f"validation error {row.error:.4f}, " if row.epochs else ""
+        return f"trial {number} {row.state}: {error}{in_words(self.changed(rows, number))}"
 
     def changed(self, rows: DataFrame, number: int) -> Numbers:
         """The numbers of a trial that are not the system's own."""

@@ -82,17 +82,8 @@ def tune(
     recipes = RECIPES | check_variants(variants or {}, jobs)
     known("model", name, recipes)
     own: dict[str, Any] = {"restart": restart, "reading": reading, "tune": trials, "tuning_seed": seed, "fixed": fixed}
-    plan = Plan(
-        data,
-        config,
-        training or TrainingConfig(),
-        Path(output_dir),
-        [name],
-        [seed],
-        dict(settings or {}),
-        recipes,
-        **own,
-    )
+    budget, settings = training or TrainingConfig(), dict(settings or {})
+    plan = Plan(data, config, budget, Path(output_dir), [name], [seed], settings, recipes, **own)
     study = Study.of(name, plan, plan.folder)
     study.begin()
     say = partial(print, flush=True) if progress else lambda _: None
@@ -158,6 +149,18 @@ def tune_all(
         with suppress(ValueError):
             found[study.name] = report(study).settings
     return found
+
+
+def with_numbers_of(plan: Plan, numbers: Mapping[str, Numbers]) -> Plan:
+    """The plan with tuned systems. A teacher has its student's numbers, and so each student a teacher of its own."""
+    recipes, every = dict(plan.recipes), dict(numbers)
+    for name, found in numbers.items():
+        student = name
+        while teacher := recipes[student].teacher:
+            own = f"{teacher}_of_{name}"
+            recipes |= {student: replace(recipes[student], teacher=own), own: plan.recipes[teacher]}
+            student, every[own] = own, found
+    return replace(plan, recipes=recipes, numbers=every)
 
 
 def draw_trials(found: Tuned) -> Figure:
