@@ -72,7 +72,7 @@ def test_the_defaults_come_first_and_the_best_trial_wins(whole, config):
     assert whole.settings == {name: rows[name][best] for name in own if rows[name][best] != own[name]}
     stored = json.loads((whole.folder / "best.json").read_text())
     assert (stored["settings"], stored["error"], stored["trial"]) == (whole.settings, whole.error, best)
-    assert not list((whole.folder / "trials").iterdir())  # no weights are left
+    assert not (whole.folder / "trials").exists()  # no weights are left
 
 
 def test_the_search_is_the_same_again_and_never_looks_at_the_test_split(whole, splits, config, tmp_path):
@@ -112,7 +112,7 @@ def test_a_trial_that_was_stopped_is_gone_on_with(whole, splits, config, tmp_pat
     assert (tmp_path / "trials" / "2" / "audio" / "checkpoints").is_dir()
     went_on = tune("audio", splits, config, tmp_path, trials=3, **options)
     assert_frame_equal(went_on.trials, whole.trials, check_exact=True)
-    assert not list((tmp_path / "trials").iterdir())
+    assert not (tmp_path / "trials").exists()
 
 
 def test_a_bad_trial_is_stopped_early(splits, config, tmp_path, monkeypatch):
@@ -127,7 +127,7 @@ def test_a_bad_trial_is_stopped_early(splits, config, tmp_path, monkeypatch):
     found = tune("audio", splits, config, tmp_path, QUICK, trials=6, progress=False)
     assert found.trials.state.tolist() == ["finished"] * 5 + ["stopped early"]
     assert found.trials.epochs.tolist() == [2] * 5 + [1] and found.trials.error[5] > 100 > found.error
-    assert not list((tmp_path / "trials").iterdir())
+    assert not (tmp_path / "trials").exists()
 
 
 def test_a_diverged_trial_has_failed_and_the_search_goes_on(splits, config, tmp_path):
