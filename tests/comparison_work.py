@@ -1,11 +1,18 @@
-"""What the tasks of test_executors do; in a file of its own, because other processes have to import it."""
+"""What runs in other processes in test_executors and test_cluster; they have to import it."""
 
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
+
+from dmdlite.config import DMDConfig, ModelConfig, TrainingConfig
+from dmdlite.data.features import feature_shapes, load_features
+from dmdlite.experiments.compare import compare
+from dmdlite.models.registry import Recipe
+from dmdlite.models.unimodal import Unimodal
 
 
 def work(base, task):
@@ -41,3 +48,47 @@ def turn(folder, number):
     time.sleep(0.05)
     mark.unlink()
     return busy
+
+
+class Pupil(Unimodal):
+    """Begins with its teacher's weights, notes every batch that it learns from, and kills whom it is told to kill.
+
+    NOTES: a folder with a file of each process. In it, `kill` names a number of batches and a process (0: its own).
+    """
+
+    batches = 0
+
+    def __init__(self, config: ModelConfig, modality: str):
+        super().__init__(config, modality)
+
+    def learn_from(self, teacher):
+        self.load_state_dict(teacher.state_dict())
+
+    def forward(self, *arguments, **named):
+        if self.training:
+            notes = Path(os.environ["NOTES"])
+            with (notes / str(os.getpid())).open("a") as file:
+                file.write(".")
+            Pupil.batches += 1
+            with suppress(FileNotFoundError):  # there is no order, or another process has just carried it out
+                number, victim = map(int, (notes / "kill").read_text().split())
+                if Pupil.batches >= number:
+                    (notes / "kill").unlink()
+                    os.kill(victim or os.getpid(), signal.SIGKILL)
+        return super().forward(*arguments, **named)
+
+
+SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
+BUDGET = TrainingConfig(epochs=4, batch_size=16)
+VARIANTS = {"pupil": Recipe(Pupil, {"modality": "audio"}, teacher="audio")}
+
+
+def compare_pupils(output, data, **options):
+    """The comparison of these tests: a teacher and its student."""
+    config = DMDConfig.toy(**SIZES, **feature_shapes(load_features(data)))
+    usual = dict(names=[], seeds=[0], training=BUDGET, variants=VARIANTS, progress=False)
+    return compare(data=data, config=config, output_dir=output, **usual | options)
+
+
+def compare_in(folder, _):
+    return compare_pupils(Path(folder) / "out", Path(folder) / "data").failures

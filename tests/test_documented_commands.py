@@ -1,5 +1,6 @@
 """Every command, option and file that the documents name exists; what a command does is tried elsewhere."""
 
+import importlib
 import json
 import re
 import shlex
@@ -11,9 +12,15 @@ from torch.distributed.run import get_args_parser
 from dmdlite.__main__ import make_parser
 
 ROOT = Path(__file__).parent.parent
-PROSE = ("README.md", "notebooks/README.md", "docs/own_data.md", "docs/real_data.md")  # about the commands
+PROSE = (
+    "README.md",
+    "notebooks/README.md",
+    "docs/own_data.md",
+    "docs/real_data.md",
+    "docs/cluster.md",
+)  # about the commands
 DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
-PROGRAMS = ("make", "python", "torchrun", "pip", "pytest", "jupyter", "conda", "source")
+PROGRAMS = ("make", "python", "torchrun", "dask", "pip", "pytest", "jupyter", "conda", "source")
 WRITTEN_BY_A_RUN = {"predictions.csv"}
 OF_OTHERS = {"vocab.txt"}  # BERT's
 
@@ -43,6 +50,7 @@ def commands() -> dict[str, list[str]]:
 
 def accepted(words: list[str]) -> bool:
     """Whether `python -m dmdlite` takes these words; --help ends with code 0."""
+    words = [word.replace("$SLURM_ARRAY_TASK_ID", "3") for word in words]
     try:
         return bool(make_parser().parse_args(words).command)
     except SystemExit as end:
@@ -65,6 +73,11 @@ def check_python(words: list[str]) -> None:
 def check_torchrun(words: list[str]) -> None:
     options = get_args_parser().parse_args(words)
     assert options.module and options.training_script == "dmdlite" and accepted(options.training_script_args)
+
+
+def check_dask(words: list[str]) -> None:
+    command = importlib.import_module(f"distributed.cli.dask_{words[0]}").main
+    assert command.make_context(words[0], words[1:])
 
 
 def check_make(words: list[str]) -> None:
@@ -90,7 +103,7 @@ def check_paths(words: list[str]) -> None:
     assert all(exists(word) for word in words if not word.startswith("-") and word not in ("lab", "env", "create"))
 
 
-CHECKS = {"python": check_python, "torchrun": check_torchrun, "make": check_make, "pip": check_pip}
+CHECKS = {"python": check_python, "torchrun": check_torchrun, "dask": check_dask, "make": check_make, "pip": check_pip}
 CHECKS |= dict.fromkeys(("pytest", "jupyter", "conda"), check_paths)
 
 
@@ -99,7 +112,8 @@ def test_the_command_is_known(line):
     words = commands()[line]
     while re.fullmatch(r"\w+=.*", words[0]):
         variable = words.pop(0).partition("=")[0]
-        assert any(f'"{variable}"' in path.read_text() for path in (ROOT / "tests" / "benchmarks").glob("*.py"))
+        readers = [*(ROOT / "tests" / "benchmarks").glob("*.py"), ROOT / "dmdlite" / "experiments" / "executors.py"]
+        assert any(f'"{variable}"' in path.read_text() for path in readers)
     if words[0] != "source":
         CHECKS[words[0]](words[1:])
 

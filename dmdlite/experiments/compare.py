@@ -73,7 +73,7 @@ def compare(
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
-    and settings, and if the folder holds something else or runs of other code.
+    and settings, and if the folder holds something else or runs of other code; ConnectionError if a scheduler stops.
     """
     own = {"settings": settings, "variants": variants, "dataset": dataset, "restart": restart, "reading": reading}
     own |= {"tune": tune, "tuning_seed": tuning_seed, "fixed": fixed}

@@ -75,6 +75,9 @@ class Plan:
     def splits(self) -> Splits:
         return load_features(self.data, **(self.reading or {})) if isinstance(self.data, (str, Path)) else self.data
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: x for name, x in vars(self).items() if name != "splits"}  # each worker opens a path itself
+
     def run_folder(self, run: Run) -> Path:
         return self.folder / run[0] / f"seed_{run[1]}"
 
