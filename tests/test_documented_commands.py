@@ -18,6 +18,7 @@ PROSE = (
     "docs/own_data.md",
     "docs/real_data.md",
     "docs/cluster.md",
+    "docs/tuning.md",
 )  # about the commands
 DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "dask", "pip", "pytest", "jupyter", "conda", "source")
@@ -123,7 +124,7 @@ def test_the_documents_show_commands():
     assert {words[0] for words in commands().values()} >= set(PROGRAMS) - {"source"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "convert"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "tune", "convert"])
 def test_the_example_of_the_help_is_taken(command, capsys):
     assert accepted([command, "--help"])
     (example,) = re.findall(rf"python -m dmdlite ({command} .*)", capsys.readouterr().out)
@@ -133,7 +134,7 @@ def test_the_example_of_the_help_is_taken(command, capsys):
 @pytest.mark.parametrize("document", PROSE)
 def test_options_in_the_prose_are_known(document, capsys):
     prose = re.sub(r"`(?:pip|python).*?`", "", without_blocks(text_of(document)), flags=re.DOTALL)
-    for command in ("train", "compare"):
+    for command in ("train", "compare", "tune"):
         assert accepted([command, "--help"])
     assert set(re.findall(r"(?<=[`\s])--[a-z][\w-]+", prose)) <= set(
         re.findall(r"--[a-z][\w-]+", capsys.readouterr().out)

@@ -64,8 +64,7 @@ def test_settings_and_fixed_numbers_are_not_searched(config):
     settings = {"loss_weights": {"margin": 0.3}, "width": 16}
     plan = Plan({}, config, TRAINING, Path("nowhere"), settings, RECIPES, False, None)
     every, found = RECIPES["dmd"].space.keys(), Study.of("dmd", plan, 2, ["learning_rate"]).space.keys()
-    none = {"language_model_learning_rate"}  # without a language model
-    assert every - found == {"loss_weights.margin", "width", "learning_rate"} | none
+    assert every - found == {"loss_weights.margin", "width", "learning_rate"}
 
 
 def test_numbers_go_before_settings():

@@ -26,9 +26,10 @@ from pandas import DataFrame, Series
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.experiments.checks import Variant
 from dmdlite.experiments.executors import Outcome, executor_for, run_all
 from dmdlite.experiments.parcels import unpack
-from dmdlite.experiments.plan import TUNING_SEED, Plan, Run, Variant, make_plan
+from dmdlite.experiments.plan import TUNING_SEED, Plan, Run, make_plan
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.study import Study, in_words
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
@@ -97,6 +98,8 @@ def tuned(
     """
     if not plan.tune:
         return plan
+    if (seed := plan.tuning_seed) in plan.seeds:
+        raise ValueError(f"the models are tuned with seed {seed}, which must not be one of the comparison's seeds")
     runs, names = plan.part(only) if only else plan.all_runs, list(dict(only)) or plan.names
     for name in names:
         Study.of(name, plan, plan.folder)  # raises ValueError for what cannot be tuned

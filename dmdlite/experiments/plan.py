@@ -1,12 +1,11 @@
 """What the runs of a comparison share, and how each of its models is made, recognised and trained."""
 
-import re
 import secrets
 import socket
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -15,11 +14,12 @@ from typing import Any, NamedTuple
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import load_features
-from dmdlite.experiments.executors import Outcome, attempt, check_jobs
+from dmdlite.experiments.checks import Variant, check_counts, check_variants
+from dmdlite.experiments.executors import Outcome, attempt
 from dmdlite.experiments.missing import Scores, score_subsets, stored_subsets
 from dmdlite.experiments.parcels import pack, unpack
 from dmdlite.models.base import SavedModel
-from dmdlite.models.registry import NAMES, RECIPES, Recipe, check_settings, in_groups, with_teachers
+from dmdlite.models.registry import RECIPES, Recipe, check_settings, in_groups, with_teachers
 from dmdlite.models.spaces import Numbers, with_numbers
 from dmdlite.sources import code_digests
 from dmdlite.training import runs
@@ -29,7 +29,6 @@ from dmdlite.training.trainer import train
 
 TUNING_SEED = 1000  # one that no comparison is likely to use
 Run = tuple[str, int]  # the name of a model and a seed
-Variant = Recipe | Callable[[ModelConfig], SavedModel]  # the function makes a model from the config that all share
 
 
 class Chain(NamedTuple):
@@ -238,28 +237,4 @@ def make_plan(
     budget = (training or TrainingConfig()).replace(seed=0)
     check_settings({name: recipes[name] for name in names}, config, settings)
     check_counts(names, seeds, jobs)
-    if options.get("tune") and (seed := options.get("tuning_seed", TUNING_SEED)) in seeds:
-        raise ValueError(f"the models are tuned with seed {seed}, which must not be one of the comparison's seeds")
     return Plan(data, config, budget, Path(output_dir), names, list(seeds), settings, recipes, **options)
-
-
-def check_variants(variants: Mapping[str, Variant], jobs: int) -> dict[str, Recipe]:
-    """Their recipes. Raises ValueError for a name that is taken or makes no folder, and for what cannot be sent."""
-    recipes = {name: make if isinstance(make, Recipe) else Recipe(make) for name, make in variants.items()}
-    for name, recipe in recipes.items():
-        if name in NAMES or not re.fullmatch(r"\w[\w.-]*", name):
-            raise ValueError(f"a variant needs a name of its own, of letters, digits and underscores; got {name!r}")
-        make = recipe.make.func if isinstance(recipe.make, partial) else recipe.make
-        if jobs > 1 and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
-            raise ValueError(f"jobs must be 1 for {name!r}, which is defined in a notebook or inside a function")
-    return recipes
-
-
-def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
-    if not names or not seeds:
-        raise ValueError("there is nothing to compare: give at least one name and one seed")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"each seed counts once, got {' '.join(map(str, seeds))}")
-    if min(seeds) < 0:
-        raise ValueError(f"seed must be at least 0, got {min(seeds)}")
-    check_jobs(jobs)

@@ -23,8 +23,9 @@ from pandas import DataFrame
 
 from dmdlite.checking import known
 from dmdlite.config import ModelConfig, TrainingConfig
+from dmdlite.experiments.checks import Variant, check_variants
 from dmdlite.experiments.executors import check_jobs, executor_for, run_all
-from dmdlite.experiments.plan import TUNING_SEED, Plan, Variant, check_variants
+from dmdlite.experiments.plan import TUNING_SEED, Plan
 from dmdlite.experiments.study import Study
 from dmdlite.experiments.tables import title_of
 from dmdlite.files import write_json, write_text

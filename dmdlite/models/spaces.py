@@ -62,7 +62,6 @@ Space = Mapping[str, Range | Choices | Around | Widths]
 
 BASE: Space = {
     "learning_rate": Around(10.0),
-    "language_model_learning_rate": Around(10.0),
     "weight_decay": Choices((0.0, 1e-4, 1e-3, 1e-2)),
     "output_dropout": Range(0.0, 0.6),
     "width": Widths((0.5, 1.0, 2.0)),
