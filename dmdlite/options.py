@@ -121,7 +121,7 @@ def _add_search(parser: Any) -> None:
     where.add_argument("--jobs", type=int, default=1, metavar="N", help=text)
     text = "send the trials to a Dask scheduler; the folder must be on storage that its workers share"
     where.add_argument("--cluster", metavar="ADDRESS", help=text)
-    text = "discard the search in the folder and start afresh"
+    text = "start afresh where other code or settings have left their trials (default: refuse it)"
     parser.add_argument("--restart", action="store_true", help=text)
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/tune-MODEL-PRESET)")
 

@@ -155,6 +155,8 @@ class Study:
         for old in study.get_trials(states=(states.RUNNING,)):
             with suppress(ValueError):  # its process is alive
                 stack.enter_context(alone_in(self.place(old)))
+                if self.optuna().trials[old.number].state != states.RUNNING:  # it has ended just now
+                    continue
                 return study, self.suggested(study_library().trial.Trial(study, old._trial_id))
         if len(begun(study)) >= self.plan.tune:
             return None
@@ -206,10 +208,8 @@ class Study:
 
 
 def in_words(numbers: Numbers) -> str:
-    return (
-        ", ".join(f"{name} {x:g}" if isinstance(x, float) else f"{name} {x}" for name, x in numbers.items())
-        or "the defaults"
-    )
+    each = (f"{name} {x:g}" if isinstance(x, float) else f"{name} {x}" for name, x in numbers.items())
+    return ", ".join(each) or "the defaults"
 
 
 def study_library() -> Any:
