@@ -44,8 +44,8 @@ def test_a_model_is_built_at_every_end_of_its_space(name, config):
 def test_what_is_switched_off_stays_off(config):
     """An ablation must not get back by tuning what it does without."""
     off = {name for name, x in RECIPES["dmd_bare"].config(config).loss_weights.items() if not x}
-    plan = Plan({}, config, TRAINING, Path("nowhere"), {}, RECIPES, False, None)
-    found = {name: Study.of(name, plan, 2).space.keys() for name in ("dmd", "dmd_bare")}
+    plan = Plan({}, config, TRAINING, Path("nowhere"), [], [], {}, RECIPES, tune=2)
+    found = {name: Study.of(name, plan, plan.folder).space.keys() for name in ("dmd", "dmd_bare")}
     assert "margin" in off and not found["dmd_bare"] & {f"loss_weights.{name}" for name in off}
     assert "loss_weights.margin" in found["dmd"]
 
@@ -62,8 +62,8 @@ def test_ranges_lie_around_what_a_system_has():
 
 def test_settings_and_fixed_numbers_are_not_searched(config):
     settings = {"loss_weights": {"margin": 0.3}, "width": 16}
-    plan = Plan({}, config, TRAINING, Path("nowhere"), settings, RECIPES, False, None)
-    every, found = RECIPES["dmd"].space.keys(), Study.of("dmd", plan, 2, ["learning_rate"]).space.keys()
+    plan = Plan({}, config, TRAINING, Path("nowhere"), [], [], settings, RECIPES, tune=2, fixed=["learning_rate"])
+    every, found = RECIPES["dmd"].space.keys(), Study.of("dmd", plan, plan.folder).space.keys()
     assert every - found == {"loss_weights.margin", "width", "learning_rate"}
 
 

@@ -67,10 +67,9 @@ def compare(
     `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers. restart: train afresh what other code, weights or settings have
-    left. tune: trials of each model's numbers (see `dmdlite.tune`) on the validation split, with `tuning_seed`; the
-    seeds then have the best ones. Numbers that are `fixed` are not tuned. executor: where the runs happen; it is left
-    open. Without one: `jobs` processes of this machine, each with one CPU thread, or a GPU of its own; the results do
-    not depend on it.
+    left. tune: trials of each model's numbers, but for those `fixed`, with another seed (see `dmdlite.tune`). executor:
+    where the runs happen; it is left open. Without one: `jobs` processes of this machine, each with one CPU thread, or
+    a GPU of its own; the results do not depend on it.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
@@ -79,9 +78,8 @@ def compare(
     own = {"settings": settings, "variants": variants, "dataset": dataset, "restart": restart, "reading": reading}
     own |= {"tune": tune, "tuning_seed": tuning_seed, "fixed": fixed}
     plan = make_plan(names, data, config, seeds, output_dir, training, jobs=jobs if executor is None else 1, **own)
-    where: dict[str, Any] = {"executor": executor, "jobs": jobs, "progress": progress}
-    plan = tuned(plan, **where)
-    return collect(plan, train_runs(plan, **where))
+    plan = tuned(plan, executor=executor, jobs=jobs, progress=progress)
+    return collect(plan, train_runs(plan, executor=executor, jobs=jobs, progress=progress))
 
 
 def tuned(

@@ -9,7 +9,7 @@ trials/N/        a trial while it is running, as `dmdlite.train` leaves it
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
@@ -87,12 +87,17 @@ def tune(
     plan = Plan(data, config, budget, Path(output_dir), [name], [seed], settings, recipes, **own)
     study = Study.of(name, plan, plan.folder)
     study.begin()
-    say = partial(print, flush=True) if progress else lambda _: None
-    say(f"{plan.folder}: {study.left} of {trials} trials to go")
+    _make_trials(study, executor, jobs, partial(print, flush=True) if progress else lambda _: None)
+    return report(study)
+
+
+def _make_trials(study: Study, executor: Executor | None, jobs: int, say: Callable) -> None:
+    say(f"{study.folder}: {study.left} of {study.plan.tune} trials to go")
     number = 0
     with ExitStack() as stack:
-        sent = Study.of(name, there := stack.enter_context(plan.sent()), there.folder) if executor else study
-        where = executor or stack.enter_context(executor_for(min(jobs, study.left)))
+        plan = stack.enter_context(study.plan.sent()) if executor else study.plan
+        sent = Study.of(study.name, plan, plan.folder)
+        where = executor or stack.enter_context(executor_for(max(1, min(jobs, study.left))))
         while study.left:
             for outcome in run_all(sent.next_trial, range(study.left), where):
                 if outcome.failure:
@@ -101,7 +106,6 @@ def tune(
                     number += 1
                     say(f"[{number}] {outcome.value}")
             study.wait()
-    return report(study)
 
 
 def report(study: Study) -> Tuned:
