@@ -7,6 +7,7 @@ from dmdlite.config import TrainingConfig as TrainingConfig
 from dmdlite.data.features import load_features as load_features
 from dmdlite.data.toy import toy_world as toy_world
 from dmdlite.experiments.compare import compare as compare
+from dmdlite.experiments.tune import tune as tune
 from dmdlite.models.conventional_distillation import ConventionalDistillation as ConventionalDistillation
 from dmdlite.models.dhmd import DHMD as DHMD
 from dmdlite.models.dhmd import DHMDConfig as DHMDConfig

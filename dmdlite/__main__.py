@@ -1,4 +1,4 @@
-"""The command line: `python -m dmdlite train|evaluate|predict|compare|convert`, each with --help."""
+"""The command line: `python -m dmdlite train|evaluate|predict|compare|tune|convert`, each with --help."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dmdlite.checking import known
-from dmdlite.options import PRESETS, Parser, make_parser, one_line, read_options
+from dmdlite.options import PRESETS, Parser, given_numbers, make_parser, one_line, read_options, train_command
 
 # What a RuntimeError of PyTorch says -> what to do.
 REMEDIES = {
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that lacks a letter shows "?"
     options, unknown = make_parser().parse_known_args(arguments)
-    prog = f"dmdlite {options.command}"
+    options.words, prog = sys.argv[1:] if arguments is None else arguments, f"dmdlite {options.command}"
     if unknown:
         Parser(prog=prog).error(f"unknown option {unknown[0]}")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # otherwise the Hub reports every retry before our one line
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{prog}: {one_line(found[0])}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resumes = options.command in ("train", "compare")
+        resumes = options.command in ("train", "compare", "tune")
         again = " The same command goes on from the last finished epoch." if resumes else ""
         print(f"\n{prog}: stopped.{again}", file=sys.stderr)
         return 130
@@ -78,7 +78,7 @@ def compare(options: argparse.Namespace) -> None:
     if "seed" in dict(options.set):
         raise ValueError("the seeds of a comparison are given by --seeds")
     splits, source, config, training, settings = read_options(options)
-    from dmdlite.experiments.compare import collect, train_runs
+    from dmdlite.experiments.compare import collect, train_runs, tuned
     from dmdlite.experiments.executors import cluster, most_jobs
     from dmdlite.experiments.plan import make_plan
     from dmdlite.experiments.reports import markdown
@@ -91,11 +91,13 @@ def compare(options: argparse.Namespace) -> None:
     jobs = most_jobs() if options.jobs is None else options.jobs
     own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
     own |= {"reading": splits.reading} if source else {}
+    own |= {"tune": options.tune, "tuning_seed": options.tuning_seed, "fixed": given_numbers(options)}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
     failed = None
     with warnings.catch_warnings(), cluster(options.cluster) if options.cluster else nullcontext() as executor:
         warnings.filterwarnings("ignore", module=r"dmdlite\.data")  # oddities of the data were already reported
         plan = make_plan(names, source or splits, config, seeds, output, training, **own)
+        plan = tuned(plan, options.only, executor, jobs, search=not options.collect)
         if not options.collect:
             failed = train_runs(plan, options.only, executor, jobs)
         if not options.only:
@@ -110,6 +112,28 @@ def compare(options: argparse.Namespace) -> None:
 def seeds_of(numbers: list[int]) -> list[int]:
     """`--seeds 5` means 0, 1, 2, 3, 4; `--seeds 3 7` means these two."""
     return list(range(numbers[0])) if len(numbers) == 1 else numbers
+
+
+def tune(options: argparse.Namespace) -> None:
+    """Prints the best numbers and the command that trains with them."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("tune runs whole trainings side by side (--jobs), not under torchrun")
+    if "seed" in dict(options.set):
+        raise ValueError("the seed of the trials is given by --seed")
+    splits, source, config, training, settings = read_options(options)
+    from dmdlite.experiments.executors import cluster
+    from dmdlite.experiments.plan import TUNING_SEED
+    from dmdlite.experiments.tune import tune as run
+
+    output = options.output or Path("runs") / f"tune-{options.model}-{options.preset}"
+    own = {"settings": settings, "fixed": given_numbers(options), "jobs": options.jobs, "restart": options.restart}
+    own |= {"reading": splits.reading} if source else {}
+    own |= {"trials": options.trials, "seed": TUNING_SEED if options.seed is None else options.seed}
+    with cluster(options.cluster) if options.cluster else nullcontext() as executor:
+        found = run(options.model, source or splits, config, output, training, executor=executor, **own)
+    print(f"\nvalidation error {found.error:.4f}, with the defaults {found.own_error:.4f}")
+    print(f"train with the best numbers:\n  {train_command(options.words, found.settings)}")
+    print(f"everything is in {output}")
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -180,7 +204,14 @@ def score_table(metrics: Mapping[str, Any], config: Any) -> str:
     return table.to_string(header=[f" {title(score)}" for score in table], float_format="{:.3f}".format, col_space=7)
 
 
-COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "compare": compare, "convert": convert}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "compare": compare,
+    "tune": tune,
+    "convert": convert,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,12 +2,15 @@
 
 import argparse
 import json
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dmdlite.checking import known
 from dmdlite.config import MODALITIES, SENTIMENT_RANGE, DMDConfig, TrainingConfig
+from dmdlite.models.spaces import nested
 from dmdlite.presets import TASKS
 
 MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
@@ -46,6 +49,7 @@ def make_parser() -> Parser:
     text = "write the vectors that the predictions are made from, too"
     command.add_argument("--embeddings", type=Path, metavar="FILE.npz", help=text)
     _add_compare(commands)
+    _add_tune(commands)
     text = "rewrite a feature file as a folder that opens at once"
     command = _command(commands, "convert", text, "aligned_50.pkl mosi_aligned")
     command.add_argument("source", type=Path, metavar="IN.pkl")
@@ -88,10 +92,56 @@ def _add_compare(commands: Any) -> None:
     part.add_argument("--only", nargs="+", type=run_of, default=[], metavar="MODEL:SEED", help=text)
     text = "train nothing; make the tables of the runs that are finished"
     part.add_argument("--collect", action="store_true", help=text)
+    text = "first tune every model on the validation split, with N trials each, see tune (default: nothing is tuned)"
+    command.add_argument("--tune", type=int, default=0, metavar="N", help=text)
+    text = "seed of the trials, which must not be one of the comparison's (default: 1000)"
+    command.add_argument("--tuning-seed", type=int, default=1000, metavar="N", help=text)
     text = "train afresh what other code or settings have left in the folder (default: refuse it)"
     command.add_argument("--restart", action="store_true", help=text)
     command.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")
     _add_data_and_recipe(command)
+
+
+def _add_tune(commands: Any) -> None:
+    text = "search a model's numbers by its validation error, and print the train command with the best ones"
+    command = _command(commands, "tune", text, "--model mult --trials 20 --data mosi.pkl --preset mosi")
+    text = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
+    command.add_argument("--model", default="dmd", metavar="NAME", help=text)
+    _add_search(command)
+    _add_data_and_recipe(command)
+
+
+def _add_search(parser: Any) -> None:
+    """What `tune` takes and `train` does not."""
+    text = "runs with other numbers each, the first with the defaults (default: 20)"
+    parser.add_argument("--trials", type=int, default=20, metavar="N", help=text)
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the search and of every trial (default: 1000)")
+    where = parser.add_mutually_exclusive_group()
+    text = "trials at the same time; with more than one the search depends on which end first (default: 1)"
+    where.add_argument("--jobs", type=int, default=1, metavar="N", help=text)
+    text = "send the trials to a Dask scheduler; the folder must be on storage that its workers share"
+    where.add_argument("--cluster", metavar="ADDRESS", help=text)
+    text = "start afresh where other code or settings have left their trials (default: refuse it)"
+    parser.add_argument("--restart", action="store_true", help=text)
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/tune-MODEL-PRESET)")
+
+
+def train_command(words: Sequence[str], numbers: Mapping[str, Any]) -> str:
+    """The `train` command with these numbers, from the words of the `tune` command that has found them."""
+    own = Parser(add_help=False)
+    _add_search(own)
+    own.add_argument("--set", action="append", default=[], type=setting)
+    options, (_, *rest) = own.parse_known_args(list(words))
+    given, found = dict(options.set), nested(numbers)
+    given |= {name: given[name] | x if isinstance(given.get(name), dict) else x for name, x in found.items()}
+    chosen = [word for name, x in given.items() for word in ("--set", f"{name}={json.dumps(x)}")]
+    return shlex.join(["python", "-m", "dmdlite", "train", *rest, *chosen])
+
+
+def given_numbers(options: argparse.Namespace) -> list[str]:
+    """The numbers of a recipe that the command itself gives."""
+    named = [f.name for f in fields(TrainingConfig) if getattr(options, f.name, None)]
+    return sorted({*named, *dict(options.set)} - {"seed"})
 
 
 def run_of(text: str) -> tuple[str, int]:

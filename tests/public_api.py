@@ -50,5 +50,9 @@ def compare_variants(config: dmdlite.DMDConfig, folder: Path) -> pd.DataFrame:
     return found.table
 
 
+def tuned_numbers(config: dmdlite.DMDConfig, folder: Path) -> dict[str, Any]:
+    return dmdlite.tune("dmd", draw_a_world(), config, folder, trials=5, seed=7).settings
+
+
 def draw_a_world() -> dict[str, FeatureSplit]:
     return dmdlite.toy_world(n=100, seed=3).splits

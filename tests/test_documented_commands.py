@@ -121,7 +121,7 @@ def test_the_documents_show_commands():
     assert {words[0] for words in commands().values()} >= set(PROGRAMS) - {"source"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "convert"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "tune", "convert"])
 def test_the_example_of_the_help_is_taken(command, capsys):
     assert accepted([command, "--help"])
     (example,) = re.findall(rf"python -m dmdlite ({command} .*)", capsys.readouterr().out)
@@ -131,7 +131,7 @@ def test_the_example_of_the_help_is_taken(command, capsys):
 @pytest.mark.parametrize("document", PROSE)
 def test_options_in_the_prose_are_known(document, capsys):
     prose = re.sub(r"`(?:pip|python).*?`", "", without_blocks(text_of(document)), flags=re.DOTALL)
-    for command in ("train", "compare"):
+    for command in ("train", "compare", "tune"):
         assert accepted([command, "--help"])
     assert set(re.findall(r"(?<=[`\s])--[a-z][\w-]+", prose)) <= set(
         re.findall(r"--[a-z][\w-]+", capsys.readouterr().out)

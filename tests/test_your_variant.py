@@ -9,7 +9,7 @@ import dmdlite
 from course.edge_audit.rules import with_fields
 from course.figures.written_tables import draw_written_table
 from dmdlite.components.decoupling import FeatureDecoupler
-from dmdlite.experiments.plan import check_variants
+from dmdlite.experiments.checks import check_variants
 
 SMALL = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
 

@@ -8,6 +8,7 @@ comparison_seeds.csv         one row per model and seed, with every score
 comparison.png               the error of every model, seed by seed
 missing_modalities.md, .csv, .png    the scores of every model with each subset of the modalities at test time
 timing.json                  seconds of an epoch by model: measured once
+tuning/NAME/                 if models are tuned: the trials of each, as `dmdlite.tune` leaves them
 """
 
 import json
@@ -21,16 +22,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.experiments.checks import Variant
 from dmdlite.experiments.executors import Outcome, executor_for, run_all
 from dmdlite.experiments.parcels import unpack
-from dmdlite.experiments.plan import Plan, Run, Variant, make_plan
+from dmdlite.experiments.plan import TUNING_SEED, Plan, Run, make_plan
 from dmdlite.experiments.reports import write_reports
+from dmdlite.experiments.study import Study, in_words
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
+from dmdlite.experiments.tune import tune_all, with_numbers_of
 from dmdlite.files import write_json
 from dmdlite.training.linear import linear_baseline
 from dmdlite.training.metrics import Splits, all_scores
@@ -47,6 +51,9 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     variants: Mapping[str, Variant] | None = None,
     dataset: str | None = None,
+    tune: int = 0,
+    tuning_seed: int = TUNING_SEED,
+    fixed: Sequence[str] = (),
     executor: Executor | None = None,
     jobs: int = 1,
     progress: bool = True,
@@ -60,16 +67,44 @@ def compare(
     `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers. restart: train afresh what other code, weights or settings have
-    left. executor: where the runs happen; it is left open. Without one: `jobs` processes of this machine, each with
-    one CPU thread, or a GPU of its own; the results do not depend on it.
+    left. tune: trials of each model's numbers, but for those `fixed`, with another seed (see `dmdlite.tune`). executor:
+    where the runs happen; it is left open. Without one: `jobs` processes of this machine, each with one CPU thread, or
+    a GPU of its own; the results do not depend on it.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
     and settings, and if the folder holds something else or runs of other code; ConnectionError if a scheduler stops.
     """
     own = {"settings": settings, "variants": variants, "dataset": dataset, "restart": restart, "reading": reading}
+    own |= {"tune": tune, "tuning_seed": tuning_seed, "fixed": fixed}
     plan = make_plan(names, data, config, seeds, output_dir, training, jobs=jobs if executor is None else 1, **own)
+    plan = tuned(plan, executor=executor, jobs=jobs, progress=progress)
     return collect(plan, train_runs(plan, executor=executor, jobs=jobs, progress=progress))
+
+
+def tuned(
+    plan: Plan,
+    only: Sequence[Run] = (),
+    executor: Executor | None = None,
+    jobs: int = 1,
+    progress: bool = True,
+    search: bool = True,
+) -> Plan:
+    """The plan with the best numbers of its models, once all trials are done; the same plan if it does not tune.
+
+    only: the models of these runs. search: False takes the numbers that are there, and tries no others.
+    """
+    if not plan.tune:
+        return plan
+    if (seed := plan.tuning_seed) in plan.seeds:
+        raise ValueError(f"the models are tuned with seed {seed}, which must not be one of the comparison's seeds")
+    runs, names = plan.part(only) if only else plan.all_runs, list(dict(only)) or plan.names
+    for name in names:
+        Study.of(name, plan, plan.folder)  # raises ValueError for what cannot be tuned
+    if search:
+        _check_fits(plan, runs)
+        _claim(plan, [])
+    return with_numbers_of(plan, tune_all(plan, names, executor, jobs if search else 0, progress))
 
 
 def train_runs(
@@ -117,13 +152,14 @@ def _ended(plan: Plan, outcome: Outcome) -> list[Outcome]:
 
 def _claim(plan: Plan, runs: Sequence[Run]) -> list[Run]:
     """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
-    for name in dict.fromkeys(name for name, _ in runs):
-        model = plan.build(name)
-        check_fits(plan.splits, model.config, model.reads)
+    _check_fits(plan, runs)
     budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
     source = {"fingerprint": fingerprint(plan.splits), "source": plan.splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
+    if plan.tune:
+        search = {"trials": plan.tune, "seed": plan.tuning_seed, "fixed": sorted(plan.fixed)}
+        whole |= {"tuning": search | {"epochs": plan.training.epochs}}  # what was tuned for fewer would not do for more
     whole = json.loads(json.dumps(whole))
     plan.state_of(plan.folder, whole)
     left = plan.left(runs)
@@ -132,6 +168,12 @@ def _claim(plan: Plan, runs: Sequence[Run]) -> list[Run]:
     plan.folder.mkdir(parents=True, exist_ok=True)
     write_json(plan.folder / "training.json", whole)
     return left
+
+
+def _check_fits(plan: Plan, runs: Sequence[Run]) -> None:
+    for name in dict.fromkeys(name for name, _ in runs):
+        model = plan.build(name)
+        check_fits(plan.splits, model.config, model.reads)
 
 
 def collect(plan: Plan, failed: Mapping[Run, str] | None = None) -> Comparison:
@@ -170,8 +212,10 @@ def _report(plan: Plan, failed: Mapping[Run, str]) -> Comparison:
     table = seeds_table(records, shown)
     spent = DataFrame(costs, index=["parameters", "parameters_in_training", "seconds_per_epoch"]).T
     models = model_table(table, shown, spent, published)
+    if plan.tune:
+        models["tuned"] = Series({name: in_words(plan.numbers[name]) for name in names})
     missing = missing_table(subsets, shown, names, config.modalities)
-    found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
+    found = Comparison(table, models, missing, plan.training, len(splits["test"]), published, plan.tune)
     write_reports(found, plan.folder)
     return found
 

@@ -1,12 +1,11 @@
 """What the runs of a comparison share, and how each of its models is made, recognised and trained."""
 
-import re
 import secrets
 import socket
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -15,19 +14,21 @@ from typing import Any, NamedTuple
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import load_features
-from dmdlite.experiments.executors import Outcome, attempt, check_jobs
+from dmdlite.experiments.checks import Variant, check_counts, check_variants
+from dmdlite.experiments.executors import Outcome, attempt
 from dmdlite.experiments.missing import Scores, score_subsets, stored_subsets
 from dmdlite.experiments.parcels import pack, unpack
 from dmdlite.models.base import SavedModel
-from dmdlite.models.registry import NAMES, RECIPES, Recipe, check_settings, in_groups, with_teachers
+from dmdlite.models.registry import RECIPES, Recipe, check_settings, in_groups, with_teachers
+from dmdlite.models.spaces import Numbers, with_numbers
 from dmdlite.sources import code_digests
 from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, table_scores
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
+TUNING_SEED = 1000  # one that no comparison is likely to use
 Run = tuple[str, int]  # the name of a model and a seed
-Variant = Recipe | Callable[[ModelConfig], SavedModel]  # the function makes a model from the config that all share
 
 
 class Chain(NamedTuple):
@@ -52,6 +53,10 @@ class Plan:
     restart: bool = False
     dataset: str | None = None  # whose published numbers are to stand beside ours
     reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
+    tune: int = 0  # trials of each system's numbers, see `study.py`
+    tuning_seed: int = TUNING_SEED
+    fixed: Sequence[str] = ()  # numbers that are not tuned
+    numbers: Mapping[str, Numbers] = field(default_factory=dict)  # what tuning has found, by the name of the system
     code: Mapping[str, str] = field(default_factory=code_digests)  # of dmdlite, the same on every worker
     mark: str | None = None  # a file in the folder, by which a worker recognises it; None: this machine
 
@@ -80,9 +85,13 @@ class Plan:
         teacher = self.recipes[run[0]].teacher
         return None if teacher is None else (teacher, run[1])
 
+    def own(self, name: str) -> tuple[TrainingConfig, dict[str, Any]]:
+        """The budget and the settings of a system."""
+        return with_numbers(self.numbers.get(name, {}), self.training, self.settings)
+
     def build(self, name: str) -> SavedModel:
         """A model with any weights."""
-        return self.recipes[name].build(self.config, self.settings)
+        return self.recipes[name].build(self.config, self.own(name)[1])
 
     def start(self, run: Run, retaught: bool = False) -> tuple[SavedModel, dict[str, Any], str]:
         """The model as it begins its training, further arguments of `train`, and the state of its run folder.
@@ -91,8 +100,9 @@ class Plan:
         """
         name, seed = run
         folder_of = lambda other: self.run_folder((other, seed))
-        model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of, self.splits)
-        training = self.training.replace(seed=seed)
+        training, settings = self.own(name)
+        model = fresh(name, self.recipes, self.config, settings, seed, folder_of, self.splits)
+        training = training.replace(seed=seed)
         state = self.state_of(self.run_folder(run), runs.describe(model, self.splits, training), retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
         return model, {"training": training, "source": source, "restart": state == "stale"}, state
@@ -144,6 +154,12 @@ class Plan:
         finally:
             (here / mark).unlink(missing_ok=True)
 
+    def is_seen(self) -> bool:
+        """Whether this machine shares the plan's storage. Raises ValueError if it has other code."""
+        if self.code != code_digests():
+            raise ValueError(f"{socket.gethostname()} has other code of dmdlite; install the same version there")
+        return self.mark is None or (self.folder / self.mark).exists()
+
     def chains(self, left: Sequence[Run]) -> list[Chain]:
         """The runs that are left, by their first teacher and seed."""
         chains: dict[Run, list[Run]] = {}
@@ -155,9 +171,7 @@ class Plan:
 
     def train_chain(self, chain: Chain) -> tuple[list[Outcome], dict[Run, bytes]]:
         """The work of one task: the outcome of each run, and the folders that are not on our storage, packed."""
-        if self.code != code_digests():
-            raise ValueError(f"{socket.gethostname()} has other code of dmdlite; install the same version there")
-        if self.mark is None or (self.folder / self.mark).exists():
+        if self.is_seen():
             return self._train_chain(chain.runs), {}
         with tempfile.TemporaryDirectory() as folder:
             away = replace(self, folder=Path(folder), mark=None)
@@ -224,25 +238,3 @@ def make_plan(
     check_settings({name: recipes[name] for name in names}, config, settings)
     check_counts(names, seeds, jobs)
     return Plan(data, config, budget, Path(output_dir), names, list(seeds), settings, recipes, **options)
-
-
-def check_variants(variants: Mapping[str, Variant], jobs: int) -> dict[str, Recipe]:
-    """Their recipes. Raises ValueError for a name that is taken or makes no folder, and for what cannot be sent."""
-    recipes = {name: make if isinstance(make, Recipe) else Recipe(make) for name, make in variants.items()}
-    for name, recipe in recipes.items():
-        if name in NAMES or not re.fullmatch(r"\w[\w.-]*", name):
-            raise ValueError(f"a variant needs a name of its own, of letters, digits and underscores; got {name!r}")
-        make = recipe.make.func if isinstance(recipe.make, partial) else recipe.make
-        if jobs > 1 and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
-            raise ValueError(f"jobs must be 1 for {name!r}, which is defined in a notebook or inside a function")
-    return recipes
-
-
-def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
-    if not names or not seeds:
-        raise ValueError("there is nothing to compare: give at least one name and one seed")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"each seed counts once, got {' '.join(map(str, seeds))}")
-    if min(seeds) < 0:
-        raise ValueError(f"seed must be at least 0, got {min(seeds)}")
-    check_jobs(jobs)

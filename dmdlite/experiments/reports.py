@@ -36,6 +36,12 @@ def markdown(found: Comparison) -> str:
     columns = _columns(found)
     lines = [_heading(found), "", *markdown_table(list(columns), zip(*columns.values())), "", _legend(found)]
     lines += [f"\nFailed: {failure}" for failure in found.failures]
+    if found.trials:
+        tuned = found.table.tuned.dropna()
+        lines += [
+            "\nTuned, where not the default:\n",
+            *(f"- {title_of(name)}: {words}" for name, words in tuned.items()),
+        ]
     return "\n".join(lines) + "\n" + published_markdown(found.published, found.clips)
 
 
@@ -43,13 +49,16 @@ def _heading(found: Comparison) -> str:
     training, seeds = found.training, [str(seed) for seed in found.seeds.seed.dropna().unique()]
     spread = "mean ± standard deviation over seeds" if len(seeds) > 1 else "seed"
     budget = f"""at most {training.epochs} epochs, stopped after {training.early_stopping_patience} without a lower
-        validation error, batches of {training.batch_size * training.gradient_accumulation}, Adam with learning rate
-        {training.learning_rate:g}"""
-    budget += f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
+        validation error, batches of {training.batch_size * training.gradient_accumulation}, Adam"""
+    if not found.trials:
+        budget += f" with learning rate {training.learning_rate:g}"
+        budget += f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
     budget += ", padding masked" if training.padding_mask else ""
     budget += ", bfloat16" if training.bf16 else ""
+    tuned = f"every model was tuned: {found.trials} trials each on the validation split, then fresh seeds"
     text = f"""Test split ({found.clips} clips), {spread} {", ".join(seeds)}. One budget for all: {budget};
-        the best epoch by validation error is kept and nothing was tuned for any model."""
+        the best epoch by validation error is kept and
+        {tuned if found.trials else "nothing was tuned for any model"}."""
     return " ".join(text.split())
 
 
@@ -72,10 +81,11 @@ def _legend(found: Comparison) -> str:
     tests = f"""{title(found.shown[0])} − DMD's: the difference with the same seed. p: two-sided paired t-test over
         seeds, corrected by Holm for the {found.table.p.count()} tests of this table."""
     terms = "loss: a term that DMD does not have, in training, in the best epoch."
-    text = f"""{tests if REFERENCE in found.table.index else ""} {terms if found.terms else ""} All systems share one
-        config's sizes and rates, and have the defaults of their own numbers, not `official`. parameters: those that a
-        prediction depends on. s/epoch: seconds of the training steps of one epoch (one thread on a CPU). linear: ridge
-        regression on time means, or logistic regression for classes; it has no seed."""
+    shared = """All systems share one config's sizes and rates, and have the defaults of their own numbers, not
+        `official`""" + (", except for what is listed as tuned" if found.trials else "")
+    text = f"""{tests if REFERENCE in found.table.index else ""} {terms if found.terms else ""} {shared}.
+        parameters: those that a prediction depends on. s/epoch: seconds of the training steps of one epoch (one thread
+        on a CPU). linear: ridge regression on time means, or logistic regression for classes; it has no seed."""
     return " ".join(text.split())
 
 

@@ -31,7 +31,7 @@ class Comparison:
                 Baselines (kind "linear" or "constant") have no seed.
     table       one row per model, which is its index: mean and sample standard deviation over the seeds of the scores
                 that are shown and of added terms (NAME_mean, NAME_std), paired difference of the error to DMD's with
-                p and Holm's p, parameters, seconds per epoch, published numbers.
+                p and Holm's p, parameters, seconds per epoch, published numbers; of tuned models the best numbers.
     missing     one row per model and subset of the modalities present at test time: mean and deviation of each score.
     """
 
@@ -41,6 +41,7 @@ class Comparison:
     training: TrainingConfig | None = None
     clips: int = 0  # in the test split
     published: DataFrame = field(default_factory=DataFrame)
+    trials: int = 0  # for each model, before the seeds: how many of its numbers were tried on the validation split
 
     @classmethod
     def read(cls, folder: str | Path) -> "Comparison":

@@ -19,6 +19,7 @@ from dmdlite.models.momke import EXPERTS, MoMKE
 from dmdlite.models.mult import MulT
 from dmdlite.models.pkdot import PKDOT, TAUGHT, PKDOTTeacher
 from dmdlite.models.pmr import PMR
+from dmdlite.models.spaces import BASE, DEPTH, Around, Choices, Space, weights
 from dmdlite.models.unimodal import Unimodal
 
 Settings = Mapping[str, Any]  # fields of configs, by name; each system takes those that it has
@@ -35,6 +36,7 @@ class Recipe:
     arguments: dict[str, Any] = field(default_factory=dict)  # of `make`, beside the config
     changes: dict[str, Any] = field(default_factory=dict)  # of fields of the config
     teacher: str | None = None  # the name of the system that must be trained first
+    space: Space = field(default_factory=lambda: dict(BASE))  # what tuning may change
 
     def config(self, shared: ModelConfig, settings: Settings | None = None) -> ModelConfig:
         """The system's own config: the fields it shares with the other systems, its changes, then the settings."""
@@ -75,25 +77,29 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "dmd_bare": dict(NO_ATTENTION, decoupling="none", loss_weights=NO_DECOUPLING_LOSSES | no_graphs(*SPACES)),  # row 6
 }
 
+# What an ablation switches off has the weight 0 and stays off: it is not tuned.
+OF_DMD = BASE | weights("margin", "orthogonality", *(f"gd_{space}_logit" for space in SPACES))
+OF_PKDOT = BASE | weights(*TAUGHT) | {"anchors": Choices((4, 8, 16)), "epsilon": Around(10.0)}
+
 RECIPES: dict[str, Recipe] = {
-    "dmd": Recipe(DMD),
-    "dhmd": Recipe(DHMD),
-    "dlf": Recipe(DLF),
-    "mult": Recipe(MulT),
-    "misa": Recipe(MISA),
+    "dmd": Recipe(DMD, space=OF_DMD),
+    "dhmd": Recipe(DHMD, space=OF_DMD | weights(*(f"dictionary_{space}" for space in SPACES))),
+    "dlf": Recipe(DLF, space=BASE | DEPTH | weights("reconstruction", "margin", "orthogonality")),
+    "mult": Recipe(MulT, space=BASE | DEPTH),
+    "misa": Recipe(MISA, space=BASE | weights(*CONSTRAINTS)),
     "misa_without_constraints": Recipe(MISA, changes={"loss_weights": dict.fromkeys(CONSTRAINTS, 0.0)}),
-    "pmr": Recipe(PMR),
+    "pmr": Recipe(PMR, space=BASE | DEPTH | {"final_layers": Choices((1, 2, 3))}),
     "early_fusion": Recipe(EarlyFusion),
-    "late_fusion": Recipe(LateFusion),
-    "conventional_distillation": Recipe(ConventionalDistillation),
-    "momke": Recipe(MoMKE, teacher="momke_experts"),
-    "momke_experts": Recipe(MoMKE, changes={"stage": "experts", "loss_weights": EXPERTS}),
-    "pkdot": Recipe(PKDOT, teacher="pkdot_teacher"),
+    "late_fusion": Recipe(LateFusion, space=BASE | weights(*(f"task_{m}" for m in MODALITIES))),
+    "conventional_distillation": Recipe(ConventionalDistillation, space=BASE | weights("distillation")),
+    "momke": Recipe(MoMKE, teacher="momke_experts", space=BASE | DEPTH),
+    "momke_experts": Recipe(MoMKE, changes={"stage": "experts", "loss_weights": EXPERTS}, space=BASE | DEPTH),
+    "pkdot": Recipe(PKDOT, teacher="pkdot_teacher", space=OF_PKDOT),
     "pkdot_teacher": Recipe(PKDOTTeacher),
     "pkdot_without_teacher": Recipe(PKDOT, changes={"loss_weights": dict.fromkeys(TAUGHT, 0.0)}),
 }
-RECIPES |= {m: Recipe(Unimodal, {"modality": m}) for m in MODALITIES}
-RECIPES |= {name: Recipe(DMD, changes=changes) for name, changes in ABLATIONS.items()}
+RECIPES |= {m: Recipe(Unimodal, {"modality": m}, space=BASE | DEPTH) for m in MODALITIES}
+RECIPES |= {name: Recipe(DMD, changes=changes, space=OF_DMD) for name, changes in ABLATIONS.items()}
 NAMES = tuple(RECIPES)
 KINDS = tuple({recipe.make: None for recipe in RECIPES.values()})
 GROUPS = {

@@ -28,7 +28,7 @@ WRAPPERS = (functools.partial, types.MethodType, staticmethod, classmethod, prop
 WRAPPED = ("func", "args", "keywords", "__func__", "__self__", "fget", "fset", "fdel")
 
 
-def identity(model: nn.Module, training: TrainingConfig) -> dict[str, Any]:
+def identity(model: nn.Module, training: TrainingConfig, *own: Any) -> dict[str, Any]:
     """Digests and settings by name. Call it before training, while the model has its first weights."""
     optimizer = loop.make_optimizer(model, training)
     schedule = loop.make_schedule(optimizer, training)
@@ -36,7 +36,7 @@ def identity(model: nn.Module, training: TrainingConfig) -> dict[str, Any]:
     return {
         "optimizer": {"class": name_of(optimizer), "groups": groups},
         "schedule": {"class": name_of(schedule), **_settings(schedule.state_dict())},
-        "own_code": own_code(model, optimizer, schedule),
+        "own_code": own_code(model, optimizer, schedule, *own),
         "code": code_digests(),
         "initial_weights": weights_digest(model),
     }

@@ -44,6 +44,7 @@ from dmdlite.training.predictions import read_outputs, table, vectors
 from dmdlite.training.teachers import warn_of_poor_teachers
 
 LEARNED = 0.5  # of a constant's error: above it the model has learned too little to judge its teachers
+MANY = ("comparison", "tuning")  # what is called a model in the training.json of many runs
 DESCRIBED = {"model": str, "config": dict, "training": dict, "data": dict}  # what training.json has to hold
 FILES = ("metrics.json", "predictions.csv", "log.jsonl", "config.json", "model.safetensors", "README.md", "losses.png")
 FILES += ("predictions.png", "edges.png")
@@ -58,18 +59,14 @@ class Result:
     epochs: list[dict[str, Any]]
 
 
-def describe(model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None) -> dict:
-    """What training.json holds: all that a run depends on. Call it while the model has its initial weights."""
-    description = {
-        "model": name_of(model.kind),
-        "config": model.saved_fields(),
-        "training": asdict(training),
-        "data": {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)}
-        | {"reading": getattr(splits, "reading", {})},
-        "dmdlite": version("dmdlite"),
-        **identity(model, training),
-    }
-    return json.loads(json.dumps(description))
+def describe(
+    model: nn.Module, splits: Splits, training: TrainingConfig, source: str | Path | None = None, *own: Any
+) -> dict[str, Any]:
+    """What training.json holds: all that a run depends on, the code of `own` too. Call it with the initial weights."""
+    data = {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)}
+    data |= {"reading": getattr(splits, "reading", {})}
+    found = {"model": name_of(model.kind), "config": model.saved_fields(), "training": asdict(training), "data": data}
+    return json.loads(json.dumps(found | {"dmdlite": version("dmdlite")} | identity(model, training, *own)))
 
 
 def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -> str:
@@ -86,7 +83,8 @@ def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -
         raise ValueError(f"{folder} is not empty and holds no run of dmdlite; choose another output folder")
     there = read_description(folder)
     difference = first_difference(there, description)
-    if difference and not (restart and (there["model"] == "comparison") == (description["model"] == "comparison")):
+    kinds = {x["model"] if x["model"] in MANY else "run" for x in (there, description)}
+    if difference and not (restart and len(kinds) == 1):
         again = "choose another output folder, or run it afresh with --restart (in Python: restart=True)"
         raise ValueError(f"{folder} already holds another run ({difference}); {again}")
     if restart or not (folder / "metrics.json").is_file():
@@ -129,8 +127,9 @@ def finish(folder: Path, model: nn.Module, splits: Splits, epochs: Records, trai
         warn_of_poor_teachers(model, splits["valid"], mask, constant[error])
     baseline = constant[error if select_by == "error" else select_by]
     write_picture(folder / "losses.png", draw_losses(epochs, baseline, select_by))
-    test = predictions["test"], splits["test"].truth(task)
-    write_picture(folder / "predictions.png", draw_answers(*test, metrics, config))
+    if "test" in splits:
+        test = predictions["test"], splits["test"].truth(task)
+        write_picture(folder / "predictions.png", draw_answers(*test, metrics, config))
     if epochs[-1]["edges"]:
         write_picture(folder / "edges.png", draw_edges(epochs, None, model.reads))
     write_json(folder / "metrics.json", metrics)

@@ -1,8 +1,10 @@
 """A run by the name of its system: how the model is made, from where it starts, and the teacher trained before it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from transformers import TrainerCallback
 
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.models.base import SavedModel
@@ -27,20 +29,21 @@ def train_system(
     folder_of: Folders,
     settings: Settings | None = None,
     start: Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
     **options: Any,
 ) -> tuple[SavedModel, Result]:
     """Trains a system, after its teacher, if it has one, with the same seed and budget. A finished run is reused.
 
     config, settings: what all systems share, and further fields, of which each system takes those it has.
     start: what `start_from` takes weights from; a teacher starts from fresh ones all the same.
-    options: `progress`, `restart` and `source`, as of `train`; they hold for the teacher, too.
+    callbacks: of the system's own training. options: all others of `train`; they hold for the teacher, too.
     """
     if teacher := recipes[name].teacher:
         train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
     model = fresh(name, recipes, config, settings, training.seed, folder_of, splits)
     if start is not None:
         start_from(model, start)
-    return model, train(model, splits, folder_of(name), training, **options)
+    return model, train(model, splits, folder_of(name), training, callbacks=callbacks, **options)
 
 
 def fresh(

@@ -1,6 +1,6 @@
 """`plain_loop` on `transformers.Trainer`: with progress, resuming after a kill, bf16, and any number of devices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,14 +11,14 @@ from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_model
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from dmdlite.config import TrainingConfig
 from dmdlite.files import alone_in
 from dmdlite.models.saving import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.allocator import keep_freed_memory
-from dmdlite.training.callbacks import ShowProgress, is_first_process
+from dmdlite.training.callbacks import ShowProgress, changes_training, is_first_process
 from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_batch, training_batch
 from dmdlite.training.metrics import Splits
 
@@ -32,6 +32,7 @@ def train(
     restart: bool = False,
     progress: bool = True,
     source: str | Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
     wait: bool = False,
     **overrides: Any,
 ) -> runs.Result:
@@ -40,23 +41,26 @@ def train(
     training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5`.
     restart: discard the run that is there. Otherwise an interrupted run resumes from its last whole checkpoint, and a
     finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
+    callbacks: after each epoch `on_evaluate` gets metrics["eval_error"], the error or what the score `select_by` lacks
+    to 1. They only watch or stop a run; one that changes what is learned needs an attribute `changes_training = True`.
     wait: for another process that trains in this folder, and then read or finish what it leaves; otherwise ValueError.
     accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
-    making the model, whose weights are not seeded here. Raises ValueError, and touches nothing, if the splits do not
-    fit the model or cannot teach it, or if the folder holds another run: other settings, data, code or initial weights.
+    making the model, whose weights are not seeded here. Splits without "test" will do: then nothing is scored on it.
+    Raises ValueError, and touches nothing, if the splits do not fit the model or cannot teach it, or if the folder
+    holds another run: other settings, data, code or initial weights.
     """
     training = (training or TrainingConfig()).replace(**overrides)
-    loop.prepare(model, splits, training)
+    loop.prepare(model, splits, training, needed=["train", "valid", *({"test"} & splits.keys())])
     folder = Path(output_dir)
     say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
-    description = runs.describe(model, splits, training, source)
+    description = runs.describe(model, splits, training, source, *filter(changes_training, callbacks))
     if runs.state_of(folder, description, restart) == "finished":
         return _stored(folder, model, say)
     with alone_in(folder, wait) if is_first_process() else nullcontext(False) as waited:
         if (state := runs.state_of(folder, description, restart := restart and not waited)) == "finished":
             return _stored(folder, model, say)
         home = next(model.parameters()).device
-        trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress)
+        trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress, callbacks)
         trainer.in_first_process(runs.begin, folder, description, restart)
         checkpoint = checkpoints.newest(folder / "checkpoints")
         say(f"{folder}: {_opening(state, checkpoint, restart)}")
@@ -116,13 +120,16 @@ def has_unused_parameters(model: nn.Module, batch: dict[str, Any]) -> bool:
 class SentimentTrainer(Trainer):
     """Trainer with the optimizer, the order of the data, the log and the validation of `plain_loop`."""
 
-    def __init__(self, model: nn.Module, splits: Splits, training: TrainingConfig, folder: Path, progress: bool):
+    def __init__(
+        self, model: nn.Module, splits: Splits, training: TrainingConfig, folder: Path, progress: bool,
+        callbacks: Sequence[TrainerCallback] = (),
+    ):  # fmt: skip
         keep_freed_memory()
         self.splits, self.training, self.means = splits, training, EpochMeans()
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
             trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
-        callbacks = [ShowProgress(training.select_by)] if progress else []
+        callbacks = [*([ShowProgress(training.select_by)] if progress else []), *callbacks]
         data = {"train_dataset": splits["train"], "eval_dataset": splits["valid"]}
         super().__init__(trainee, arguments, callbacks=callbacks, **data)
         self.remove_callback(PrinterCallback)
