@@ -119,6 +119,10 @@ def _add_data_and_recipe(parser: Parser) -> None:
     add("--epochs", type=int, metavar="N", help="upper limit")
     add("--batch-size", type=int, metavar="N")
     add("--learning-rate", type=float, metavar="X")
+    add("--optimizer", metavar="NAME", help="adam or adamw (default: adam)")
+    text = "plateau, cosine, linear or constant: the learning rate over the epochs (default: plateau)"
+    add("--scheduler", metavar="NAME", help=text)
+    add("--warmup-epochs", type=int, metavar="N", help="in which the learning rate rises (default: 0)")
     text = "the validation score whose best epoch is kept (default: the task's error)"
     add("--select-by", metavar="SCORE", help=text)
     add("--bf16", action="store_true", help="train in bfloat16 mixed precision")

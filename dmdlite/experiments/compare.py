@@ -24,15 +24,17 @@ from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
-from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
+from dmdlite.experiments.plan import Plan, Variant, check_counts, check_sendable, check_variants
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.workers import Task, run_tasks
 from dmdlite.files import write_json
 from dmdlite.models.registry import RECIPES, check_settings, in_groups, with_teachers
+from dmdlite.models.saving import name_of
 from dmdlite.training.linear import linear_baseline
 from dmdlite.training.metrics import Splits, all_scores
+from dmdlite.training.optimizers import check_rates
 
 
 def compare(
@@ -70,6 +72,8 @@ def compare(
     plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
+    if jobs > 1:
+        check_sendable({"optimizer": budget.optimizer, "scheduler": budget.scheduler})
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
@@ -78,14 +82,15 @@ def compare(
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
     """Makes the folder this comparison's; returns the tasks that are left. Raises ValueError before it touches any."""
-    for name in dict.fromkeys(name for name, _ in tasks):
-        model = plan.build(name)
+    models = [plan.build(name) for name in dict.fromkeys(name for name, _ in tasks)]
+    for model in models:
         check_fits(splits, model.config, model.reads)
+    check_rates(plan.training, models)
     budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
     source = {"fingerprint": fingerprint(splits), "source": splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
-    whole = json.loads(json.dumps(whole))
+    whole = json.loads(json.dumps(whole, default=name_of))
     plan.state_of(plan.folder, whole)
     left: list[Task] = []
     for task in tasks:  # a teacher comes before its student

@@ -17,6 +17,7 @@ from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import NAMES, RECIPES, Recipe
 from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, table_scores
+from dmdlite.training.optimizers import fitting
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
@@ -63,7 +64,7 @@ class Plan:
         name, seed = task
         folder_of = lambda other: self.run_folder((other, seed))
         model = fresh(name, self.recipes, self.config, self.settings, seed, folder_of, splits)
-        training = self.training.replace(seed=seed)
+        training = fitting(self.training.replace(seed=seed), model)
         state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
         return model, {"training": training, "source": source, "restart": state == "stale"}, state
@@ -111,13 +112,20 @@ class Plan:
 def check_variants(variants: Mapping[str, Variant], jobs: int) -> dict[str, Recipe]:
     """Their recipes. Raises ValueError for a name that is taken or makes no folder, and for what cannot be sent."""
     recipes = {name: make if isinstance(make, Recipe) else Recipe(make) for name, make in variants.items()}
-    for name, recipe in recipes.items():
+    for name in recipes:
         if name in NAMES or not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"a variant needs a name of its own, of letters, digits and underscores; got {name!r}")
-        make = recipe.make.func if isinstance(recipe.make, partial) else recipe.make
-        if jobs > 1 and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
-            raise ValueError(f"jobs must be 1 for {name!r}, which is defined in a notebook or inside a function")
+    if jobs > 1:
+        check_sendable({name: recipe.make for name, recipe in recipes.items()})
     return recipes
+
+
+def check_sendable(functions: Mapping[str, Any]) -> None:
+    """Raises ValueError for functions by name that another process cannot import."""
+    for name, make in functions.items():
+        make = make.func if isinstance(make, partial) else make
+        if callable(make) and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
+            raise ValueError(f"jobs must be 1 for {name!r}, which is defined in a notebook or inside a function")
 
 
 def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:

@@ -65,7 +65,8 @@ def describe(
     data = {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)}
     data |= {"reading": getattr(splits, "reading", {})}
     found = {"model": name_of(model.kind), "config": model.saved_fields(), "training": asdict(training), "data": data}
-    return json.loads(json.dumps(found | {"dmdlite": version("dmdlite")} | identity(model, training, *own)))
+    found |= {"dmdlite": version("dmdlite")} | identity(model, training, *own)
+    return json.loads(json.dumps(found, default=name_of))
 
 
 def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -> str:

@@ -170,7 +170,7 @@ class SentimentTrainer(Trainer):
         return training_batch(self.model.model, self.train_dataset, indices, self.training, epoch)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        self.optimizer = loop.make_optimizer(self.model, self.training)
+        self.optimizer = loop.make_optimizer(self.model.model, self.training)
         if limit := self.training.gradient_clip:
             clip = lambda *_: nn.utils.clip_grad_value_(self.model.parameters(), limit)
             self.optimizer.register_step_pre_hook(clip)
@@ -208,6 +208,7 @@ class SentimentTrainer(Trainer):
         self.log({"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), **found})
         self.means = EpochMeans()
         metrics = {"eval_error": loop.shortfall(found, self.training.select_by)}
+        self.lr_scheduler.step(metrics["eval_error"])
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control.should_training_stop |= self.is_over(checkpoints.records_in(self.state.log_history))
         return metrics
