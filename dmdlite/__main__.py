@@ -63,7 +63,7 @@ def train(options: argparse.Namespace) -> None:
     output = options.output or Path("runs") / f"{name}-{options.preset}-seed{training.seed}"
     check_settings({name: RECIPES[name]}, config, settings)
     folder_of = lambda other: output if other == name else output.with_name(f"{output.name}-{other}")
-    own = {"restart": options.restart, "source": source, "start": options.start}
+    own = {"restart": options.restart, "source": source, "start": options.start, "report_to": options.report_to}
     _, result = train_system(name, RECIPES, splits, config, training, folder_of, settings, **own)
     if is_first_process():
         metrics = result.metrics
@@ -89,7 +89,13 @@ def compare(options: argparse.Namespace) -> None:
     output = options.output or Path("runs") / f"compare-{options.preset}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1
-    own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
+    own = {
+        "settings": settings,
+        "jobs": jobs,
+        "restart": options.restart,
+        "report_to": options.report_to,
+        **PRESETS[options.preset][1],
+    }
     own |= {"reading": splits.reading} if source else {}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
     with warnings.catch_warnings():

@@ -129,6 +129,7 @@ def _add_data_and_recipe(parser: Parser) -> None:
     add("--compile", action="store_true", help="compile the model first; pays off in long runs, especially on a GPU")
     text = "encoder for the tokens, from the Hugging Face Hub, e.g. bert-base-uncased; none: use the features"
     add("--language-model", metavar="NAME", help=text)
+    add("--report-to", metavar="NAME", help="tensorboard or wandb: show the log, figures and test scores there, too")
     text = "any field of DMDConfig or TrainingConfig, with a value in JSON; can be repeated"
     add("--set", action="append", default=[], type=setting, metavar="FIELD=VALUE", help=text)
 

@@ -35,6 +35,7 @@ from dmdlite.models.saving import name_of
 from dmdlite.training.linear import linear_baseline
 from dmdlite.training.metrics import Splits, all_scores
 from dmdlite.training.optimizers import check_rates
+from dmdlite.training.reporting import check_reporter
 
 
 def compare(
@@ -52,6 +53,7 @@ def compare(
     progress: bool = True,
     restart: bool = False,
     reading: Mapping[str, Any] | None = None,
+    report_to: str | None = None,
 ) -> Comparison:
     """Trains and scores every model with every seed, and writes the tables and figures.
 
@@ -61,15 +63,19 @@ def compare(
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
     thread; the results do not depend on it. restart: train afresh what other code, weights or settings have left.
+    report_to: "tensorboard" or "wandb", as of `train`, for each run.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
     and settings, and if the folder holds something else or runs of other code.
     """
+    check_reporter(report_to)
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
-    plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
+    plan = Plan(
+        data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading, report_to
+    )
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     if jobs > 1:

@@ -37,6 +37,7 @@ class Plan:
     restart: bool
     dataset: str | None  # whose published numbers are to stand beside ours
     reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
+    report_to: str | None = None  # of each run
     retaught: frozenset[Task] = frozenset()  # whose teachers are trained in this call: they may have to start afresh
 
     @property
@@ -67,7 +68,11 @@ class Plan:
         training = fitting(self.training.replace(seed=seed), model)
         state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
-        return model, {"training": training, "source": source, "restart": state == "stale"}, state
+        return (
+            model,
+            {"training": training, "source": source, "restart": state == "stale", "report_to": self.report_to},
+            state,
+        )
 
     def state_of(self, folder: Path, description: dict[str, Any], replaceable: bool = False) -> str:
         """As `runs.state_of`, or "stale" if the folder holds another run, which may be replaced."""

@@ -8,6 +8,7 @@ log.jsonl                         one line for each epoch: learning rate, loss t
 losses.png, predictions.png, edges.png
 last_epoch/                       the last checkpoint, from which the same run goes on to more epochs
 checkpoints/                      only while a run is unfinished
+logs/                             what `report_to` has written
 
 Every file is whole or absent (`dmdlite/files.py`).
 """
@@ -97,7 +98,7 @@ def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
     if restart:
         for name in FILES:  # the scores first
             (folder / name).unlink(missing_ok=True)
-        for name in ("checkpoints", checkpoints.LAST):
+        for name in ("checkpoints", checkpoints.LAST, checkpoints.LOGS):
             shutil.rmtree(folder / name, ignore_errors=True)
     checkpoints.take_up(folder)
     (folder / "metrics.json").unlink(missing_ok=True)

@@ -19,32 +19,28 @@ from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.callbacks import ShowProgress, changes_training, is_first_process
 from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_batch, training_batch
 from dmdlite.training.metrics import Splits
+from dmdlite.training.reporting import check_reporter, reporting
 
 
 def train(
-    model: nn.Module,
-    splits: Splits,
-    output_dir: str | Path,
-    training: TrainingConfig | None = None,
-    *,
-    restart: bool = False,
-    progress: bool = True,
-    source: str | Path | None = None,
-    callbacks: Sequence[TrainerCallback] = (),
-    **overrides: Any,
-) -> runs.Result:
+    model: nn.Module, splits: Splits, output_dir: str | Path, training: TrainingConfig | None = None, *,
+    restart: bool = False, progress: bool = True, source: str | Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (), report_to: str | None = None, **overrides: Any,
+) -> runs.Result:  # fmt: skip
     """Trains `model` in place, leaves the weights of its best epoch in it, and fills the run folder `output_dir`.
 
-    training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5`.
+    training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5, scheduler="cosine"`.
     restart: discard the run that is there. Otherwise an interrupted run resumes from its last whole checkpoint, and a
     finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
     callbacks: after each epoch `on_evaluate` gets metrics["eval_error"], the error or what the score `select_by` lacks
     to 1. They only watch or stop a run; one that changes what is learned needs an attribute `changes_training = True`.
+    report_to: "tensorboard" or "wandb" shows the log, the figures and the test scores there.
     accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
     making the model, whose weights are not seeded here. Raises ValueError, and touches nothing, if the splits do not
     fit the model or cannot teach it, or if the folder holds another run: other settings, data, code or initial weights.
     """
     training = (training or TrainingConfig()).replace(**overrides)
+    check_reporter(report_to)
     loop.prepare(model, splits, training)
     folder = Path(output_dir)
     say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
@@ -53,13 +49,12 @@ def train(
     if state == "finished":
         return _stored(folder, model, say)
     keep_freed_memory()
-    home = next(model.parameters()).device
     trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress, callbacks)
     trainer.in_first_process(runs.begin, folder, description, restart)
     checkpoint = checkpoints.newest(folder / "checkpoints")
     say(f"{folder}: {_opening(state, checkpoint, restart)}")
-    trainer.finish(folder, trainer.run(checkpoint))
-    model.to(home).eval()
+    with reporting(report_to, trainer, folder, description, checkpoint):
+        trainer.fill(folder, trainer.run(checkpoint))
     return runs.load_result(folder)
 
 
@@ -119,6 +114,7 @@ class SentimentTrainer(Trainer):
         callbacks: Sequence[TrainerCallback] = (),
     ):  # fmt: skip
         self.splits, self.training, self.means = splits, training, EpochMeans()
+        self.home = next(model.parameters()).device
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
             trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
@@ -138,11 +134,12 @@ class SentimentTrainer(Trainer):
         self.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         return self.current_checkpoint()
 
-    def finish(self, folder: Path, last: Path) -> None:
-        """Fills the run folder, once the weights of the best epoch are back in the model."""
+    def fill(self, folder: Path, last: Path) -> None:
+        """Writes what a finished run holds; the model has the weights of the best epoch then, and is where it was."""
         model = self.model.model
         load_saved_weights(model, checkpoints.best_of(last) / checkpoints.WEIGHTS)
         self.in_first_process(runs.finish, folder, model, self.splits, checkpoints.epoch_records(last), self.training)
+        model.to(self.home).eval()
 
     def current_checkpoint(self) -> Path:
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
