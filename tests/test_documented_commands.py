@@ -3,15 +3,23 @@
 import json
 import re
 import shlex
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
+from tensorboard.plugins.core.core_plugin import CorePluginLoader
 from torch.distributed.run import get_args_parser
 
 from dmdlite.__main__ import make_parser
 
 ROOT = Path(__file__).parent.parent
-PROSE = ("README.md", "notebooks/README.md", "docs/own_data.md", "docs/real_data.md")  # about the commands
+PROSE = (
+    "README.md",
+    "notebooks/README.md",
+    "docs/own_data.md",
+    "docs/real_data.md",
+    "docs/training.md",
+)  # about the commands
 DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "pip", "pytest", "jupyter", "conda", "source")
 WRITTEN_BY_A_RUN = {"predictions.csv"}
@@ -90,7 +98,18 @@ def check_paths(words: list[str]) -> None:
     assert all(exists(word) for word in words if not word.startswith("-") and word not in ("lab", "env", "create"))
 
 
-CHECKS = {"python": check_python, "torchrun": check_torchrun, "make": check_make, "pip": check_pip}
+def check_tensorboard(words: list[str]) -> None:
+    CorePluginLoader().define_flags(parser := ArgumentParser())
+    assert parser.parse_args(words).logdir
+
+
+CHECKS = {
+    "tensorboard": check_tensorboard,
+    "python": check_python,
+    "torchrun": check_torchrun,
+    "make": check_make,
+    "pip": check_pip,
+}
 CHECKS |= dict.fromkeys(("pytest", "jupyter", "conda"), check_paths)
 
 

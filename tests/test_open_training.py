@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -222,3 +224,14 @@ def test_a_comparison_takes_rates_that_only_some_models_have(tmp_path):
         compare(training.replace(learning_rates={"unit_s": 1e-4}))
     with pytest.raises(ValueError, match="jobs must be 1 for 'optimizer'"):
         compare(training.replace(optimizer=lambda model: two_groups(model)), jobs=2)
+
+
+def test_the_document_runs(tmp_path, monkeypatch):
+    text = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    (tmp_path / "data_samples").symlink_to(Path(__file__).parent.parent / "data_samples")
+    monkeypatch.chdir(tmp_path)
+    known = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(block, known)
+    groups = [runs.read_description(Path("runs", name))["optimizer"]["groups"] for name in ("cosine", "own")]
+    assert groups[0]["1"]["lr"] == 1e-4 and groups[1]["0"]["weight_decay"] == 0.1

@@ -72,7 +72,7 @@ def test_each_run_of_a_comparison_has_its_own_log(tmp_path):
 
 
 def records(log):
-    """Those of a log in LevelDB's format: 7 bytes, then blocks of 32 KB; the parts of a record have heads of 7 bytes."""
+    """Those of a log in LevelDB's format: 7 bytes, then blocks of 32 KB; each part of a record has a head of 7."""
     at, record, block = 7, b"", 2**15
     while at + 7 <= len(log):
         if block - at % block < 7:
