@@ -89,14 +89,8 @@ def compare(options: argparse.Namespace) -> None:
     output = options.output or Path("runs") / f"compare-{options.preset}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1
-    own = {
-        "settings": settings,
-        "jobs": jobs,
-        "restart": options.restart,
-        "report_to": options.report_to,
-        **PRESETS[options.preset][1],
-    }
-    own |= {"reading": splits.reading} if source else {}
+    own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
+    own |= {"report_to": options.report_to} | ({"reading": splits.reading} if source else {})
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"dmdlite\.data")  # oddities of the data were already reported

@@ -121,6 +121,8 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
             raise ValueError(f"{name} must be a number, got {value!r}")
         if name.endswith(("_dropout", "_share", "missing_rate")) and not 0 <= value < 1:
             raise ValueError(f"{name} must be in [0, 1), got {value}")
+        if name.startswith("learning_rate") and value <= 0:
+            raise ValueError(f"{name} must be positive, got {value}")
     elif hint is bool and type(value) is not bool:
         raise ValueError(f"{name} must be true or false, got {value!r}")
     elif Callable in get_args(hint):

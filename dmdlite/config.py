@@ -211,8 +211,7 @@ class TrainingConfig(Config):
     learning_rate: float = 2e-3
     learning_rates: dict[str, float] = field(default_factory=dict)  # other ones, by a part of a parameter's name
     weight_decay: float = 0.0
-    # Or a function from the optimizer to a scheduler, which is stepped after each epoch.
-    scheduler: Literal["plateau", "cosine", "linear", "constant"] | Callable = "plateau"
+    scheduler: Literal["plateau", "cosine", "linear", "constant"] | Callable = "plateau"  # likewise of the optimizer
     warmup_epochs: int = 0  # in which the learning rates rise to their full values, in equal steps
     gradient_clip: float = 0.6  # largest absolute value of one gradient entry; 0 switches it off
     select_by: str = "error"  # what selects the best epoch on the validation split: the error, or a score of the task
@@ -230,11 +229,6 @@ class TrainingConfig(Config):
         for name in ("weight_decay", "gradient_clip"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for part, rate in {"": self.learning_rate, **self.learning_rates}.items():
-            if rate <= 0:
-                raise ValueError(
-                    f"{f'learning_rates[{part!r}]' if part else 'learning_rate'} must be positive, got {rate}"
-                )
         if not 0 < self.plateau_factor < 1:
             raise ValueError(f"plateau_factor must be between 0 and 1, got {self.plateau_factor}")
 

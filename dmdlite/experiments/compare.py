@@ -24,7 +24,7 @@ from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
-from dmdlite.experiments.plan import Plan, Variant, check_counts, check_sendable, check_variants
+from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
@@ -70,16 +70,14 @@ def compare(
     and settings, and if the folder holds something else or runs of other code.
     """
     check_reporter(report_to)
-    own = check_variants(variants or {}, jobs)
-    names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
+    own = check_variants(variants or {}, jobs, optimizer=budget.optimizer, scheduler=budget.scheduler)
+    names, recipes = [*in_groups(names), *own], RECIPES | own
     plan = Plan(
         data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading, report_to
     )
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
-    if jobs > 1:
-        check_sendable({"optimizer": budget.optimizer, "scheduler": budget.scheduler})
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)

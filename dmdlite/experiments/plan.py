@@ -68,11 +68,8 @@ class Plan:
         training = fitting(self.training.replace(seed=seed), model)
         state = self.state_of(self.run_folder(task), runs.describe(model, splits, training), task in self.retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
-        return (
-            model,
-            {"training": training, "source": source, "restart": state == "stale", "report_to": self.report_to},
-            state,
-        )
+        options = {"training": training, "source": source, "restart": state == "stale", "report_to": self.report_to}
+        return model, options, state
 
     def state_of(self, folder: Path, description: dict[str, Any], replaceable: bool = False) -> str:
         """As `runs.state_of`, or "stale" if the folder holds another run, which may be replaced."""
@@ -114,23 +111,18 @@ class Plan:
         return {f"loss_{term}": value for term, value in best["losses"].items() if term not in known}
 
 
-def check_variants(variants: Mapping[str, Variant], jobs: int) -> dict[str, Recipe]:
+def check_variants(variants: Mapping[str, Variant], jobs: int, **sent: Any) -> dict[str, Recipe]:
     """Their recipes. Raises ValueError for a name that is taken or makes no folder, and for what cannot be sent."""
     recipes = {name: make if isinstance(make, Recipe) else Recipe(make) for name, make in variants.items()}
-    for name in recipes:
+    for name, recipe in recipes.items():
         if name in NAMES or not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"a variant needs a name of its own, of letters, digits and underscores; got {name!r}")
-    if jobs > 1:
-        check_sendable({name: recipe.make for name, recipe in recipes.items()})
-    return recipes
-
-
-def check_sendable(functions: Mapping[str, Any]) -> None:
-    """Raises ValueError for functions by name that another process cannot import."""
-    for name, make in functions.items():
+        sent[name] = recipe.make
+    for name, make in sent.items():
         make = make.func if isinstance(make, partial) else make
-        if callable(make) and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
+        if jobs > 1 and callable(make) and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
             raise ValueError(f"jobs must be 1 for {name!r}, which is defined in a notebook or inside a function")
+    return recipes
 
 
 def check_counts(names: Sequence[str], seeds: Sequence[int], jobs: int) -> None:

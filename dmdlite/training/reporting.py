@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -34,7 +34,6 @@ def reporting(
         return
     start = step_of(checkpoint) if checkpoint else 0
     reporter = REPORTERS[name](folder, start, description)
-    reporter.modalities = trainer.model.model.reads
     trainer.add_callback(reporter)
     try:
         yield
@@ -47,16 +46,7 @@ def reporting(
         reporter.close()
 
 
-class _Flat:
-    """Gives a callback of Trainer every number of a record under a name of its own."""
-
-    modalities: tuple[str, ...]
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **more: Any) -> None:
-        super().on_log(args, state, control, scalars(logs, self.modalities), **more)  # type: ignore[misc]
-
-
-def scalars(record: dict[str, Any], modalities: tuple[str, ...]) -> dict[str, float]:
+def scalars(record: dict[str, Any], modalities: Sequence[str]) -> dict[str, Any]:
     """losses/TERM, edges/SPACE/SOURCE_to_TARGET, eval_SCORE, …; Trainer's callbacks make eval/SCORE of the last."""
     flat = {name: x for name, x in record.items() if not isinstance(x, dict)}
     flat |= {f"losses/{term}": x for term, x in record.get("losses", {}).items()}
@@ -67,14 +57,13 @@ def scalars(record: dict[str, Any], modalities: tuple[str, ...]) -> dict[str, fl
     return flat
 
 
-class _TensorBoard(_Flat, TensorBoardCallback):
+class _TensorBoard(TensorBoardCallback):
     """Events that an interrupted run wrote after its last checkpoint, which is step `start`, are void."""
 
     def __init__(self, folder: Path, start: int, description: dict[str, Any]):
         from torch.utils.tensorboard import SummaryWriter
 
         super().__init__(SummaryWriter(folder / LOGS, purge_step=start + 1))
-        self.tb_writer.add_text("training.json", f"```\n{json.dumps(description, indent=2)}\n```", start + 1)
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """The scores and figures are still to come."""
@@ -86,7 +75,7 @@ class _TensorBoard(_Flat, TensorBoardCallback):
         self.tb_writer.close()
 
 
-class _Wandb(_Flat, WandbCallback):
+class _Wandb(WandbCallback):
     """One run of theirs for each of ours, which is taken up with it; or the run that is open already."""
 
     def __init__(self, folder: Path, start: int, description: dict[str, Any]):

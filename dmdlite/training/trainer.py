@@ -16,10 +16,10 @@ from dmdlite.config import TrainingConfig
 from dmdlite.models.saving import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.allocator import keep_freed_memory
-from dmdlite.training.callbacks import ShowProgress, changes_training, is_first_process
+from dmdlite.training.callbacks import ShowProgress, is_first_process
 from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_batch, training_batch
 from dmdlite.training.metrics import Splits
-from dmdlite.training.reporting import check_reporter, reporting
+from dmdlite.training.reporting import check_reporter, reporting, scalars
 
 
 def train(
@@ -44,7 +44,8 @@ def train(
     loop.prepare(model, splits, training)
     folder = Path(output_dir)
     say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
-    description = runs.describe(model, splits, training, source, *filter(changes_training, callbacks))
+    changing = [x for x in callbacks if getattr(x, "changes_training", False)]
+    description = runs.describe(model, splits, training, source, *changing)
     state = runs.state_of(folder, description, restart)
     if state == "finished":
         return _stored(folder, model, say)
@@ -191,6 +192,11 @@ class SentimentTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         load_saved_weights(self.model.model, Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
+
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
+        """Flat for the callbacks; the history of the run keeps the record as it is."""
+        super().log(scalars(logs, self.model.model.reads), start_time)
+        self.state.log_history[-1] = {**logs, "epoch": self.state.epoch, "step": self.state.global_step}
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **_: Any) -> Tensor:
         out = model(**inputs)
