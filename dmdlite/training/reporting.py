@@ -48,7 +48,7 @@ def reporting(
 
 def scalars(record: dict[str, Any], modalities: Sequence[str]) -> dict[str, Any]:
     """losses/TERM, edges/SPACE/SOURCE_to_TARGET, eval_SCORE, …; Trainer's callbacks make eval/SCORE of the last."""
-    flat = {name: x for name, x in record.items() if not isinstance(x, dict)}
+    flat = {name.replace("valid_", "eval_"): x for name, x in record.items() if not isinstance(x, dict)}
     flat |= {f"losses/{term}": x for term, x in record.get("losses", {}).items()}
     flat |= {f"eval_{score}": x for score, x in record.get("valid_scores", {}).items()}
     for space, edges in record.get("edges", {}).items():
