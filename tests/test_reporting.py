@@ -106,7 +106,7 @@ def test_wandb_shows_the_run_offline(tmp_path, monkeypatch):
     result = trained(tmp_path, report_to="wandb")
     names, values = history(tmp_path)
     assert len(names) == 1  # the second session belongs to the same run
-    sent = dict(zip(values["eval/error"], result.epochs[:2] + result.epochs[1:]))
+    sent = dict.fromkeys(values["eval/error"])  # the second epoch twice
     assert [float(x) for x in sent] == pytest.approx([x["valid_error"] for x in result.epochs])
     assert [float(x) for x in values["test/mae"]] == pytest.approx([result.metrics["test"]["mae"]])
     assert {"losses", "predictions", "train/losses/total"} <= set(values)

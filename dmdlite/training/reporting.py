@@ -39,7 +39,8 @@ def reporting(
         yield
         state = replace(trainer.state, global_step=max(start, trainer.state.global_step))
         scores = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"]
-        reporter.on_log(trainer.args, state, trainer.control, {f"test_{score}": x for score, x in scores.items()})
+        scores = {f"test_{score}": x for score, x in scores.items()}
+        reporter.on_log(trainer.args, state, trainer.control, logs=scores)
         for picture in sorted(folder.glob("*.png")):
             reporter.show(picture, state.global_step)
     finally:
@@ -64,9 +65,10 @@ class _TensorBoard(TensorBoardCallback):
         from torch.utils.tensorboard import SummaryWriter
 
         super().__init__(SummaryWriter(folder / LOGS, purge_step=start + 1))
+        self.tb_writer.add_text("training.json", f"```\n{json.dumps(description, indent=2)}\n```", start + 1)
 
-    def on_train_end(self, *_: Any, **__: Any) -> None:
-        """The scores and figures are still to come."""
+    # Trainer would show its own arguments, which leave out what we do ourselves, and close the log before the figures.
+    on_train_begin = on_train_end = lambda *_, **__: None
 
     def show(self, picture: Path, step: int) -> None:
         self.tb_writer.add_image(picture.stem, imread(picture), step, dataformats="HWC")
@@ -86,7 +88,14 @@ class _Wandb(WandbCallback):
             *_, last = "", *sorted(path.name for path in (folder / LOGS / "wandb").glob("*run-*-*"))
             options = {"project": os.environ.get("WANDB_PROJECT", "dmdlite"), "dir": folder / LOGS, "resume": "allow"}
             name = "/".join(folder.absolute().parts[-2:])
-            self.opened = self._wandb.init(name=name, id=last.rpartition("-")[2] or None, config=description, **options)
+            self.opened = self._wandb.init(name=name, id=last.rpartition("-")[2] or None, **options)
+        self._wandb.config.update(description, allow_val_change=True)
+
+    def setup(self, *_: Any, **__: Any) -> None:
+        """As Trainer's, without its own arguments, which leave out what we do ourselves."""
+        self._initialized = True
+        self._wandb.define_metric("train/global_step")
+        self._wandb.define_metric("*", step_metric="train/global_step", step_sync=True)
 
     def show(self, picture: Path, step: int) -> None:
         self._wandb.log({picture.stem: self._wandb.Image(str(picture)), "train/global_step": step})
