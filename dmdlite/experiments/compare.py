@@ -39,22 +39,11 @@ from dmdlite.training.reporting import check_reporter
 
 
 def compare(
-    names: Sequence[str],
-    data: Splits | str | Path,
-    config: ModelConfig,
-    seeds: Sequence[int],
-    output_dir: str | Path,
-    training: TrainingConfig | None = None,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    variants: Mapping[str, Variant] | None = None,
-    dataset: str | None = None,
-    jobs: int = 1,
-    progress: bool = True,
-    restart: bool = False,
-    reading: Mapping[str, Any] | None = None,
-    report_to: str | None = None,
-) -> Comparison:
+    names: Sequence[str], data: Splits | str | Path, config: ModelConfig, seeds: Sequence[int], output_dir: str | Path,
+    training: TrainingConfig | None = None, *, settings: Mapping[str, Any] | None = None,
+    variants: Mapping[str, Variant] | None = None, dataset: str | None = None, jobs: int = 1, progress: bool = True,
+    restart: bool = False, reading: Mapping[str, Any] | None = None, report_to: str | None = None,
+) -> Comparison:  # fmt: skip
     """Trains and scores every model with every seed, and writes the tables and figures.
 
     names: models that `dmdlite.build` knows, and the groups in `dmdlite.models.registry.GROUPS`.
