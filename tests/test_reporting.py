@@ -4,6 +4,7 @@ import struct
 import sys
 
 import pytest
+import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_open_training import SPLITS, TINY, TRAINING, Watch, trained
 from wandb.proto.wandb_internal_pb2 import Record
@@ -104,6 +105,7 @@ def test_wandb_shows_the_run_offline(tmp_path, monkeypatch):
     with pytest.raises(KeyError):
         trained(tmp_path, callbacks=[Watch(2, KeyError())], report_to="wandb")
     result = trained(tmp_path, report_to="wandb")
+    wandb.teardown()  # its own process has written everything then
     names, values = history(tmp_path)
     assert len(names) == 1  # the second session belongs to the same run
     sent = dict.fromkeys(values["eval/error"])  # the second epoch twice
