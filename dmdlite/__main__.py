@@ -63,7 +63,7 @@ def train(options: argparse.Namespace) -> None:
     output = options.output or Path("runs") / f"{name}-{options.preset}-seed{training.seed}"
     check_settings({name: RECIPES[name]}, config, settings)
     folder_of = lambda other: output if other == name else output.with_name(f"{output.name}-{other}")
-    own = {"restart": options.restart, "source": source, "start": options.start}
+    own = {"restart": options.restart, "source": source, "start": options.start, "report_to": options.report_to}
     _, result = train_system(name, RECIPES, splits, config, training, folder_of, settings, **own)
     if is_first_process():
         metrics = result.metrics
@@ -90,7 +90,7 @@ def compare(options: argparse.Namespace) -> None:
     output = options.output or Path("runs") / f"compare-{options.preset}"
     jobs = most_jobs() if options.jobs is None else options.jobs
     own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
-    own |= {"reading": splits.reading} if source else {}
+    own |= {"report_to": options.report_to} | ({"reading": splits.reading} if source else {})
     own |= {"tune": options.tune, "tuning_seed": options.tuning_seed, "fixed": given_numbers(options)}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
     failed = None

@@ -1,7 +1,7 @@
 """Checks of configs and names, so that a mistake is answered by one clear sentence; and the configs' base class."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, fields, replace
 from difflib import get_close_matches
@@ -76,8 +76,8 @@ def check_fields(config: Any) -> None:
     """Raises ValueError on the first field whose value its annotation does not allow.
 
     Counts are at least 1; seeds, warm-up and frozen layers at least 0; a `_dropout`, `_share` or `missing_rate` is in
-    [0, 1); a dict has the keys of its default; a list some of its default's entries, each once, or, where the default
-    is empty, any of its kind.
+    [0, 1); a dict has the keys of its default; a list some of its default's entries, each once; where the default is
+    empty, both have any of their kind.
     """
     hints = get_type_hints(type(config))
     for f in fields(config):
@@ -87,7 +87,7 @@ def check_fields(config: Any) -> None:
         elif not isinstance(value, type(default := f.default_factory())):
             raise ValueError(f"{name} must be a {type(default).__name__}, got {value!r}")
         elif isinstance(default, dict):
-            if odd := sorted(value.keys() ^ default.keys(), key=str):
+            if default and (odd := sorted(value.keys() ^ default.keys(), key=str)):
                 keys, closest = ", ".join(sorted(default)), "" if odd[0] in default else suggestion(odd[0], default)
                 raise ValueError(f"{name} needs exactly the keys {keys}; {odd[0]!r} is off{closest}")
             for key, entry in value.items():
@@ -121,8 +121,14 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
             raise ValueError(f"{name} must be a number, got {value!r}")
         if name.endswith(("_dropout", "_share", "missing_rate")) and not 0 <= value < 1:
             raise ValueError(f"{name} must be in [0, 1), got {value}")
+        if name.startswith("learning_rate") and value <= 0:
+            raise ValueError(f"{name} must be positive, got {value}")
     elif hint is bool and type(value) is not bool:
         raise ValueError(f"{name} must be true or false, got {value!r}")
+    elif Callable in get_args(hint):
+        if not callable(value):
+            names = get_args(get_args(hint)[0])
+            known(name, value if isinstance(value, str) else type(value), [*names, "a function of your own"])
     elif isinstance(hint, UnionType) and (numbers := {int, float} & set(get_args(hint))):
         if value is not None:
             _check_value(name, value, numbers.pop())

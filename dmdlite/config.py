@@ -5,6 +5,7 @@ so that `official` and `paper` are two sets of values and never two branches of 
 """
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
@@ -206,11 +207,12 @@ class TrainingConfig(Config):
     epochs: int = 40  # at most
     batch_size: int = 32  # samples of one forward pass of one process
     gradient_accumulation: int = 1  # forward passes for one optimizer step
-    learning_rate: float = 2e-3  # Adam
-    language_model_learning_rate: float | None = None  # of a trainable language model; none: that of all else
-    dictionary_learning_rate: float | None = None  # of DHMD's dictionaries; none: that of all else
-    warmup_epochs: int = 0  # in which the learning rates rise to their full values, in equal steps
+    optimizer: Literal["adam", "adamw"] | Callable = "adam"  # or a function from the model to an optimizer
+    learning_rate: float = 2e-3
+    learning_rates: dict[str, float] = field(default_factory=dict)  # other ones, by a part of a parameter's name
     weight_decay: float = 0.0
+    scheduler: Literal["plateau", "cosine", "linear", "constant"] | Callable = "plateau"  # likewise of the optimizer
+    warmup_epochs: int = 0  # in which the learning rates rise to their full values, in equal steps
     gradient_clip: float = 0.6  # largest absolute value of one gradient entry; 0 switches it off
     select_by: str = "error"  # what selects the best epoch on the validation split: the error, or a score of the task
     plateau_patience: int = 5  # epochs without a better one before the learning rate is halved
@@ -227,9 +229,6 @@ class TrainingConfig(Config):
         for name in ("weight_decay", "gradient_clip"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("learning_rate", "language_model_learning_rate", "dictionary_learning_rate"):
-            if (rate := getattr(self, name)) is not None and rate <= 0:
-                raise ValueError(f"{name} must be positive, got {rate}")
         if not 0 < self.plateau_factor < 1:
             raise ValueError(f"plateau_factor must be between 0 and 1, got {self.plateau_factor}")
 

@@ -184,12 +184,17 @@ def _add_data_and_recipe(parser: Parser) -> None:
     add("--epochs", type=int, metavar="N", help="upper limit")
     add("--batch-size", type=int, metavar="N")
     add("--learning-rate", type=float, metavar="X")
+    add("--optimizer", metavar="NAME", help="adam or adamw (default: adam)")
+    text = "plateau, cosine, linear or constant: the learning rate over the epochs (default: plateau)"
+    add("--scheduler", metavar="NAME", help=text)
+    add("--warmup-epochs", type=int, metavar="N", help="in which the learning rate rises (default: 0)")
     text = "the validation score whose best epoch is kept (default: the task's error)"
     add("--select-by", metavar="SCORE", help=text)
     add("--bf16", action="store_true", help="train in bfloat16 mixed precision")
     add("--compile", action="store_true", help="compile the model first; pays off in long runs, especially on a GPU")
     text = "encoder for the tokens, from the Hugging Face Hub, e.g. bert-base-uncased; none: use the features"
     add("--language-model", metavar="NAME", help=text)
+    add("--report-to", metavar="NAME", help="tensorboard or wandb: show the log, figures and test scores there, too")
     text = "any field of DMDConfig or TrainingConfig, with a value in JSON; can be repeated"
     add("--set", action="append", default=[], type=setting, metavar="FIELD=VALUE", help=text)
 

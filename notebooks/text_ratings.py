@@ -36,7 +36,7 @@ TOKENS, VOCABULARY = 48, 6000  # the most of a text, and of the tokenizer
 BERT = dict(model_type="bert", hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128)
 BERT |= dict(hidden_dropout_prob=0.3)  # an embedding of each piece and one layer, from scratch
 RECIPE = dict(epochs=12, batch_size=64, weight_decay=1e-5, plateau_patience=1, early_stopping_patience=3)
-FINE_TUNING = dict(epochs=4, language_model_learning_rate=2e-5)  # of a language model that is trained already
+FINE_TUNING = dict(epochs=4, learning_rates={"language_encoder": 2e-5})  # of a language model that is trained already
 PENALTIES = tuple(2.0**power for power in range(-3, 5))
 RESAMPLES = 1000
 TITLES = ("texts", "predicted by", "MAE", "Corr", "ACC2")

@@ -4,9 +4,11 @@ import importlib
 import json
 import re
 import shlex
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
+from tensorboard.plugins.core.core_plugin import CorePluginLoader
 from torch.distributed.run import get_args_parser
 
 from dmdlite.__main__ import make_parser
@@ -16,7 +18,7 @@ PROSE = ("README.md", "notebooks/README.md", *(f"docs/{path.name}" for path in s
 DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "dask", "pip", "pytest", "jupyter", "conda", "source")
 NO_PATHS = ("lab", "env", "create", "2", "loadfile")  # commands and values of options
-WRITTEN_BY_A_RUN = {"predictions.csv"}
+WRITTEN_BY_A_RUN = {"predictions.csv", "trials.csv", "best.json", "audit.md", "logs/"}
 OF_OTHERS = {"vocab.txt"}  # BERT's
 ABOUT_OTHER_FILES = ("docs/own_data.md", "docs/real_data.md")  # those of data sets
 
@@ -100,8 +102,14 @@ def check_paths(words: list[str]) -> None:
     assert all(map(exists, paths))
 
 
+def check_tensorboard(words: list[str]) -> None:
+    CorePluginLoader().define_flags(parser := ArgumentParser())
+    assert parser.parse_args(words).logdir
+
+
 CHECKS = {"python": check_python, "torchrun": check_torchrun, "dask": check_dask, "make": check_make, "pip": check_pip}
 CHECKS |= dict.fromkeys(("pytest", "jupyter", "conda"), check_paths)
+CHECKS["tensorboard"] = check_tensorboard
 CHECKS["twine"] = lambda words: None
 
 

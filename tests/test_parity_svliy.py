@@ -129,7 +129,7 @@ def test_atoms_start_as_published():
     atoms = model.dictionaries["heterogeneous"].atoms
     assert atoms.shape == (512, 100)
     assert atoms.std().item() == pytest.approx((2 / 612) ** 0.5, rel=0.02)  # of nn.init.xavier_normal_
-    recipe = TrainingConfig.official(dictionary_learning_rate=1e-3)
+    recipe = TrainingConfig.official(learning_rates={"dictionaries": 1e-3})
     rest, dictionary = make_optimizer(model, recipe).param_groups
     assert (rest["lr"], dictionary["lr"]) == (1e-4, 1e-3)
     assert {id(p) for p in dictionary["params"]} == {id(p) for p in model.dictionaries.parameters()}

@@ -281,7 +281,9 @@ def test_heads_of_another_size_are_refused(place, tmp_path, capsys):
 def test_warm_up_and_two_learning_rates():
     bert = dict(model_type="bert", hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     config = dmdlite.DMDConfig.toy(width=8, heads=2, layers=1, language_model=bert | {"vocab_size": 20})
-    training = TrainingConfig(learning_rate=0.4, language_model_learning_rate=0.04, warmup_epochs=3, plateau_patience=1)
+    training = TrainingConfig(
+        learning_rate=0.4, learning_rates={"language_encoder": 0.04}, warmup_epochs=3, plateau_patience=1
+    )
     model = dmdlite.EarlyFusion(config)
     optimizer = make_optimizer(model, training)
     counts = [sum(x.numel() for x in group["params"]) for group in optimizer.param_groups]

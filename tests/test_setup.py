@@ -33,6 +33,8 @@ TOOLS = {  # used without an import: the file that names it, and how
     "ruff": ("Makefile", "ruff check"),
     "mypy": ("Makefile", "mypy"),
     "beartype": ("tests/conftest.py", "beartype.beartype"),
+    "tensorboard": ("dmdlite/training/reporting.py", "torch.utils.tensorboard"),
+    "wandb": ("dmdlite/training/reporting.py", "WandbCallback"),
 }
 
 

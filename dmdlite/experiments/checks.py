@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from dmdlite.config import ModelConfig
 from dmdlite.experiments.executors import check_jobs
@@ -12,14 +13,16 @@ from dmdlite.models.registry import NAMES, Recipe
 Variant = Recipe | Callable[[ModelConfig], SavedModel]  # the function makes a model from the config that all share
 
 
-def check_variants(variants: Mapping[str, Variant], jobs: int) -> dict[str, Recipe]:
+def check_variants(variants: Mapping[str, Variant], jobs: int, **sent: Any) -> dict[str, Recipe]:
     """Their recipes. Raises ValueError for a name that is taken or makes no folder, and for what cannot be sent."""
     recipes = {name: make if isinstance(make, Recipe) else Recipe(make) for name, make in variants.items()}
     for name, recipe in recipes.items():
         if name in NAMES or not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"a variant needs a name of its own, of letters, digits and underscores; got {name!r}")
-        make = recipe.make.func if isinstance(recipe.make, partial) else recipe.make
-        if jobs > 1 and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
+        sent[name] = recipe.make
+    for name, make in sent.items():
+        make = make.func if isinstance(make, partial) else make
+        if jobs > 1 and callable(make) and (make.__module__ == "__main__" or "<" in getattr(make, "__qualname__", "")):
             raise ValueError(f"jobs must be 1 for {name!r}, which is defined in a notebook or inside a function")
     return recipes
 

@@ -36,30 +36,20 @@ from dmdlite.experiments.tables import Comparison, missing_table, model_table, p
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
 from dmdlite.experiments.tune import tune_all, with_numbers_of
 from dmdlite.files import write_json
+from dmdlite.models.saving import name_of
 from dmdlite.training.linear import linear_baseline
 from dmdlite.training.metrics import Splits, all_scores
+from dmdlite.training.optimizers import check_rates
 
 
 def compare(
-    names: Sequence[str],
-    data: Splits | str | Path,
-    config: ModelConfig,
-    seeds: Sequence[int],
-    output_dir: str | Path,
-    training: TrainingConfig | None = None,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    variants: Mapping[str, Variant] | None = None,
-    dataset: str | None = None,
-    tune: int = 0,
-    tuning_seed: int = TUNING_SEED,
-    fixed: Sequence[str] = (),
-    executor: Executor | None = None,
-    jobs: int = 1,
-    progress: bool = True,
-    restart: bool = False,
-    reading: Mapping[str, Any] | None = None,
-) -> Comparison:
+    names: Sequence[str], data: Splits | str | Path, config: ModelConfig, seeds: Sequence[int], output_dir: str | Path,
+    training: TrainingConfig | None = None, *, settings: Mapping[str, Any] | None = None,
+    variants: Mapping[str, Variant] | None = None, dataset: str | None = None, tune: int = 0,
+    tuning_seed: int = TUNING_SEED, fixed: Sequence[str] = (), executor: Executor | None = None, jobs: int = 1,
+    progress: bool = True, restart: bool = False, reading: Mapping[str, Any] | None = None,
+    report_to: str | None = None,
+) -> Comparison:  # fmt: skip
     """Trains and scores every model with every seed, and writes the tables and figures.
 
     names: models that `dmdlite.build` knows, and the groups in `dmdlite.models.registry.GROUPS`.
@@ -69,14 +59,14 @@ def compare(
     dataset: "mosi" or "mosei" adds published numbers. restart: train afresh what other code, weights or settings have
     left. tune: trials of each model's numbers, but for those `fixed`, with another seed (see `dmdlite.tune`). executor:
     where the runs happen; it is left open. Without one: `jobs` processes of this machine, each with one CPU thread, or
-    a GPU of its own; the results do not depend on it.
+    a GPU of its own; the results do not depend on it. report_to: "tensorboard" or "wandb", as of `train`, for each run.
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
     and settings, and if the folder holds something else or runs of other code; ConnectionError if a scheduler stops.
     """
     own = {"settings": settings, "variants": variants, "dataset": dataset, "restart": restart, "reading": reading}
-    own |= {"tune": tune, "tuning_seed": tuning_seed, "fixed": fixed}
+    own |= {"tune": tune, "tuning_seed": tuning_seed, "fixed": fixed, "report_to": report_to}
     plan = make_plan(names, data, config, seeds, output_dir, training, jobs=jobs if executor is None else 1, **own)
     plan = tuned(plan, executor=executor, jobs=jobs, progress=progress)
     return collect(plan, train_runs(plan, executor=executor, jobs=jobs, progress=progress))
@@ -160,7 +150,7 @@ def _claim(plan: Plan, runs: Sequence[Run]) -> list[Run]:
     if plan.tune:
         search = {"trials": plan.tune, "seed": plan.tuning_seed, "fixed": sorted(plan.fixed)}
         whole |= {"tuning": search | {"epochs": plan.training.epochs}}  # what was tuned for fewer would not do for more
-    whole = json.loads(json.dumps(whole))
+    whole = json.loads(json.dumps(whole, default=name_of))
     plan.state_of(plan.folder, whole)
     left = plan.left(runs)
     if plan.restart:
@@ -171,9 +161,10 @@ def _claim(plan: Plan, runs: Sequence[Run]) -> list[Run]:
 
 
 def _check_fits(plan: Plan, runs: Sequence[Run]) -> None:
-    for name in dict.fromkeys(name for name, _ in runs):
-        model = plan.build(name)
+    models = [plan.build(name) for name in dict.fromkeys(name for name, _ in runs)]
+    for model in models:
         check_fits(plan.splits, model.config, model.reads)
+    check_rates(plan.training, models)
 
 
 def collect(plan: Plan, failed: Mapping[Run, str] | None = None) -> Comparison:

@@ -24,6 +24,8 @@ from dmdlite.models.spaces import Numbers, with_numbers
 from dmdlite.sources import code_digests
 from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, table_scores
+from dmdlite.training.optimizers import fitting
+from dmdlite.training.reporting import check_reporter
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
@@ -53,6 +55,7 @@ class Plan:
     restart: bool = False
     dataset: str | None = None  # whose published numbers are to stand beside ours
     reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
+    report_to: str | None = None  # of each run
     tune: int = 0  # trials of each system's numbers, see `study.py`
     tuning_seed: int = TUNING_SEED
     fixed: Sequence[str] = ()  # numbers that are not tuned
@@ -102,10 +105,11 @@ class Plan:
         folder_of = lambda other: self.run_folder((other, seed))
         training, settings = self.own(name)
         model = fresh(name, self.recipes, self.config, settings, seed, folder_of, self.splits)
-        training = training.replace(seed=seed)
+        training = fitting(training.replace(seed=seed), model)
         state = self.state_of(self.run_folder(run), runs.describe(model, self.splits, training), retaught)
         source = self.data if isinstance(self.data, (str, Path)) else None
-        return model, {"training": training, "source": source, "restart": state == "stale"}, state
+        options = {"training": training, "source": source, "restart": state == "stale", "report_to": self.report_to}
+        return model, options, state
 
     def state_of(self, folder: Path, description: dict[str, Any], replaceable: bool = False) -> str:
         """As `runs.state_of`, or "stale" if the folder holds another run, which may be replaced."""
@@ -232,9 +236,10 @@ def make_plan(
     **options: Any,
 ) -> Plan:
     """See `compare`. Raises ValueError for impossible names, seeds and settings. options: further fields of a Plan."""
-    own = check_variants(variants or {}, jobs)
-    names, recipes, settings = [*in_groups(names), *own], RECIPES | own, dict(settings or {})
+    check_reporter(options.get("report_to"))
     budget = (training or TrainingConfig()).replace(seed=0)
+    own = check_variants(variants or {}, jobs, optimizer=budget.optimizer, scheduler=budget.scheduler)
+    names, recipes, settings = [*in_groups(names), *own], RECIPES | own, dict(settings or {})
     check_settings({name: recipes[name] for name in names}, config, settings)
     check_counts(names, seeds, jobs)
     return Plan(data, config, budget, Path(output_dir), names, list(seeds), settings, recipes, **options)

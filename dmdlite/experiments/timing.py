@@ -18,6 +18,7 @@ from dmdlite.files import write_json
 from dmdlite.models.base import SavedModel
 from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.loop import make_batch, make_optimizer, train_epoch
+from dmdlite.training.optimizers import fitting
 
 PASSES, STEPS = 3, 4  # each model gets its turn three times; the first of its four steps warms up
 
@@ -49,7 +50,7 @@ def seconds_per_epoch(
 
 def _steps(model: SavedModel, clips: FeatureSplit, training: TrainingConfig) -> list[float]:
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    optimizer, times = make_optimizer(model.to(device), training), []
+    optimizer, times = make_optimizer(model.to(device), fitting(training, model)), []
     for step in range(STEPS):
         started = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=training.bf16):

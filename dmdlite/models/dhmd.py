@@ -70,7 +70,8 @@ class DHMDConfig(DMDConfig):
         other terms weigh nothing here; common branch and margin features, which it leaves out, are the cheapest kind.
         Outputs, losses and gradients agree; dropout acts in the same places (config/config_regression.json). Not as
         there: it can use a sigmoid for activation, and leaves out the convolution of a stream of width d.
-        It was trained with `TrainingConfig.official(dictionary_learning_rate=1e-3, plateau_patience=10)`; 5 on MOSEI.
+        It was trained with `TrainingConfig.official(learning_rates={"dictionaries": 1e-3}, plateau_patience=10)`,
+        with a patience of 5 on MOSEI.
         """
         chosen = SVLIY_DATASETS[known("dataset", dataset, SVLIY_DATASETS)]
         off = dict.fromkeys(cls().loss_weights, 0.0) | {"task_final": 1.0, "dictionary_heterogeneous": 0.1}

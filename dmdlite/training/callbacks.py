@@ -39,11 +39,6 @@ class ShowProgress(TrainerCallback):
         self.bar.close()
 
 
-def changes_training(callback: TrainerCallback) -> bool:
-    """Whether a callback says of itself that it changes what is learned: then it is part of the run's identity."""
-    return getattr(callback, "changes_training", False)
-
-
 def is_first_process() -> bool:
     """Whether this is the first of the processes that torchrun started; true without torchrun, too."""
     return os.environ.get("RANK", "0") == "0"

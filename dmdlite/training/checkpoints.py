@@ -16,6 +16,7 @@ from dmdlite.files import write_json
 SEAL = "complete.json"
 STATE = "trainer_state.json"
 WEIGHTS = "model.safetensors"
+LOGS = "logs"  # the folder of a run for what `report_to` writes
 LAST = "last_epoch"  # the folder to which a finished run moves its last checkpoint
 
 

@@ -31,12 +31,12 @@ WRAPPED = ("func", "args", "keywords", "__func__", "__self__", "fget", "fset", "
 def identity(model: nn.Module, training: TrainingConfig, *own: Any) -> dict[str, Any]:
     """Digests and settings by name. Call it before training, while the model has its first weights."""
     optimizer = loop.make_optimizer(model, training)
-    schedule = loop.make_schedule(optimizer, training)
+    schedule = loop.make_schedule(optimizer, training).scheduler
     groups = {str(i): _settings(group) for i, group in enumerate(optimizer.param_groups)}
     return {
         "optimizer": {"class": name_of(optimizer), "groups": groups},
         "schedule": {"class": name_of(schedule), **_settings(schedule.state_dict())},
-        "own_code": own_code(model, optimizer, schedule, *own),
+        "own_code": own_code(model, optimizer, schedule, training.optimizer, training.scheduler, *own),
         "code": code_digests(),
         "initial_weights": weights_digest(model),
     }

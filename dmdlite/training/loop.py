@@ -11,13 +11,13 @@ from accelerate.utils import send_to_device
 from accelerate.utils import set_seed as seed_everything
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from dmdlite.config import TrainingConfig
 from dmdlite.data.features import SPLITS, FeatureSplit, check_fits, check_trainable
 from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.linear import fit_line
 from dmdlite.training.metrics import Logits, lower_is_better, score, table_scores
+from dmdlite.training.optimizers import make_optimizer, make_schedule
 
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
 
@@ -90,45 +90,6 @@ def train_epoch(
         optimizer.step()
         optimizer.zero_grad()
     return means.result()
-
-
-def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
-    """Adam for every trainable parameter; language model and dictionaries have a learning rate of their own, if set."""
-    own = {"language_encoder.": training.language_model_learning_rate}
-    own |= {"dictionaries.": training.dictionary_learning_rate}
-    rest = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    groups: list[dict[str, Any]] = []
-    for part, rate in own.items():
-        if rate and (names := [name for name in rest if part in name]):
-            groups.append({"params": [rest.pop(name) for name in names], "lr": rate})
-    groups.insert(0, {"params": list(rest.values())})
-    return torch.optim.Adam(groups, lr=training.learning_rate, weight_decay=training.weight_decay)
-
-
-class Plateau(ReduceLROnPlateau):
-    """Lowers the learning rates after some epochs without a lower validation error, and raises them at the start.
-
-    Epoch e of `warmup_epochs`, counted from 1, has e / (warmup_epochs + 1) of each learning rate.
-    """
-
-    def __init__(self, optimizer: torch.optim.Optimizer, training: TrainingConfig):
-        super().__init__(optimizer, factor=training.plateau_factor, patience=training.plateau_patience)
-        self.rising, self.full = training.warmup_epochs, [group["lr"] for group in optimizer.param_groups]
-        if self.rising:
-            self.last_epoch = -1
-            self.step(0.0)
-
-    def step(self, metrics: Any, epoch: int | None = None) -> None:
-        if self.last_epoch >= self.rising:
-            return super().step(metrics, epoch)
-        self.last_epoch += 1
-        for group, rate in zip(self.optimizer.param_groups, self.full):
-            group["lr"] = rate * (self.last_epoch + 1) / (self.rising + 1)
-
-
-def make_schedule(optimizer: torch.optim.Optimizer, training: TrainingConfig) -> ReduceLROnPlateau:
-    """A step of it follows each epoch; without a better one (`shortfall`) for some, it lowers the learning rate."""
-    return Plateau(optimizer, training)
 
 
 def make_batch(model: nn.Module, split: FeatureSplit, indices: list[int], padding_mask: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ log.jsonl                         one line for each epoch: learning rate, loss t
 losses.png, predictions.png, edges.png
 last_epoch/                       the last checkpoint, from which the same run goes on to more epochs
 checkpoints/                      only while a run is unfinished
+logs/                             what `report_to` has written
 
 Every file is whole or absent (`dmdlite/files.py`).
 """
@@ -66,7 +67,8 @@ def describe(
     data = {"fingerprint": fingerprint(splits), "source": str(source or splits["train"].source)}
     data |= {"reading": getattr(splits, "reading", {})}
     found = {"model": name_of(model.kind), "config": model.saved_fields(), "training": asdict(training), "data": data}
-    return json.loads(json.dumps(found | {"dmdlite": version("dmdlite")} | identity(model, training, *own)))
+    found |= {"dmdlite": version("dmdlite")} | identity(model, training, *own)
+    return json.loads(json.dumps(found, default=name_of))
 
 
 def state_of(folder: Path, description: dict[str, Any], restart: bool = False) -> str:
@@ -98,7 +100,7 @@ def begin(folder: Path, description: dict[str, Any], restart: bool) -> None:
     if restart:
         for name in FILES:  # the scores first
             (folder / name).unlink(missing_ok=True)
-        for name in ("checkpoints", checkpoints.LAST):
+        for name in ("checkpoints", checkpoints.LAST, checkpoints.LOGS):
             shutil.rmtree(folder / name, ignore_errors=True)
     checkpoints.take_up(folder)
     (folder / "metrics.json").unlink(missing_ok=True)

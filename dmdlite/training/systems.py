@@ -13,6 +13,7 @@ from dmdlite.models.registry import Recipe, Settings
 from dmdlite.models.saving import CONFIG_NAME, WEIGHTS_NAME, load_weights, read_config
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.metrics import Splits
+from dmdlite.training.optimizers import fitting
 from dmdlite.training.runs import Result, load_model
 from dmdlite.training.trainer import train
 
@@ -39,7 +40,8 @@ def train_system(
     callbacks: of the system's own training. options: all others of `train`; they hold for the teacher, too.
     """
     if teacher := recipes[name].teacher:
-        train_system(teacher, recipes, splits, config, training, folder_of, settings, **options)
+        other = fitting(training, recipes[teacher].build(config, settings))
+        train_system(teacher, recipes, splits, config, other, folder_of, settings, **options)
     model = fresh(name, recipes, config, settings, training.seed, folder_of, splits)
     if start is not None:
         start_from(model, start)

@@ -18,54 +18,49 @@ from dmdlite.files import alone_in
 from dmdlite.models.saving import load_saved_weights
 from dmdlite.training import checkpoints, loop, runs
 from dmdlite.training.allocator import keep_freed_memory
-from dmdlite.training.callbacks import ShowProgress, changes_training, is_first_process
+from dmdlite.training.callbacks import ShowProgress, is_first_process
 from dmdlite.training.loop import EpochMeans, epochs_without_progress, make_batch, training_batch
 from dmdlite.training.metrics import Splits
+from dmdlite.training.reporting import check_reporter, reporting, scalars
 
 
 def train(
-    model: nn.Module,
-    splits: Splits,
-    output_dir: str | Path,
-    training: TrainingConfig | None = None,
-    *,
-    restart: bool = False,
-    progress: bool = True,
-    source: str | Path | None = None,
-    callbacks: Sequence[TrainerCallback] = (),
-    wait: bool = False,
-    **overrides: Any,
-) -> runs.Result:
+    model: nn.Module, splits: Splits, output_dir: str | Path, training: TrainingConfig | None = None, *,
+    restart: bool = False, progress: bool = True, source: str | Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (), report_to: str | None = None, wait: bool = False, **overrides: Any,
+) -> runs.Result:  # fmt: skip
     """Trains `model` in place, leaves the weights of its best epoch in it, and fills the run folder `output_dir`.
 
-    training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5`.
+    training, overrides: a TrainingConfig, and fields of it to change, e.g. `epochs=5, scheduler="cosine"`.
     restart: discard the run that is there. Otherwise an interrupted run resumes from its last whole checkpoint, and a
     finished one is read, or goes on if it has fewer epochs. source: the file of the splits, for `dmdlite evaluate`.
     callbacks: after each epoch `on_evaluate` gets metrics["eval_error"], the error or what the score `select_by` lacks
     to 1. They only watch or stop a run; one that changes what is learned needs an attribute `changes_training = True`.
     wait: for another process that trains in this folder, and then read or finish what it leaves; otherwise ValueError.
+    report_to: "tensorboard" or "wandb" shows the log, the figures and the test scores there.
     accelerate chooses the device: CUDA, MPS or the CPU; several GPUs with torchrun. Call `seed_everything` before
     making the model, whose weights are not seeded here. Splits without "test" will do: then nothing is scored on it.
     Raises ValueError, and touches nothing, if the splits do not fit the model or cannot teach it, or if the folder
     holds another run: other settings, data, code or initial weights.
     """
     training = (training or TrainingConfig()).replace(**overrides)
+    check_reporter(report_to)
     loop.prepare(model, splits, training, needed=["train", "valid", *({"test"} & splits.keys())])
     folder = Path(output_dir)
     say = partial(print, flush=True) if progress and is_first_process() else lambda *_: None
-    description = runs.describe(model, splits, training, source, *filter(changes_training, callbacks))
+    changing = [x for x in callbacks if getattr(x, "changes_training", False)]
+    description = runs.describe(model, splits, training, source, *changing)
     if runs.state_of(folder, description, restart) == "finished":
         return _stored(folder, model, say)
     with alone_in(folder, wait) if is_first_process() else nullcontext(False) as waited:
         if (state := runs.state_of(folder, description, restart := restart and not waited)) == "finished":
             return _stored(folder, model, say)
-        home = next(model.parameters()).device
         trainer = SentimentTrainer(model, splits, training, folder / "checkpoints", progress, callbacks)
         trainer.in_first_process(runs.begin, folder, description, restart)
         checkpoint = checkpoints.newest(folder / "checkpoints")
         say(f"{folder}: {_opening(state, checkpoint, restart)}")
-        trainer.fill(folder, trainer.run(checkpoint))
-        model.to(home).eval()
+        with reporting(report_to, trainer, folder, description, checkpoint):
+            trainer.fill(folder, trainer.run(checkpoint))
     return runs.load_result(folder)
 
 
@@ -126,6 +121,7 @@ class SentimentTrainer(Trainer):
     ):  # fmt: skip
         keep_freed_memory()
         self.splits, self.training, self.means = splits, training, EpochMeans()
+        self.home = next(model.parameters()).device
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
             trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
@@ -146,10 +142,11 @@ class SentimentTrainer(Trainer):
         return self.current_checkpoint()
 
     def fill(self, folder: Path, last: Path) -> None:
-        """Leaves the best weights in the model, and everything that a finished run holds in its folder."""
-        model, splits = self.model.model, self.splits
+        """Writes what a finished run holds; the model has the weights of the best epoch then, and is where it was."""
+        model = self.model.model
         load_saved_weights(model, checkpoints.best_of(last) / checkpoints.WEIGHTS)
-        self.in_first_process(runs.finish, folder, model, splits, checkpoints.epoch_records(last), self.training)
+        self.in_first_process(runs.finish, folder, model, self.splits, checkpoints.epoch_records(last), self.training)
+        model.to(self.home).eval()
 
     def current_checkpoint(self) -> Path:
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
@@ -177,7 +174,7 @@ class SentimentTrainer(Trainer):
         return training_batch(self.model.model, self.train_dataset, indices, self.training, epoch)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        self.optimizer = loop.make_optimizer(self.model, self.training)
+        self.optimizer = loop.make_optimizer(self.model.model, self.training)
         if limit := self.training.gradient_clip:
             clip = lambda *_: nn.utils.clip_grad_value_(self.model.parameters(), limit)
             self.optimizer.register_step_pre_hook(clip)
@@ -202,6 +199,11 @@ class SentimentTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         load_saved_weights(self.model.model, Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
 
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
+        """Flat for the callbacks; the history of the run keeps the record as it is."""
+        super().log(scalars(logs, self.model.model.reads), start_time)
+        self.state.log_history[-1] = {**logs, "epoch": self.state.epoch, "step": self.state.global_step}
+
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **_: Any) -> Tensor:
         out = model(**inputs)
         self.means.add(out["loss"], out["losses"], out["edges"])
@@ -215,6 +217,7 @@ class SentimentTrainer(Trainer):
         self.log({"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), **found})
         self.means = EpochMeans()
         metrics = {"eval_error": loop.shortfall(found, self.training.select_by)}
+        self.lr_scheduler.step(metrics["eval_error"])
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control.should_training_stop |= self.is_over(checkpoints.records_in(self.state.log_history))
         return metrics
