@@ -114,7 +114,7 @@ class SentimentTrainer(Trainer):
     """Trainer with the optimizer, the order of the data, the log and the validation of `plain_loop`."""
 
     def __init__(self, model: nn.Module, splits: Splits, training: TrainingConfig, folder: Path, progress: bool):
-        self.training, self.means = training, EpochMeans()
+        self.training, self.splits, self.means = training, splits, EpochMeans()
         arguments, trainee = make_arguments(training, folder), Trainee(model)
         if training.compile:
             trainee.compile(mode="reduce-overhead", dynamic=False)  # on a GPU these are CUDA graphs
@@ -192,7 +192,7 @@ class SentimentTrainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Logs the record of the epoch. All processes use the validation scores of the first one."""
-        found = loop.validate(self.model.model, self.eval_dataset, self.training, round(self.state.epoch))
+        found = loop.validate(self.model.model, self.splits, self.training, round(self.state.epoch))
         (found,) = broadcast_object_list([found])
         self.means.sums = {name: self.accelerator.reduce(total, "mean") for name, total in self.means.sums.items()}
         self.log({"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), **found})
