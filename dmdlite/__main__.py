@@ -91,11 +91,13 @@ def compare(options: argparse.Namespace) -> None:
     jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1
     own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
     own |= {"reading": splits.reading} if source else {}
+    own["audit"] = options.audit
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"dmdlite\.data")  # oddities of the data were already reported
         found = run(names, source or splits, config, seeds, output, training, **own)
-    print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
+    read = (output / "audit.md").read_text(encoding="utf-8") if len(found.audit) else ""
+    print(f"\n{markdown(found)}\n{read}\nthe tables, the figures and every run are in {output}")
     if failures := found.failures:
         raise ValueError(f"{len(failures)} of the runs failed, the others are whole; the first: {failures[0]}")
 

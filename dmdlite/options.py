@@ -80,6 +80,10 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--seeds", nargs="+", type=int, default=[5], metavar="N", help=text)
     text = "runs at the same time, each on one CPU core; the results do not depend on it (default: one per core)"
     command.add_argument("--jobs", type=int, metavar="N", help=text)
+    text = (
+        "recompute the results under the habits of published numbers: audit.md, .csv, .png (logs scores of every epoch)"
+    )
+    command.add_argument("--audit", action="store_true", help=text)
     text = "train afresh what other code or settings have left in the folder (default: refuse it)"
     command.add_argument("--restart", action="store_true", help=text)
     command.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")

@@ -7,6 +7,7 @@ comparison.csv               one row per model
 comparison_seeds.csv         one row per model and seed, with every score
 comparison.png               the error of every model, seed by seed
 missing_modalities.md, .csv, .png    the scores of every model with each subset of the modalities at test time
+audit.md, .csv, .png, audit_epochs.csv    what other habits of reporting would add: `audit.py`
 timing.json                  seconds of an epoch by model: measured once
 """
 
@@ -24,6 +25,7 @@ from pandas import DataFrame
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.experiments.audit import write_audit
 from dmdlite.experiments.plan import Plan, Variant, check_counts, check_variants
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
@@ -50,6 +52,7 @@ def compare(
     progress: bool = True,
     restart: bool = False,
     reading: Mapping[str, Any] | None = None,
+    audit: bool = False,
 ) -> Comparison:
     """Trains and scores every model with every seed, and writes the tables and figures.
 
@@ -59,6 +62,7 @@ def compare(
     variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
     dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
     thread; the results do not depend on it. restart: train afresh what other code, weights or settings have left.
+    audit: log the test scores of every epoch, and recompute the results under other habits of reporting (`audit.py`).
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
@@ -67,13 +71,17 @@ def compare(
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
     budget = (training or TrainingConfig()).replace(seed=0)
+    budget = budget.replace(log_test=True) if audit else budget
     plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    return _report(plan, splits, names, seeds, failures)
+    found = _report(plan, splits, names, seeds, failures)
+    if audit and (done := {task: plan.stored(task)[0] for task in product(names, seeds) if task not in failures}):
+        found.audit = write_audit(done, plan.shown, plan.folder)
+    return found
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
@@ -81,7 +89,7 @@ def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
     for name in dict.fromkeys(name for name, _ in tasks):
         model = plan.build(name)
         check_fits(splits, model.config, model.reads)
-    budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
+    budget = {field: value for field, value in asdict(plan.training).items() if field not in ("seed", "log_test")}
     source = {"fingerprint": fingerprint(splits), "source": splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}

@@ -57,7 +57,11 @@ def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
     if kind in CHANGED:
         parts = [name.partition(".")[2] for name in other if name.startswith(f"{kind}.")]
         return f"{CHANGED[kind]}: {', '.join(filter(None, parts[:3]))}{' …' if len(parts) > 3 else ''}"
-    return FIXED.get(kind) or FIXED.get(other[0]) or f"{other[0]} is {theirs.get(other[0])!r} there and {ours.get(other[0])!r} here"
+    return (
+        FIXED.get(kind)
+        or FIXED.get(other[0])
+        or f"{other[0]} is {theirs.get(other[0])!r} there and {ours.get(other[0])!r} here"
+    )
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
