@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
 from dmdlite.experiments.reports import markdown_table
-from dmdlite.experiments.tables import published_step, title_of
+from dmdlite.experiments.tables import published_steps, title_of
 from dmdlite.experiments.workers import Task
 from dmdlite.files import write_text
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
@@ -62,9 +62,9 @@ def epoch_table(results: Mapping[Task, Result], shown: Sequence[str]) -> DataFra
 
 
 def audit(epochs: DataFrame) -> DataFrame:
-    """One row per habit, model and score: honest, inflation, and seeds_std, its deviation over seeds where it has one.
+    """One row per habit, model and score: honest, reported, inflation, and seeds_std, its deviation over seeds, if any.
 
-    inflation: by how much the habit flatters the model; in points (per cent) of accuracies and F1, otherwise in units.
+    inflation: by how much the habit flatters the model. Accuracies and F1 are in per cent, inflation in points of it.
     Habits that need several seeds are left out for models with one; those that need clips labelled zero, without any.
     """
     valid, test = (_oriented(epochs, split) for split in ("valid", "test"))
@@ -88,10 +88,10 @@ def audit(epochs: DataFrame) -> DataFrame:
 
 
 def _oriented(epochs: DataFrame, split: str) -> DataFrame:
-    """The scores of a split by model, seed and epoch; errors are negative, so that more is better."""
-    columns = [name for name in epochs if name.startswith(f"{split}_")]
-    scores = epochs.set_index([*RUN, "epoch"])[columns].rename(columns=lambda name: name.removeprefix(f"{split}_"))
-    return scores * [np.sign(_unit(name)) for name in scores]
+    """The scores of a split by model, seed and epoch, times their unit: more is better."""
+    columns = {name: name.removeprefix(f"{split}_") for name in epochs if name.startswith(f"{split}_")}
+    scores = epochs.set_index([*RUN, "epoch"])[list(columns)].rename(columns=columns)
+    return scores * [_unit(name) for name in scores]
 
 
 def _unit(score: str) -> int:
@@ -113,9 +113,9 @@ def _favourable(scores: DataFrame) -> DataFrame:
 
 def _rows(habit: str, gains: DataFrame, honest: DataFrame) -> DataFrame:
     gains = gains.dropna(how="all").dropna(axis="columns", how="all")
-    models, units = gains.groupby(level="model", sort=False), np.array([_unit(name) for name in gains])
-    own = honest.loc[list(models.groups), list(gains)] * units
-    parts = {"honest": own, "inflation": models.mean() * abs(units), "seeds_std": models.std() * abs(units)}
+    models, signs = gains.groupby(level="model", sort=False), np.sign([_unit(name) for name in gains])
+    own, gain = honest.loc[list(models.groups), list(gains)], models.mean()
+    parts = {"honest": own * signs, "reported": (own + gain) * signs, "inflation": gain, "seeds_std": models.std()}
     table = DataFrame({name: part.stack(future_stack=True) for name, part in parts.items()})
     return pd.concat({habit: table}, names=["habit", "model", "score"]).reset_index()
 
@@ -130,8 +130,7 @@ def summary(table: DataFrame) -> DataFrame:
 def audit_markdown(epochs: DataFrame, table: DataFrame) -> str:
     """audit.md: what each habit adds on average, and the honest scores of each system beside all habits together."""
     found, both = summary(table), table[table.habit == ALL].set_index(["model", "score"])
-    reported = both.honest + both.inflation * [np.sign(_unit(score)) for _, score in both.index]
-    pairs = [f"{x:{_form(name[1])}} → {y:{_form(name[1])}}" for name, x, y in zip(both.index, both.honest, reported)]
+    pairs = [f"{row.honest:{_form(row.Index[1])}} → {row.reported:{_form(row.Index[1])}}" for row in both.itertuples()]
     habits = Series([_cell(*row) for row in found.itertuples()], found.index).unstack(sort=False).fillna("")
     systems = Series(pairs, both.index).unstack(sort=False).rename(index=title_of)
     lines = [_legend(epochs, table), ""]
@@ -159,20 +158,15 @@ def _legend(epochs: DataFrame, table: DataFrame) -> str:
         Honest: one epoch, chosen by validation, every score from it; the mean over seeds."""
     if SINGLE not in set(table.habit):
         text += " One seed tells neither what the best of several adds nor how far one run strays: give more --seeds."
-    if steps := _published(table):
+    if steps := published_steps(set(table.score)):
         apart = " and ".join(f"{step:.1f} points of {title(score)}" for score, step in steps.items())
         text += f" For scale: neighbours in one published list differ by {apart} (median)."
     return " ".join(text.split())
 
 
-def _published(table: DataFrame) -> dict[str, float]:
-    """The size of a typical published improvement, if the scores are those of CMU-MOSI and CMU-MOSEI."""
-    return {score: published_step(score) for score in ("acc2", "acc7")} if "acc7" in set(table.score) else {}
-
-
 def draw_audit(table: DataFrame) -> Figure:
     """What each habit adds: a bar for the mean over systems, a dot for each; dashed: a usual published improvement."""
-    found, habits, steps = summary(table), list(table.habit.unique()), _published(table)
+    found, habits, steps = summary(table), list(table.habit.unique()), published_steps(set(table.score))
     scores = list(steps) or [x for x in table.score.unique() if _unit(x) == 100][:2] or list(table.score[:1])
     figure = Figure(figsize=(11, 2.0 + 0.42 * len(habits)), layout="constrained")
     axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
@@ -188,7 +182,10 @@ def draw_audit(table: DataFrame) -> Figure:
         axis.set_xlabel(f"{title(score)}: {'points' if _unit(score) == 100 else 'units'} gained", fontsize=11)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set(yticks=range(len(habits)), yticklabels=habits, ylim=(len(habits) - 0.4, -0.6))
-    gained = " and ".join(f"{found.loc[(ALL, score), 'mean']:{_form(score)}} of {title(score)}" for score in scores)
+    gains = {score: found.loc[(ALL, score), "mean"] for score in scores}
+    gained = " and ".join(
+        f"{x:{_form(score)}}{' points' * (_unit(score) == 100)} of {title(score)}" for score, x in gains.items()
+    )
     figure.suptitle(f"Together the habits add {gained} to the same runs", fontsize=13)
     note = "bar: mean over systems; dot: one system; grey: ± the standard deviation of one seed"
     figure.supxlabel(note + "; dashed: the distance of neighbours in a published list" * bool(steps), fontsize=9)
