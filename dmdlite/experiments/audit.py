@@ -67,6 +67,7 @@ def audit(epochs: DataFrame) -> DataFrame:
     inflation: by how much the habit flatters the model. Accuracies and F1 are in per cent, inflation in points of it.
     Habits that need several seeds are left out for models with one; those that need clips labelled zero, without any.
     """
+    epochs = epochs.sort_values("seed", kind="stable")  # of equal seeds the first counts, whatever the order
     valid, test = (_oriented(epochs, split) for split in ("valid", "test"))
     error, by_model = valid.columns[0], dict(level="model", sort=False)
     own = _at_best(epochs.set_index(test.index.names).kept.astype(int), test, RUN)
@@ -135,7 +136,7 @@ def audit_markdown(epochs: DataFrame, table: DataFrame) -> str:
     systems = Series(pairs, both.index).unstack(sort=False).rename(index=title_of)
     lines = [_legend(epochs, table), ""]
     for cells, heading in ((habits, "habit"), (systems, "system, honest → all of these")):
-        lines += [*markdown_table([heading, *map(title, cells)], cells.reset_index().to_numpy()), ""]
+        lines += [*markdown_table([heading, *map(title, cells)], cells.reset_index().to_numpy().tolist()), ""]
     return "\n".join(lines)
 
 
@@ -177,8 +178,8 @@ def draw_audit(table: DataFrame) -> Figure:
         widths = bars["mean"].where(~single, 2 * bars.seeds)
         axis.barh(range(len(bars)), widths, left=np.where(single, -bars.seeds, 0), color=colours)
         axis.plot(dots.inflation, dots.habit.map(habits.index), "o", color=INK, markersize=4, alpha=0.7)
-        for place, style in [(0, "solid")] + [(steps[score], "dashed")] * (score in steps):
-            axis.axvline(place, color=INK, linestyle=style, linewidth=1)
+        axis.axvline(0, color=INK, linewidth=1)
+        axis.axvline(steps.get(score, 0), color=INK, linewidth=1, linestyle="dashed")
         axis.set_xlabel(f"{title(score)}: {'points' if _unit(score) == 100 else 'units'} gained", fontsize=11)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set(yticks=range(len(habits)), yticklabels=habits, ylim=(len(habits) - 0.4, -0.6))
