@@ -43,16 +43,10 @@ def write_audit(results: Mapping[Task, Result], shown: Sequence[str], folder: Pa
 
 
 def epoch_table(results: Mapping[Task, Result], shown: Sequence[str]) -> DataFrame:
-    """One row per model, seed and epoch: kept (whether its weights were), valid_SCORE, test_SCORE; the error first.
-
-    Raises ValueError if a run has not logged the test scores of every epoch.
-    """
+    """One row per model, seed and epoch: kept (whether its weights were), valid_SCORE, test_SCORE; the error first."""
     rows = []
     for (model, seed), result in results.items():
         for record in result.epochs:
-            if "test_scores" not in record:
-                remedy = "run it afresh with compare --audit --restart (in Python: audit=True, restart=True)"
-                raise ValueError(f"{result.folder} has not logged the test scores of every epoch: {remedy}")
             kept, test = record["epoch"] == result.metrics["best_epoch"], record["test_scores"]
             row = {"model": model, "seed": seed, "epoch": record["epoch"], "kept": kept}
             row |= {f"valid_{name}": record["valid_scores"][name] for name in shown}
@@ -122,10 +116,9 @@ def _rows(habit: str, gains: DataFrame, honest: DataFrame) -> DataFrame:
 
 
 def summary(table: DataFrame) -> DataFrame:
-    """By habit and score: mean and std of the inflation over systems; seeds, its deviation over a system's seeds."""
-    groups = table.assign(variance=table.seeds_std**2).groupby(["habit", "score"], sort=False)
-    found = groups.agg(mean=("inflation", "mean"), std=("inflation", "std"), seeds=("variance", "mean"))
-    return found.assign(seeds=np.sqrt(found.seeds))
+    """By habit and score: mean and std of the inflation over systems; seeds, the mean of seeds_std."""
+    groups = table.groupby(["habit", "score"], sort=False)
+    return groups.agg(mean=("inflation", "mean"), std=("inflation", "std"), seeds=("seeds_std", "mean"))
 
 
 def audit_markdown(epochs: DataFrame, table: DataFrame) -> str:
@@ -146,9 +139,9 @@ def _form(score: str) -> str:
 
 def _cell(place: tuple[str, str], mean: float, std: float, seeds: float) -> str:
     form = _form(place[1])
-    spread = "" if np.isnan(std) else f" ± {std:{form}}"
-    over_seeds = "" if np.isnan(seeds) else f" ({seeds:{form}})"
-    return f"± {seeds:{form}}" if place[0] == SINGLE else f"{mean:+{form}}{spread}{over_seeds}"
+    each = [f"{mean:+{form}}", f"± {std:{form}}", f"({seeds:{form}})"]
+    parts = [f"± {seeds:{form}}"] if place[0] == SINGLE else each
+    return " ".join(part for part in parts if "nan" not in part)
 
 
 def _legend(epochs: DataFrame, table: DataFrame) -> str:
