@@ -56,13 +56,12 @@ def compare(
 ) -> Comparison:
     """Trains and scores every model with every seed, and writes the tables and figures.
 
-    names: models that `dmdlite.build` knows, and the groups in `dmdlite.models.registry.GROUPS`.
-    training: the budget, the same for all; its seed is replaced by each of the seeds. reading: options of
-    `load_features`, if `data` is a path. settings: fields beside those of `config`; each model takes those it has.
-    variants: name -> function that makes your own model from `config`, or a Recipe. Added loss terms get a column.
-    dataset: "mosi" or "mosei" adds published numbers. jobs: runs at the same time on a CPU, each in a process of one
-    thread; the results do not depend on it. restart: train afresh what other code, weights or settings have left.
-    audit: log the test scores of every epoch, and recompute the results under other habits of reporting (`audit.py`).
+    names: models that `dmdlite.build` knows, and groups in `dmdlite.models.registry.GROUPS`. training: the budget, the
+    same for all; its seed is replaced by each of the seeds. reading: options of `load_features`, if `data` is a path.
+    settings: fields beside those of `config`; each model takes those it has. variants: name -> function that makes your
+    own model from `config`, or a Recipe. Added loss terms get a column. dataset: "mosi" or "mosei" adds published
+    numbers. jobs: runs at the same time on a CPU, each in a process of one thread; the results do not depend on it.
+    restart: train afresh what other code, weights or settings have left. audit: the results under other habits, too (`audit.py`).
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
@@ -70,18 +69,14 @@ def compare(
     """
     own = check_variants(variants or {}, jobs)
     names, recipes = [*in_groups(names), *own], RECIPES | own
-    budget = (training or TrainingConfig()).replace(seed=0)
-    budget = budget.replace(log_test=True) if audit else budget
+    budget = (training or TrainingConfig()).replace(seed=0, log_test=audit)
     plan = Plan(data, config, budget, Path(output_dir), dict(settings or {}), recipes, restart, dataset, reading)
     check_settings({name: recipes[name] for name in names}, config, plan.settings)
     check_counts(names, seeds, jobs)
     splits = plan.splits()
     tasks = [(name, seed) for seed in seeds for name in with_teachers(names, recipes)]
     failures = _train_all(plan, _claim(plan, splits, tasks), len(tasks), jobs, progress)
-    found = _report(plan, splits, names, seeds, failures)
-    if audit and (done := {task: plan.stored(task)[0] for task in product(names, seeds) if task not in failures}):
-        found.audit = write_audit(done, plan.shown, plan.folder)
-    return found
+    return _report(plan, splits, names, seeds, failures)
 
 
 def _claim(plan: Plan, splits: Splits, tasks: Sequence[Task]) -> list[Task]:
@@ -129,11 +124,12 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
     trained = [n for n in names if any((n, seed) not in failed for seed in seeds)]  # others may fail here, too
     seconds = seconds_per_epoch(trained, plan.build, train, plan.training, plan.folder / "timing.json")
     costs = {n: count_parameters(plan.build(n), train, mask) | {"seconds_per_epoch": seconds[n]} for n in trained}
-    records, subsets = [], []
+    records, subsets, done = [], [], {}
     for task in product(names, seeds):
         run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failed.get(task)}
         if task not in failed:
             result, present = plan.stored(task)
+            done[task] = result
             run |= {name: result.metrics[name] for name in ("best_epoch", "epochs")}
             run |= result.metrics["test"] | plan.added_terms(task[0], result)
             subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
@@ -149,6 +145,8 @@ def _report(plan: Plan, splits: Splits, names: list[str], seeds: Sequence[int], 
     missing = missing_table(subsets, shown, names, config.modalities)
     found = Comparison(table, models, missing, plan.training, len(splits["test"]), published)
     write_reports(found, plan.folder)
+    if plan.training.log_test and done:
+        found.audit = write_audit(done, plan.shown, plan.folder)
     return found
 
 
