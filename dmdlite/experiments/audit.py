@@ -146,7 +146,8 @@ def _cell(place: tuple[str, str], mean: float, std: float, seeds: float) -> str:
 
 def _legend(epochs: DataFrame, table: DataFrame) -> str:
     seeds = epochs.groupby("model").seed.nunique()
-    text = f"""What each habit adds to the honest results (systems: {len(seeds)}, seeds: {seeds.max()}, epochs: up to
+    counts = " to ".join(map(str, sorted({seeds.min(), seeds.max()})))
+    text = f"""What each habit adds to the honest results (systems: {len(seeds)}, seeds: {counts}, epochs: up to
         {epochs.epoch.max()}): mean ± standard deviation over systems; in brackets, over the seeds of a system.
         Accuracies and F1 are in points (per cent). Above zero the habit flatters: a score is higher, an error lower.
         Honest: one epoch, chosen by validation, every score from it; the mean over seeds."""

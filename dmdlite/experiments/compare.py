@@ -61,7 +61,7 @@ def compare(
     settings: fields beside those of `config`; each model takes those it has. variants: name -> function that makes your
     own model from `config`, or a Recipe. Added loss terms get a column. dataset: "mosi" or "mosei" adds published
     numbers. jobs: runs at the same time on a CPU, each in a process of one thread; the results do not depend on it.
-    restart: train afresh what other code, weights or settings have left. audit: the results under other habits, too (`audit.py`).
+    restart: train afresh what other code, weights or settings have left. audit: also under other habits (`audit.py`).
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
