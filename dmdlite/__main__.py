@@ -92,6 +92,7 @@ def compare(options: argparse.Namespace) -> None:
     own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
     own |= {"report_to": options.report_to} | ({"reading": splits.reading} if source else {})
     own |= {"tune": options.tune, "tuning_seed": options.tuning_seed, "fixed": given_numbers(options)}
+    own["audit"] = options.audit
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
     failed = None
     with warnings.catch_warnings(), cluster(options.cluster) if options.cluster else nullcontext() as executor:
@@ -102,7 +103,8 @@ def compare(options: argparse.Namespace) -> None:
             failed = train_runs(plan, options.only, executor, jobs)
         if not options.only:
             found = collect(plan, failed)
-            print(f"\n{markdown(found)}\nthe tables, the figures and every run are in {output}")
+            read = (output / "audit.md").read_text(encoding="utf-8") if len(found.audit) else ""
+            print(f"\n{markdown(found)}\n{read}\nthe tables, the figures and every run are in {output}")
     if failed:
         (name, seed), first = next(iter(failed.items()))
         count = f"{len(failed)} of the runs failed, the others are whole"

@@ -218,6 +218,7 @@ class TrainingConfig(Config):
     plateau_patience: int = 5  # epochs without a better one before the learning rate is halved
     plateau_factor: float = 0.5
     early_stopping_patience: int = 10  # epochs without a better one before training stops
+    log_test: bool = False  # score the test split after each epoch, too: for `compare --audit`, never for choosing
     missing_rate: float = 0.0  # share of training clips that lack a modality; each keeps at least one
     seed: int = 0  # of the weights, of dropout and of the order of the clips
     bf16: bool = False

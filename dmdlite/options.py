@@ -96,6 +96,8 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--tune", type=int, default=0, metavar="N", help=text)
     text = "seed of the trials, which must not be one of the comparison's (default: 1000)"
     command.add_argument("--tuning-seed", type=int, default=1000, metavar="N", help=text)
+    text = "what other habits of reporting would add: audit.md, .csv, .png (logs test scores of every epoch)"
+    command.add_argument("--audit", action="store_true", help=text)
     text = "train afresh what other code or settings have left in the folder (default: refuse it)"
     command.add_argument("--restart", action="store_true", help=text)
     command.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")

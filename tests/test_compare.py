@@ -366,8 +366,9 @@ def test_published_numbers_stand_below_the_table(whole, config):
     found, _ = whole
     published = published_rows(list(found.table.index), "mosi", config)
     text = markdown(replace(found, published=published))
-    assert "Published for CMU-MOSI, unaligned, in per cent:" in text  # the toy's lengths differ
-    assert "| DMD | DMD | 83.5 | 83.5 | 41.9 | Table 1 |" in text and "the paper's 686: these are other data" in text
+    assert "Published for CMU-MOSI, in per cent. Encoders and features differ between rows: no ranking." in text
+    row = "| DMD | DMD | GloVe | unaligned | 83.5 |  | 83.5 | 41.9 |  | its authors | Table 1 |"
+    assert row in text and "the papers' 686: these are other data" in text  # the toy's lengths differ
     assert model_table(found.seeds, found.shown, DataFrame(), published).published_acc7["dmd"] == "41.9"
 
 

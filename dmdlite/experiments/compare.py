@@ -7,6 +7,7 @@ comparison.csv               one row per model
 comparison_seeds.csv         one row per model and seed, with every score
 comparison.png               the error of every model, seed by seed
 missing_modalities.md, .csv, .png    the scores of every model with each subset of the modalities at test time
+audit.md, .csv, .png, audit_epochs.csv    what other habits of reporting would add: `audit.py`
 timing.json                  seconds of an epoch by model: measured once
 tuning/NAME/                 if models are tuned: the trials of each, as `dmdlite.tune` leaves them
 """
@@ -26,6 +27,7 @@ from pandas import DataFrame, Series
 
 from dmdlite.config import MODALITIES, ModelConfig, TrainingConfig
 from dmdlite.data.features import check_fits, fingerprint
+from dmdlite.experiments.audit import write_audit
 from dmdlite.experiments.checks import Variant
 from dmdlite.experiments.executors import Outcome, executor_for, run_all
 from dmdlite.experiments.parcels import unpack
@@ -48,7 +50,7 @@ def compare(
     variants: Mapping[str, Variant] | None = None, dataset: str | None = None, tune: int = 0,
     tuning_seed: int = TUNING_SEED, fixed: Sequence[str] = (), executor: Executor | None = None, jobs: int = 1,
     progress: bool = True, restart: bool = False, reading: Mapping[str, Any] | None = None,
-    report_to: str | None = None,
+    report_to: str | None = None, audit: bool = False,
 ) -> Comparison:  # fmt: skip
     """Trains and scores every model with every seed, and writes the tables and figures.
 
@@ -60,13 +62,14 @@ def compare(
     left. tune: trials of each model's numbers, but for those `fixed`, with another seed (see `dmdlite.tune`). executor:
     where the runs happen; it is left open. Without one: `jobs` processes of this machine, each with one CPU thread, or
     a GPU of its own; the results do not depend on it. report_to: "tensorboard" or "wandb", as of `train`, for each run.
+    audit: also under other habits (`audit.py`).
 
     The same call resumes what was stopped, and may name more models, seeds and epochs. A failed run does not stop the
     others; the result's `failures` list it. Raises ValueError, before anything is touched, for impossible names, seeds
     and settings, and if the folder holds something else or runs of other code; ConnectionError if a scheduler stops.
     """
     own = {"settings": settings, "variants": variants, "dataset": dataset, "restart": restart, "reading": reading}
-    own |= {"tune": tune, "tuning_seed": tuning_seed, "fixed": fixed, "report_to": report_to}
+    own |= {"tune": tune, "tuning_seed": tuning_seed, "fixed": fixed, "report_to": report_to, "audit": audit}
     plan = make_plan(names, data, config, seeds, output_dir, training, jobs=jobs if executor is None else 1, **own)
     plan = tuned(plan, executor=executor, jobs=jobs, progress=progress)
     return collect(plan, train_runs(plan, executor=executor, jobs=jobs, progress=progress))
@@ -143,7 +146,7 @@ def _ended(plan: Plan, outcome: Outcome) -> list[Outcome]:
 def _claim(plan: Plan, runs: Sequence[Run]) -> list[Run]:
     """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
     _check_fits(plan, runs)
-    budget = {field: value for field, value in asdict(plan.training).items() if field != "seed"}
+    budget = {field: value for field, value in asdict(plan.training).items() if field not in ("seed", "log_test")}
     source = {"fingerprint": fingerprint(plan.splits), "source": plan.splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}
     whole = {"model": "comparison", "config": config, "training": budget, "data": source, "dmdlite": version("dmdlite")}
@@ -186,11 +189,12 @@ def _report(plan: Plan, failed: Mapping[Run, str]) -> Comparison:
     trained = [n for n in names if any((n, seed) not in failed for seed in seeds)]  # others may fail here, too
     seconds = seconds_per_epoch(trained, plan.build, train, plan.training, plan.folder / "timing.json")
     costs = {n: count_parameters(plan.build(n), train, mask) | {"seconds_per_epoch": seconds[n]} for n in trained}
-    records, subsets = [], []
+    records, subsets, done = [], [], {}
     for task in product(names, seeds):
         run = {"model": task[0], "kind": "model", "seed": task[1], "failure": failed.get(task)}
         if task not in failed:
             result, present = plan.stored(task)
+            done[task] = result
             run |= {name: result.metrics[name] for name in ("best_epoch", "epochs")}
             run |= result.metrics["test"] | plan.added_terms(task[0], result)
             subsets += [{"model": task[0], "present": subset} | scores for subset, scores in present.items()]
@@ -208,6 +212,8 @@ def _report(plan: Plan, failed: Mapping[Run, str]) -> Comparison:
     missing = missing_table(subsets, shown, names, config.modalities)
     found = Comparison(table, models, missing, plan.training, len(splits["test"]), published, plan.tune)
     write_reports(found, plan.folder)
+    if plan.training.log_test and done:
+        found.audit = write_audit(done, plan.shown, plan.folder)
     return found
 
 

@@ -233,11 +233,12 @@ def make_plan(
     settings: Mapping[str, Any] | None = None,
     variants: Mapping[str, Variant] | None = None,
     jobs: int = 1,
+    audit: bool = False,
     **options: Any,
 ) -> Plan:
     """See `compare`. Raises ValueError for impossible names, seeds and settings. options: further fields of a Plan."""
     check_reporter(options.get("report_to"))
-    budget = (training or TrainingConfig()).replace(seed=0)
+    budget = (training or TrainingConfig()).replace(seed=0, log_test=audit)
     own = check_variants(variants or {}, jobs, optimizer=budget.optimizer, scheduler=budget.scheduler)
     names, recipes, settings = [*in_groups(names), *own], RECIPES | own, dict(settings or {})
     check_settings({name: recipes[name] for name in names}, config, settings)

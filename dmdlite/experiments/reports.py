@@ -123,15 +123,21 @@ def published_markdown(rows: DataFrame, test_clips: int) -> str:
     """The rows as a block of their own below the table; empty without any."""
     if rows.empty:
         return ""
-    dataset, alignment = rows.iloc[0][["dataset", "alignment"]]
-    lines = ["", f"Published for CMU-{dataset.upper()}, {alignment}, in per cent:", ""]
-    lines += ["| model | published as | ACC2 | F1 | ACC7 | where |", "|---|---|---:|---:|---:|---|"]
-    for row in rows.itertuples():
-        scores = map(number, (row.acc2, row.f1, row.acc7))
-        lines.append("| " + " | ".join([title_of(row.model), row.published_as, *scores, row.source]) + " |")
-    lines += ["", f"Source: {'; '.join(rows.paper.unique())}. A star means that BERT reads the words."]
+    dataset = rows.dataset.iloc[0]
+    heading = (
+        f"Published for CMU-{dataset.upper()}, in per cent. Encoders and features differ between rows: no ranking."
+    )
+    lines = ["", heading, ""]
+    titles = ["published as", "our model", "encoder", "features", "ACC2", "with zeros", "F1", "ACC7", "MAE"]
+    known, cells = rows.fillna({"encoder": "not given", "alignment": "not given"}), []
+    for row in known.itertuples():
+        ours, by = "" if pd.isna(row.model) else title_of(row.model), "its authors" if row.first_hand else "others"
+        scores = *map(number, (row.acc2, row.acc2_with_zero, row.f1, row.acc7)), number(row.mae, ".3f")
+        cells.append([row.published_as, ours, row.encoder, row.alignment, *scores, by, row.source])
+    lines += markdown_table([*titles, "reported by", "where"], cells)
+    lines += ["", f"Sources: {'; '.join(rows.paper.unique())}. A star means that BERT reads the words."]
     if test_clips != (clips := TEST_CLIPS[dataset]):
-        lines[-1] += f" The test split here has {test_clips} clips, the paper's {clips}: these are other data."
+        lines[-1] += f" The test split here has {test_clips} clips, the papers' {clips}: these are other data."
     return "\n".join(lines) + "\n"
 
 

@@ -57,7 +57,7 @@ class Study:
 
     @property
     def training(self) -> TrainingConfig:
-        return self.plan.training.replace(seed=self.plan.tuning_seed)
+        return self.plan.training.replace(seed=self.plan.tuning_seed, log_test=False)
 
     @property
     def splits(self) -> Splits:

@@ -1,6 +1,6 @@
 """What a comparison has found, and what papers report, as pandas DataFrames."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,9 @@ SPELLED = {x.lower(): x for x in ("DMD", "DHMD", "DLF", "MulT", "MISA", "PMR", "
 FILES = {"seeds": "comparison_seeds.csv", "table": "comparison.csv", "missing": "missing_modalities.csv"}
 RUN = ["model", "kind", "seed", "failure", "error", "best_epoch", "epochs"]
 WHOLE = {"seed", "seeds", "failed", "best_epoch", "epochs", "difference_n", "parameters", "parameters_in_training"}
-PUBLISHED = Path(__file__).with_name("published.csv")  # scores in per cent; first_hand: reported by the model's authors
+# Scores in per cent, but mae. Empty: a model that is not one of ours; an encoder or alignment that the source does not
+# give. first_hand: reported by the system's own authors.
+PUBLISHED = Path(__file__).with_name("published.csv")
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Comparison:
     clips: int = 0  # in the test split
     published: DataFrame = field(default_factory=DataFrame)
     trials: int = 0  # for each model, before the seeds: how many of its numbers were tried on the validation split
+    audit: DataFrame = field(default_factory=DataFrame)  # as `audit` of audit.py returns it, if that was asked for
 
     @classmethod
     def read(cls, folder: str | Path) -> "Comparison":
@@ -162,16 +165,33 @@ def holm(p: Series) -> Series:
 
 
 def published_rows(names: Sequence[str], dataset: str | None, config: ModelConfig) -> DataFrame:
-    """The rows for these models. Word-aligned features have three equal lengths; unaligned ones do not."""
+    """The rows for these models, then those of other systems; none whose features are known to be aligned otherwise.
+
+    Word-aligned features have three equal lengths; unaligned ones do not.
+    """
     table = pd.read_csv(PUBLISHED)
     table["paper"], table["source"] = zip(*(text.rsplit(", ", 1) for text in table.source), strict=True)
     alignment = "aligned" if len(set(config.lengths.values())) == 1 else "unaligned"
-    rows = table[(table.dataset == dataset) & (table.alignment == alignment) & table.model.isin(names)]
-    return rows.sort_values("model", key=lambda models: models.map(list(names).index), kind="stable")
+    fits = table.alignment.isin([alignment, np.nan]) & table.model.isin([*names, np.nan])
+    place = {name: i for i, name in enumerate(names)}
+    return table[(table.dataset == dataset) & fits].sort_values("model", key=lambda x: x.map(place), kind="stable")
+
+
+def published_steps(scores: Collection[str]) -> dict[str, float]:
+    """The median distance of neighbours in one published list, in points of ACC2 and ACC7: a usual improvement.
+
+    Empty where the scores are not those of CMU-MOSI and CMU-MOSEI.
+    """
+    table = pd.read_csv(PUBLISHED)
+    table = table[~table.model.str.startswith(f"{REFERENCE}_", na=False)]  # without the ablations
+    lists = ["source", "dataset", "alignment"]
+    gaps = {x: table.sort_values(x).groupby(lists, dropna=False)[x].diff() for x in ("acc2", "acc7")}
+    return {name: float(gap[gap > 0].median()) for name, gap in gaps.items()} if "acc7" in scores else {}
 
 
 def published_columns(rows: DataFrame) -> DataFrame:
-    """The same for comparison.csv: texts by model; a semicolon separates the numbers of a model with two rows."""
+    """Those of our models on features like ours, for comparison.csv: texts by model; semicolons separate its rows."""
+    rows = rows.dropna(subset=["model", "alignment"])
     if rows.empty:
         return DataFrame()
     columns = {"published": rows.published_as, "published_source": rows.source + ", " + rows.alignment}

@@ -108,7 +108,7 @@ def records_in(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "losses": {"total": 0.0} | dict(sorted(entry["losses"].items())),
             "edges": dict(sorted(entry["edges"].items(), reverse=True)),
             "valid_error": entry["valid_error"],
-            "valid_scores": entry["valid_scores"],
+            **{name: entry[name] for name in ("valid_scores", "test_scores") if name in entry},
         }
         for entry in log_history
         if "valid_error" in entry

@@ -21,6 +21,7 @@ from dmdlite.training import loop
 
 CHANGED = {"code": "the code has changed since", "own_code": "your own code has changed since"}
 FIXED = {"data": "on other data", "initial_weights": "initial weights differ"}
+FIXED |= {"training.log_test": "which has not logged the test scores of every epoch"}
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range)
 OPENED = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
 METHODS = (types.FunctionType, staticmethod, classmethod, property)
@@ -48,13 +49,19 @@ def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
     other = [name for name in ours | theirs if theirs.get(name) != ours.get(name)]
     if "training.epochs" in other and theirs.get("training.epochs", 0) < ours.get("training.epochs", 0):
         other.remove("training.epochs")
+    if "training.log_test" in other and theirs.get("training.log_test"):
+        other.remove("training.log_test")  # it has logged more than is asked for
     if not other:
         return None
     kind = other[0].partition(".")[0]
     if kind in CHANGED:
         parts = [name.partition(".")[2] for name in other if name.startswith(f"{kind}.")]
         return f"{CHANGED[kind]}: {', '.join(filter(None, parts[:3]))}{' …' if len(parts) > 3 else ''}"
-    return FIXED.get(kind) or f"{other[0]} is {theirs.get(other[0])!r} there and {ours.get(other[0])!r} here"
+    return (
+        FIXED.get(kind)
+        or FIXED.get(other[0])
+        or f"{other[0]} is {theirs.get(other[0])!r} there and {ours.get(other[0])!r} here"
+    )
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

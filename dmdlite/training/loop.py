@@ -16,7 +16,7 @@ from dmdlite.config import TrainingConfig
 from dmdlite.data.features import SPLITS, FeatureSplit, check_fits, check_trainable
 from dmdlite.training.allocator import keep_freed_memory
 from dmdlite.training.linear import fit_line
-from dmdlite.training.metrics import Logits, lower_is_better, score, table_scores
+from dmdlite.training.metrics import Logits, Splits, lower_is_better, score, table_scores
 from dmdlite.training.optimizers import make_optimizer, make_schedule
 
 SCORING_BATCH = 64  # clips of one forward pass when scoring; fixed, so that a score never depends on the training
@@ -26,11 +26,11 @@ def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: T
     """Trains `model` in place, leaves the weights of its best epoch in it, and returns one record for each epoch.
 
     A record holds epoch (from 1), learning_rate, losses and edges (means over the batches), valid_error, which is the
-    MAE or for classes the cross-entropy, and valid_scores, all scores of the task.
+    MAE or for classes the cross-entropy, and valid_scores, all scores of the task; if they are logged, test_scores.
     `dmdlite.train` does the same with `transformers.Trainer`, and adds the run folder, resuming, bf16 and several GPUs.
     bf16 and compile are ignored here. To get the same initial weights, call `seed_everything` before making the model.
     """
-    prepare(model, splits, training, needed=("train", "valid"))
+    prepare(model, splits, training, needed=SPLITS if training.log_test else ("train", "valid"))
     seed_everything(training.seed)
     keep_freed_memory()
     optimizer = make_optimizer(model, training)
@@ -38,7 +38,7 @@ def plain_loop(model: nn.Module, splits: Mapping[str, FeatureSplit], training: T
     records: list[dict[str, Any]] = []
     for epoch in range(training.epochs):
         means = train_epoch(model, splits["train"], optimizer, training, epoch)
-        found = validate(model, splits["valid"], training, epoch + 1)
+        found = validate(model, splits, training, epoch + 1)
         records.append({"epoch": epoch + 1, "learning_rate": optimizer.param_groups[0]["lr"], **means, **found})
         waited = epochs_without_progress(records, training.select_by)
         if waited == 0:
@@ -121,14 +121,15 @@ def training_batch(
     return split.batch(indices, **batch_options(model, training.padding_mask))
 
 
-def validate(model: nn.Module, split: FeatureSplit, training: TrainingConfig, epoch: int) -> dict[str, Any]:
-    """The part of an epoch's record about the validation split. Raises ValueError if the training has diverged."""
-    logits, config = predict_logits(model, split, training.padding_mask), model.config
-    if not np.isfinite(logits).all():
+def validate(model: nn.Module, splits: Splits, training: TrainingConfig, epoch: int) -> dict[str, Any]:
+    """The scores in an epoch's record. Raises ValueError if the training has diverged."""
+    names, config = ("valid", "test") if training.log_test else ("valid",), model.config
+    logits = {name: predict_logits(model, splits[name], training.padding_mask) for name in names}
+    if not np.isfinite(logits["valid"]).all():
         raise ValueError(f"training diverged in epoch {epoch}; try a lower learning rate")
-    scores = score({"valid": logits}, {"valid": split}, config)["valid"]
-    error = scores[table_scores(config.task, config.outputs, config.label_scale)[0]]
-    return {"valid_error": error, "valid_scores": scores}
+    scores = score(logits, splits, config)
+    error = scores["valid"][table_scores(config.task, config.outputs, config.label_scale)[0]]
+    return {"valid_error": error, **{f"{name}_scores": found for name, found in scores.items()}}
 
 
 def read_batches(model: nn.Module, split: FeatureSplit, options: Mapping[str, Any], read: Callable) -> list[Any]:

@@ -211,7 +211,7 @@ class SentimentTrainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Logs the record of the epoch. All processes use the validation scores of the first one."""
-        found = loop.validate(self.model.model, self.eval_dataset, self.training, round(self.state.epoch))
+        found = loop.validate(self.model.model, self.splits, self.training, round(self.state.epoch))
         (found,) = broadcast_object_list([found])
         self.means.sums = {name: self.accelerator.reduce(total, "mean") for name, total in self.means.sums.items()}
         self.log({"learning_rate": self.optimizer.param_groups[0]["lr"], **self.means.result(), **found})
