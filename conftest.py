@@ -10,6 +10,8 @@ SLOWEST = (
     "test_every_model.py",
     "test_training.py",
     "test_compare.py",
+    "test_cluster.py",
+    "test_executors.py",
     "test_prototyping.py",
     "test_several_processes.py",
     "11_do_the_edges_learn.ipynb",

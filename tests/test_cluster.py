@@ -130,7 +130,7 @@ def test_a_killed_scheduler_loses_nothing(head, data, notes, expected, tmp_path)
     (notes / "kill").write_text(f"{BATCHES + 1} {head.pid}")
     with pytest.raises(ConnectionError, match="finished runs are kept, and the same call does the others") as problem:
         with cluster(head.address) as executor:
-            print(compare_pupils(tmp_path, data, executor=executor).failures)
+            compare_pupils(tmp_path, data, executor=executor)
     assert "\n" not in str(problem.value)
     before = (tmp_path / "audio" / "seed_0" / "metrics.json").stat().st_mtime_ns
     assert not compare_pupils(tmp_path, data).failures
