@@ -74,29 +74,30 @@ def test_the_printed_command_trains_the_best_trial_again(place, capsys, monkeypa
     assert main(words) == 0 and capsys.readouterr().out.splitlines()[-1] == "everything is in found"
 
 
-def test_processes_share_the_trials_and_one_that_is_killed_loses_none(place, capsys, monkeypatch):
-    """The other one goes on with its trial; a third finds nothing left to do."""
-    words = ["tune", "--model", "audio", "--data", "data", "--trials", 3, "--epochs", 4, "--output", "shared", *TINY]
+def test_processes_share_the_trials_and_one_that_is_killed_loses_none(place, capsys):
+    """The one that is in the middle of a trial is killed, and the other goes on with it; a third has nothing to do."""
+    words = ["tune", "--model", "audio", "--data", place / "data", "--trials", 3, "--epochs", 6]
+    words += ["--output", place / "shared", *TINY]
     command = [sys.executable, "-m", "dmdlite", *map(str, words), "--batch-size", "8"]
-    start = lambda: subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
-    victim = start()
-    sealed = lambda: list(place.glob("shared/trials/0/audio/checkpoints/*/complete.json"))
-    while victim.poll() is None and not sealed():
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    while not (sealed := list(place.glob("shared/trials/*/audio/checkpoints/*/complete.json"))):
+        assert all(process.poll() is None for process in both)
         time.sleep(0.01)
-    other = start()
-    while victim.poll() is None and not list(place.glob("shared/trials/1/audio/checkpoints/*/complete.json")):
-        time.sleep(0.01)
-    assert victim.poll() is None, "it was over before it could be killed"
+    who = int((sealed[0].parents[3] / ".lock").read_text().split()[1])  # "process 17 on host"
+    victim, other = sorted(both, key=lambda process: process.pid != who)
+    assert victim.pid == who
     victim.kill()
-    shown, _ = other.communicate(timeout=200)
+    shown, _ = other.communicate(timeout=300)
     assert other.returncode == 0, shown
     rows = pd.read_csv(place / "shared" / "trials.csv")
     assert rows.number.tolist() == [0, 1, 2] and set(rows.state) <= {"finished", "stopped early"}
     assert not (place / "shared" / "trials").exists()
-    monkeypatch.chdir(place)
     assert main(command[3:]) == 0
     again = capsys.readouterr().out
-    assert again.startswith("shared: 0 of 3 trials to go") and shown.splitlines()[-4:] == again.splitlines()[-4:]
+    assert (
+        again.startswith(f"{place / 'shared'}: 0 of 3 trials to go")
+        and shown.splitlines()[-4:] == again.splitlines()[-4:]
+    )
 
 
 def test_a_comparison_tunes_every_model_and_says_so(place, capsys, monkeypatch, no_test_split):
