@@ -111,7 +111,7 @@ def test_wandb_shows_the_run_offline(tmp_path, monkeypatch):
     sent = dict.fromkeys(values["eval/error"])  # the second epoch twice
     assert [float(x) for x in sent] == pytest.approx([x["valid_error"] for x in result.epochs])
     assert [float(x) for x in values["test/mae"]] == pytest.approx([result.metrics["test"]["mae"]])
-    assert {"losses", "predictions", "train/losses/total"} <= set(values)
+    assert {"losses/path", "predictions/path", "train/losses/total"} <= set(values)
 
 
 def test_a_mistake_is_one_sentence(tmp_path, monkeypatch):
