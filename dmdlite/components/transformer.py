@@ -61,10 +61,10 @@ class TransformerLayer(nn.Module):
 
     def feed_forward(self, x: Target) -> Target:
         """Step by step: x + W₂ ReLU(W₁ x)."""
-        return x + self.transform(self.feed_forward_norm(x))
+        return x + self.transform(self.expand(self.feed_forward_norm(x)))
 
-    def transform(self, x: Target) -> Target:
-        hidden = F.relu(self.expand(x), inplace=True)
+    def transform(self, hidden: Float[Tensor, "*encoder batch target hidden"]) -> Target:
+        hidden = F.relu(hidden, inplace=True)
         return self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
 
 
