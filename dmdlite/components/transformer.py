@@ -64,7 +64,7 @@ class TransformerLayer(nn.Module):
         return x + self.transform(self.expand(self.feed_forward_norm(x)))
 
     def transform(self, hidden: Float[Tensor, "*encoder batch target hidden"]) -> Target:
-        hidden = F.relu(hidden, inplace=True)
+        hidden = F.relu(hidden)
         return self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
 
 
