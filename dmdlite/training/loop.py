@@ -102,7 +102,7 @@ def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Ad
         if rate and (names := [name for name in rest if part in name]):
             groups.append({"params": [rest.pop(name) for name in names], "lr": rate})
     groups.insert(0, {"params": list(rest.values())})
-    return torch.optim.Adam(groups, lr=training.learning_rate, weight_decay=training.weight_decay)
+    return torch.optim.Adam(groups, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)
 
 
 class Plateau(ReduceLROnPlateau):
