@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from itertools import chain, groupby
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class Linear(attention.Linear):
         return affine(x, *self.behind(norm))
 
     def behind(self, norm: LayerNorm | None) -> tuple[Weight, Bias]:
-        """W (γ x + β) + b = (W γ) x + (W β + b): scale and shift of a norm move into the map, which is smaller than x."""
+        """W (γ x + β) + b = (W γ) x + (W β + b): the map, smaller than x, takes in scale and shift of a norm."""
         if norm is None:
             return self.weight, self.bias
         return self.weight * norm.weight[:, None], self.bias + (self.weight @ norm.bias[..., None]).squeeze(-1)
@@ -43,10 +43,10 @@ def affine(x: Float[Tensor, "encoder batch time inputs"], weight: Weight, bias: 
     # A CPU gives one matrix product to one core; three would leave one of two cores idle, so each is cut in two.
     eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
     cuts = math.lcm(len(x), torch.get_num_threads() if eager else 1) // len(x)
-    if cuts == 1 or x.shape[1] * x.shape[2] % cuts:
-        return torch.bmm(x.flatten(1, 2), weight.mT).add_(bias[:, None]).view(*x.shape[:3], -1)
+    cuts = cuts if x.shape[1] * x.shape[2] % cuts == 0 else 1
     rows = x.reshape(len(x) * cuts, -1, x.shape[-1])
-    weight, bias = (w.repeat_interleave(cuts, dim=0) for w in (weight, bias))
+    if cuts > 1:
+        weight, bias = (w.repeat_interleave(cuts, dim=0) for w in (weight, bias))
     return torch.bmm(rows, weight.mT).add_(bias[:, None]).view(*x.shape[:3], -1)
 
 
@@ -56,8 +56,9 @@ class MultiHeadAttention(attention.MultiHeadAttention):
     Linear, Dropout = Linear, Dropout
 
     def forward(
-        self, query: Target, key: Source, value: Source, mask: AttentionMask | None = None, norm: LayerNorm | None = None
-    ) -> Target:
+        self, query: Target, key: Source, value: Source, mask: AttentionMask | None = None,
+        norm: LayerNorm | None = None,
+    ) -> Target:  # fmt: skip
         """`norm`: the one that the inputs still lack the scale and the shift of."""
         if mask is None:
             mask = AttentionMask(query.new_ones(1, 1, 1, query.shape[2], key.shape[2], dtype=torch.bool))
@@ -69,18 +70,19 @@ class MultiHeadAttention(attention.MultiHeadAttention):
     def project_each(
         self, query: Tensor, key: Tensor, value: Tensor, norm: LayerNorm | None, rates: Tensor | None
     ) -> list[HeadsInOne]:
-        """Q / √d, K and V / (1 − rate), with time last. Inputs that are one and the same tensor are projected together."""
+        """Q / √d, K and V / (1 − rate), with time last. Inputs that are one tensor are projected together."""
         width, (weight, bias) = query.shape[-1], self.project.behind(norm)
         factors = weight.new_ones(len(weight), 3)
         factors[:, 0] /= math.sqrt(width / self.heads)
         if rates is not None:
             factors[:, 2:] /= 1 - rates
         factors = factors.repeat_interleave(width, dim=1)
-        runs = [list(same) for _, same in groupby((query, key, value), id)]
-        sizes = [len(same) * width for same in runs]
+        counts = [3] if query is key is value else [1, 2] if key is value else [1, 1, 1]
+        sizes = [count * width for count in counts]
         maps = zip((weight * factors[..., None]).split(sizes, dim=1), (bias * factors).split(sizes, dim=1))
-        projected = [(len(same), affine(same[0], *parts)) for same, parts in zip(runs, maps)]
-        return [x.unflatten(-1, (n, self.heads, -1)).permute(3, 0, 1, 4, 5, 2).contiguous() for n, x in projected]
+        projected = [affine(x, *parts) for x, parts in zip((query, key, value), maps)]
+        in_heads = [x.unflatten(-1, (count, self.heads, -1)) for x, count in zip(projected, counts)]
+        return [x.permute(3, 0, 1, 4, 5, 2).contiguous() for x in in_heads]
 
 
 class TransformerLayer(transformer.TransformerLayer):
@@ -158,7 +160,7 @@ def attention_map(q: Heads, k: Heads, visible: Bool[Tensor, "#encoder #batch 1 t
     """softmax(Q Kᵀ) over the source steps that are visible; Q is divided by √d already."""
     scores = q.mT @ k
     scores += torch.zeros_like(visible, dtype=scores.dtype).masked_fill_(~visible, torch.finfo(scores.dtype).min)
-    weights = scores.softmax(dim=-1)
+    weights = scores.softmax(dim=-1, dtype=scores.dtype)  # autocast on a GPU would widen it, and a product mix types
     # Only padding, which differs from clip to clip, can hide every step; softmax then gives them equal weights.
     return weights.mul_(visible.any(dim=-1, keepdim=True)) if visible.shape[1] == q.shape[1] else weights
 
