@@ -19,9 +19,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
+from dmdlite.experiments.plan import Run
 from dmdlite.experiments.reports import markdown_table
 from dmdlite.experiments.tables import published_steps, title_of
-from dmdlite.experiments.workers import Task
 from dmdlite.files import write_text
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 from dmdlite.training.metrics import lower_is_better, title
@@ -31,7 +31,7 @@ RUN, TWIN = ["model", "seed"], "_with_zero"  # TWIN: ends the name of a score's 
 SINGLE, ALL = "one run", "all of these"
 
 
-def write_audit(results: Mapping[Task, Result], shown: Sequence[str], folder: Path) -> DataFrame:
+def write_audit(results: Mapping[Run, Result], shown: Sequence[str], folder: Path) -> DataFrame:
     """`audit` of these runs, after it has been written to the folder. shown: the scores, first the error."""
     epochs = epoch_table(results, shown)
     table = audit(epochs)
@@ -42,7 +42,7 @@ def write_audit(results: Mapping[Task, Result], shown: Sequence[str], folder: Pa
     return table
 
 
-def epoch_table(results: Mapping[Task, Result], shown: Sequence[str]) -> DataFrame:
+def epoch_table(results: Mapping[Run, Result], shown: Sequence[str]) -> DataFrame:
     """One row per model, seed and epoch: kept (whether its weights were), valid_SCORE, test_SCORE; the error first."""
     rows = []
     for (model, seed), result in results.items():
