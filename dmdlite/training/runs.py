@@ -7,8 +7,7 @@ predictions.csv                   split, id, label, prediction (and probabilitie
 log.jsonl                         one line for each epoch: learning rate, loss terms, edges, validation error and scores
 losses.png, predictions.png, edges.png
 last_epoch/                       the last checkpoint, from which the same run goes on to more epochs
-checkpoints/                      only while a run is unfinished
-logs/                             what `report_to` has written
+checkpoints/, logs/               while a run is unfinished; what `report_to` has written
 
 Every file is whole or absent (`dmdlite/files.py`).
 """
