@@ -6,16 +6,25 @@ import { CLIPS, MODALITIES, PAIRS, VALID_CLIPS, batchAt } from "./data.js";
 const RATE = 5e-3, CLIP = 0.6, PENALTY = 10;
 const SOURCES = PAIRS.map(([i]) => i), TARGETS = PAIRS.map(([, j]) => j), CELLS = PAIRS.map(([i, j]) => 3 * i + j);
 
-// Σ a[i + k] b[j + k] over `width` numbers, a multiple of four: four sums at once, because one would wait for itself.
-function dot(a, i, b, j, width) {
-  let p = 0, q = 0, r = 0, s = 0;
-  for (let k = 0; k < width; k += 4) {
-    p += a[i + k] * b[j + k];
-    q += a[i + k + 1] * b[j + k + 1];
-    r += a[i + k + 2] * b[j + k + 2];
-    s += a[i + k + 3] * b[j + k + 3];
+// y = y + W x for the rows of y that begin at `ys` and those of x at `xs`, four at a time, so that each weight is read once.
+function addProducts(y, ys, weights, at, x, xs, rows, columns) {
+  for (let n = 0; n < ys.length; n += 4) {
+    const [y0, y1, y2, y3] = [ys[n], ys[n + 1], ys[n + 2], ys[n + 3]], [x0, x1, x2, x3] = [xs[n], xs[n + 1], xs[n + 2], xs[n + 3]];
+    for (let r = 0; r < rows; r++) {
+      let p0 = y[y0 + r], p1 = y[y1 + r], p2 = y[y2 + r], p3 = y[y3 + r];
+      for (let c = 0, k = at + r * columns; c < columns; c++) {
+        const w = weights[k + c];
+        p0 += w * x[x0 + c];
+        p1 += w * x[x1 + c];
+        p2 += w * x[x2 + c];
+        p3 += w * x[x3 + c];
+      }
+      y[y0 + r] = p0;
+      y[y1 + r] = p1;
+      y[y2 + r] = p2;
+      y[y3 + r] = p3;
+    }
   }
-  return p + q + (r + s);
 }
 
 // The gradients of y = W x + b: of W, of b, and, if dx is given, of x.
@@ -24,10 +33,9 @@ function backProduct(dy, dyAt, theta, gradient, at, biasAt, x, xAt, rows, column
     const d = dy[dyAt + r];
     if (d === 0) continue;
     gradient[biasAt + r] += d;
-    for (let c = 0, k = at + r * columns; c < columns; c++, k++) {
-      gradient[k] += d * x[xAt + c];
-      if (dx) dx[dxAt + c] += d * theta[k];
-    }
+    const k = at + r * columns;
+    for (let c = 0; c < columns; c++) gradient[k + c] += d * x[xAt + c];
+    if (dx) for (let c = 0; c < columns; c++) dx[dxAt + c] += d * theta[k + c];
   }
 }
 
@@ -59,47 +67,47 @@ export class Students {
 
   // Hidden layers, features and predictions of all heads on these clips; with the unit's softmax if `edges`.
   forward(features, clips, edges) {
-    const { theta, width, hidden, features: out, logits } = this;
+    const { theta, width, hidden, features: out, logits } = this, from = clips.map((clip) => clip * width);
     for (let i = 0; i < 3; i++) {
-      const [w1, b1, w2, b2, wr, br] = this.headPlaces[i], x = features[MODALITIES[i]];
-      for (let b = 0; b < clips.length; b++) {
-        const row = 3 * b + i, at = row * width, from = clips[b] * width;
-        for (let r = 0; r < width; r++) {
-          const sum = theta[b1 + r] + dot(theta, w1 + r * width, x, from, width);
-          hidden[at + r] = sum > 0 ? sum : 0;
-        }
+      const [w1, b1, w2, b2, wr, br] = this.headPlaces[i], x = features[MODALITIES[i]], rows = clips.map((_, b) => (3 * b + i) * width);
+      for (let b = 0; b < clips.length; b++) for (let r = 0; r < width; r++) {
+        hidden[rows[b] + r] = theta[b1 + r];
+        out[rows[b] + r] = x[from[b] + r] + theta[b2 + r];
+      }
+      addProducts(hidden, rows, theta, w1, x, from, width, width);
+      for (const row of rows) for (let r = row; r < row + width; r++) if (hidden[r] < 0) hidden[r] = 0;
+      addProducts(out, rows, theta, w2, hidden, rows, width, width);
+      for (const row of rows) {
         let prediction = theta[br];
-        for (let r = 0; r < width; r++) {
-          out[at + r] = x[from + r] + theta[b2 + r] + dot(theta, w2 + r * width, hidden, at, width);
-          prediction += theta[wr + r] * out[at + r];
-        }
-        logits[row] = prediction;
+        for (let r = 0; r < width; r++) prediction += theta[wr + r] * out[row + r];
+        logits[row / width] = prediction;
       }
     }
-    if (edges) for (let b = 0; b < clips.length; b++) this.scoreEdges(b);
+    if (edges) this.scoreEdges(clips.length);
   }
 
-  // Eq. (8) for one clip: z_i = [projected logit, projected node], a score for each pair, a softmax over all six.
-  scoreEdges(b) {
-    const { theta, width, graphWidth: g, z, nodes, asSource, asTarget, learned } = this, [wl, bl, wn, bn, edge] = this.unitPlaces;
-    for (let i = 0; i < 3; i++) {
-      const row = 3 * b + i, at = row * 2 * g, from = row * width, logit = this.logits[row];
-      let source = 0, target = 0;
-      for (let k = 0; k < g; k++) {
-        z[at + k] = theta[wl + k] * logit + theta[bl + k];
-        z[at + g + k] = theta[bn + k] + dot(theta, wn + k * width, nodes, from, width);
-      }
-      for (let k = 0; k < 2 * g; k++) {
-        source += theta[edge + k] * z[at + k];
-        target += theta[edge + 2 * g + k] * z[at + k];
-      }
-      asSource[i] = source;
-      asTarget[i] = target; // the bias of the score cancels in the softmax
+  // Eq. (8): z_i = [projected logit, projected node], a score for each pair, a softmax over all six.
+  scoreEdges(count) {
+    const { theta, width, graphWidth: g, z, nodes, asSource, asTarget, learned, logits } = this, [wl, bl, wn, bn, edge] = this.unitPlaces;
+    const rows = Array.from({ length: 3 * count }, (_, row) => row);
+    for (const row of rows) for (let k = 0; k < g; k++) {
+      z[2 * row * g + k] = theta[wl + k] * logits[row] + theta[bl + k];
+      z[(2 * row + 1) * g + k] = theta[bn + k];
     }
-    let top = -Infinity, total = 0;
-    for (let k = 0; k < 6; k++) top = Math.max(top, asSource[SOURCES[k]] + asTarget[TARGETS[k]]);
-    for (let k = 0; k < 6; k++) total += learned[9 * b + CELLS[k]] = Math.exp(asSource[SOURCES[k]] + asTarget[TARGETS[k]] - top);
-    for (let k = 0; k < 6; k++) learned[9 * b + CELLS[k]] /= total;
+    addProducts(z, rows.map((row) => (2 * row + 1) * g), theta, wn, nodes, rows.map((row) => row * width), g, width);
+    for (let b = 0; b < count; b++) {
+      for (let i = 0; i < 3; i++) {
+        asSource[i] = asTarget[i] = 0; // the bias of the score cancels in the softmax
+        for (let k = 0, at = (3 * b + i) * 2 * g; k < 2 * g; k++) {
+          asSource[i] += theta[edge + k] * z[at + k];
+          asTarget[i] += theta[edge + 2 * g + k] * z[at + k];
+        }
+      }
+      let top = -Infinity, total = 0;
+      for (let k = 0; k < 6; k++) top = Math.max(top, asSource[SOURCES[k]] + asTarget[TARGETS[k]]);
+      for (let k = 0; k < 6; k++) total += learned[9 * b + CELLS[k]] = Math.exp(asSource[SOURCES[k]] + asTarget[TARGETS[k]] - top);
+      for (let k = 0; k < 6; k++) learned[9 * b + CELLS[k]] /= total;
+    }
   }
 
   prior(settings) {

@@ -1,5 +1,5 @@
-// A run: students and their control on several orders of batches, in both spaces, with everything that was changed on
-// the way. It can go back to any step, and then go on another way.
+// A run: students and their control on several orders of batches, with everything that was changed on the way. It can
+// go back to any step, and then go on another way. Only the space that is looked at learns; the other one catches up.
 
 import { MODALITIES, ORDERS, SPACES, decode, trainingLabels } from "./data.js";
 import { Students } from "./engine.js";
@@ -49,6 +49,63 @@ export function withEdge(settings, space, source, target, strength) {
   return { ...settings, edges: { ...settings.edges, [space]: matrix } };
 }
 
+const mean = (values) => values.reduce((sum, x) => sum + x, 0) / values.length;
+const spread = (values) => ({ mean: mean(values), low: Math.min(...values), high: Math.max(...values) });
+const named = (values) => Object.fromEntries(MODALITIES.map((m, i) => [m, values[i]]));
+
+// The students of one space. `history` has an entry for each step: means over the orders, their lowest and highest.
+class Track {
+  constructor(data, space, settings) {
+    Object.assign(this, { data, space });
+    this.pairs = Array.from({ length: ORDERS }, (_, order) => [true, false].map((taught) => new Students(data, space, order, taught)));
+    this.history = [this.look(settings)];
+    this.saved = [this.weights()];
+  }
+
+  get step() {
+    return this.history.length - 1;
+  }
+
+  get students() {
+    return this.pairs.flat();
+  }
+
+  // One step with the settings in force; `after`: those in force from then on.
+  learn(settings, after) {
+    const world = this.data.worlds[settings.world];
+    if (settings !== this.known) [this.known, this.labels] = [settings, trainingLabels(world, settings)];
+    for (const students of this.students) students.learn(settings, world, this.labels);
+    this.history.push(this.look(after));
+    if (this.step % SAVED_EVERY === 0) this.saved.push(this.weights());
+  }
+
+  weights() {
+    return this.students.map(({ theta, mean, square }) => [theta, mean, square].map((x) => x.slice()));
+  }
+
+  // Back to an earlier step; what came after it is forgotten.
+  back(step, path, settings) {
+    const place = Math.floor(step / SAVED_EVERY);
+    this.saved.length = place + 1;
+    this.history.length = place * SAVED_EVERY + 1;
+    this.students.forEach((students, k) => {
+      ["theta", "mean", "square"].forEach((name, n) => students[name].set(this.saved[place][k][n]));
+      students.step = this.step;
+    });
+    while (this.step < step) this.learn(path[this.step], path[this.step + 1] ?? settings);
+  }
+
+  look(settings) {
+    const world = this.data.worlds[settings.world];
+    const orders = this.pairs.map(([taught, control]) => ({
+      ...taught.look(settings, world), control: control.look(settings, world).errors, losses: taught.losses,
+    }));
+    const errors = (name) => MODALITIES.map((_, i) => spread(orders.map((order) => order[name][i])));
+    const matrix = (name) => [0, 1, 2].map((i) => [0, 1, 2].map((j) => mean(orders.map((order) => order[name][i][j]))));
+    return { settings, errors: errors("errors"), control: errors("control"), edges: matrix("edges"), apart: matrix("apart"), orders };
+  }
+}
+
 export class Run {
   constructor(stored) {
     this.data = decode(stored);
@@ -58,88 +115,44 @@ export class Run {
   // Step 0 of a new run.
   reset(settings = this.settings) {
     this.settings = settings;
-    const pair = (space, order) => ({ space, taught: new Students(this.data, space, order, true), control: new Students(this.data, space, order, false) });
-    this.pairs = SPACES.flatMap((space) => Array.from({ length: ORDERS }, (_, order) => pair(space, order)));
     this.path = []; // the settings of each step
-    this.history = [this.look()];
-    this.saved = [this.weights()];
-    this.labels = null;
+    this.tracks = Object.fromEntries(SPACES.map((space) => [space, new Track(this.data, space, settings)]));
   }
 
   get step() {
-    return this.history.length - 1;
-  }
-
-  get world() {
-    return this.data.worlds[this.settings.world];
+    return this.path.length;
   }
 
   // From the present step on. Another world begins again.
   change(settings) {
-    const elsewhere = settings.world !== this.settings.world;
+    if (settings.world !== this.settings.world) return this.reset(settings);
     this.settings = settings;
-    this.labels = null;
-    if (elsewhere) this.reset();
-    else this.history[this.step] = this.look();
+    for (const track of Object.values(this.tracks)) if (track.step === this.step) track.history[this.step] = track.look(settings);
   }
 
-  get students() {
-    return this.pairs.flatMap(({ taught, control }) => [taught, control]);
-  }
-
-  advance() {
+  advance(space) {
     if (this.step >= LONGEST) return;
-    this.labels ??= trainingLabels(this.world, this.settings);
-    for (const students of this.students) students.learn(this.settings, this.world, this.labels);
     this.path.push(this.settings);
-    this.history.push(this.look());
-    if (this.step % SAVED_EVERY === 0) this.saved.push(this.weights());
+    this.catchUp(space);
   }
 
-  weights() {
-    return this.students.map(({ theta, mean, square }) => [theta, mean, square].map((x) => x.slice()));
+  catchUp(space) {
+    const track = this.tracks[space];
+    while (track.step < this.step) track.learn(this.path[track.step], this.path[track.step + 1] ?? this.settings);
   }
 
-  // Back to an earlier step; what came after it is forgotten. The settings stay as they are now.
-  rewind(step) {
-    if (step >= this.step) return;
-    const place = Math.floor(step / SAVED_EVERY), from = place * SAVED_EVERY, again = this.path.slice(from, step), { settings } = this;
-    this.saved.length = place + 1;
-    this.students.forEach((students, k) => {
-      ["theta", "mean", "square"].forEach((name, n) => students[name].set(this.saved[place][k][n]));
-      students.step = from;
-    });
-    this.path.length = from;
-    this.history.length = from + 1;
-    for (const past of again) {
-      this.settings = past;
-      this.labels = null;
-      this.advance();
-    }
-    this.settings = settings;
+  // Back to an earlier step, with other settings from there on.
+  rewind(step, settings) {
+    this.path.length = step;
+    for (const track of Object.values(this.tracks)) if (track.step > step) track.back(step, this.path, settings);
     this.change(settings);
-  }
-
-  // The picture of this step: for each space means over the orders, and the lowest and highest of them.
-  look() {
-    const spaces = {};
-    for (const space of SPACES) {
-      const seen = this.pairs.filter((pair) => pair.space === space).map(({ taught, control }) => ({
-        ...taught.look(this.settings, this.world), control: control.look(this.settings, this.world).errors, losses: taught.losses,
-      }));
-      const spread = (values) => ({ mean: values.reduce((sum, x) => sum + x, 0) / values.length, low: Math.min(...values), high: Math.max(...values) });
-      const errors = (name) => MODALITIES.map((_, i) => spread(seen.map((order) => order[name][i])));
-      const matrix = (name) => [0, 1, 2].map((i) => [0, 1, 2].map((j) => spread(seen.map((order) => order[name][i][j])).mean));
-      spaces[space] = { errors: errors("errors"), control: errors("control"), edges: matrix("edges"), apart: matrix("apart"), orders: seen };
-    }
-    return { settings: this.settings, spaces };
   }
 
   // What a program reads: numbers of the present step, means over the orders; `orders` has each of them.
   state() {
-    const now = this.history[this.step].spaces, named = (values) => Object.fromEntries(MODALITIES.map((m, i) => [m, values[i]]));
-    const each = (read) => Object.fromEntries(SPACES.map((space) => [space, read(now[space], space)]));
-    const losses = ({ orders }) => Object.fromEntries(Object.keys(orders[0].losses).map((term) => [term, orders.reduce((sum, x) => sum + x.losses[term], 0) / orders.length]));
+    for (const space of SPACES) this.catchUp(space);
+    const each = (read) => Object.fromEntries(SPACES.map((space) => [space, read(this.tracks[space].history[this.step])]));
+    const losses = ({ orders }) => Object.fromEntries(Object.keys(orders[0].losses).map((term) => [term, mean(orders.map((order) => order.losses[term]))]));
     return {
       step: this.step,
       errors: each(({ errors }) => named(errors.map((x) => x.mean))),
@@ -152,8 +165,9 @@ export class Run {
 
   // name of a weight -> its numbers, of the students of one order, or of their control
   heads(space, order = 0, taught = true) {
-    const pair = this.pairs[SPACES.indexOf(space) * ORDERS + order], { theta, places } = taught ? pair.taught : pair.control;
-    const names = Object.keys(places), ends = [...names.slice(1).map((name) => places[name]), theta.length];
+    this.catchUp(space);
+    const { theta, places } = this.tracks[space].pairs[order][taught ? 0 : 1], names = Object.keys(places);
+    const ends = [...names.slice(1).map((name) => places[name]), theta.length];
     return Object.fromEntries(names.map((name, k) => [name, [...theta.slice(places[name], ends[k])]]));
   }
 }

@@ -1,0 +1,254 @@
+// The whole playground in one element: controls, graph, charts, and the loop that lets the students learn.
+
+import { MODALITIES, PAIRS, SPACES } from "./data.js";
+import { LONGEST, Run, changed, startSettings, withEdge } from "./run.js";
+import { Graph } from "./graph.js";
+import { Chart } from "./chart.js";
+import { linkTo, readLink } from "./link.js";
+import { sentence } from "./words.js";
+import { BY_HAND, SITUATIONS, layout, presets } from "./layout.js";
+
+const BUDGET = 9, SPEAK_EVERY = 1500; // milliseconds: of computing in one picture; between two sentences while learning
+
+export class Playground {
+  // linked: the address of the page carries the state.
+  constructor(root, stored, linked = false) {
+    this.run = new Run(stored);
+    Object.assign(this, { root, linked, space: SPACES[0], shown: 0, playing: false, chosen: PAIRS[0], due: 0, spoken: 0, waiting: [] });
+    this.presets = presets(this.run.data.priors);
+    this.parts = layout(root);
+    this.graph = new Graph(this.parts.graph, (pair, strength) => this.move(pair, strength), (pair) => this.choose(pair));
+    this.charts = [...this.parts.charts.querySelectorAll("canvas")].map((canvas, k) => new Chart(canvas, MODALITIES[k]));
+    this.listen();
+    this.open();
+    this.fit();
+    this.show();
+  }
+
+  // For programs and tests ---------------------------------------------------------------------------------------
+
+  setEdge(space, source, target, strength) {
+    this.change(withEdge(this.now.settings, space, source, target, strength));
+  }
+
+  set(name, value) {
+    this.change(changed(this.now.settings, name, value));
+  }
+
+  // Learns at once, without pictures in between, and returns the state.
+  runSteps(steps) {
+    this.goOn();
+    for (let k = 0; k < steps; k++) this.run.advance(this.space);
+    this.shown = this.run.step;
+    this.show();
+    return this.run.state();
+  }
+
+  get api() {
+    return {
+      setEdge: (...edge) => this.setEdge(...edge), set: (name, value) => this.set(name, value),
+      run: (steps) => this.runSteps(steps), state: () => (this.goOn(), this.run.state()), reset: () => this.reset(),
+      heads: (...which) => this.run.heads(...which), link: () => this.link(),
+    };
+  }
+
+  // Changes ------------------------------------------------------------------------------------------------------
+
+  get history() {
+    return this.run.tracks[this.space].history;
+  }
+
+  get now() {
+    return this.history[this.shown];
+  }
+
+  // The step that is looked at becomes the present one.
+  goOn() {
+    if (this.shown < this.run.step) this.run.rewind(this.shown, this.now.settings);
+  }
+
+  change(settings) {
+    this.goOn();
+    this.run.change(settings);
+    this.shown = this.run.step;
+    this.show();
+  }
+
+  move([i, j], strength) {
+    this.setEdge(this.space, MODALITIES[i], MODALITIES[j], strength);
+  }
+
+  choose(pair) {
+    this.chosen = pair;
+    this.show();
+  }
+
+  // The other space; it learns all steps at once that it has missed.
+  look(space) {
+    this.run.catchUp(space);
+    this.space = space;
+    this.show();
+  }
+
+  reset() {
+    this.play(false);
+    this.run.reset(this.now.settings);
+    this.shown = 0;
+    this.show();
+  }
+
+  // A situation: fresh settings and step 0.
+  begin({ space = SPACES[0], world = "language", labels = 1, prior = false, preset = "learned" }, playing = true) {
+    const settings = changed(changed(changed(startSettings(), "world", world), "labels", labels), "prior", prior);
+    this.space = space;
+    this.run.reset({ ...settings, edges: { ...settings.edges, [space]: this.presets[preset] } });
+    this.shown = 0;
+    this.play(playing);
+  }
+
+  play(playing) {
+    if (playing) this.goOn();
+    this.playing = playing && this.run.step < LONGEST;
+    this.before = performance.now();
+    if (this.playing) this.frame ??= requestAnimationFrame((time) => this.tick(time));
+    this.show();
+  }
+
+  // One picture: as many steps as the chosen speed asks for and the time allows.
+  tick(time) {
+    this.frame = null;
+    if (!this.root.isConnected) return;
+    const began = performance.now();
+    this.due = Math.min(8, this.due + ((time - this.before) / 1000) * Number(this.parts.speed.value));
+    this.before = time;
+    const waiting = this.waiting.length > 0;
+    while ((waiting || this.due >= 1) && performance.now() - began < BUDGET) {
+      if (waiting && !this.replay()) break;
+      if (!waiting) (this.run.advance(this.space), (this.due -= 1));
+    }
+    this.shown = this.run.step;
+    if (this.run.step >= LONGEST) this.playing = false;
+    if (this.playing || this.waiting.length) this.frame = requestAnimationFrame((next) => this.tick(next));
+    this.show();
+  }
+
+  // The state of a link, computed again ---------------------------------------------------------------------------
+
+  open() {
+    try {
+      const found = this.linked ? readLink(location.hash) : null;
+      if (!found || location.hash === this.written) return;
+      this.space = found.space;
+      this.run.reset(found.changes[0][1]);
+      this.shown = 0;
+      this.waiting = [...found.changes.slice(1), [found.step, null]];
+      this.playing = false;
+      this.frame ??= requestAnimationFrame((time) => this.tick(time));
+    } catch (problem) {
+      this.complaint = problem.message;
+    }
+  }
+
+  // One step of the way; false when the end is reached.
+  replay() {
+    while (this.waiting.length && this.waiting[0][0] <= this.run.step) {
+      const [, settings] = this.waiting.shift();
+      if (settings) this.run.change(settings);
+    }
+    if (this.waiting.length) this.run.advance(this.space);
+    return this.waiting.length > 0;
+  }
+
+  link() {
+    return linkTo(this.run.path, this.now.settings, this.space, this.shown);
+  }
+
+  remember() {
+    if (!this.linked || this.waiting.length) return;
+    this.written = this.link();
+    try {
+      history.replaceState(null, "", this.written);
+    } catch {
+      // an embedded page may not change its address
+    }
+  }
+
+  // Controls -----------------------------------------------------------------------------------------------------
+
+  listen() {
+    const { parts, root } = this, on = (node, kind, action) => node.addEventListener(kind, action);
+    on(parts.play, "click", () => this.play(!this.playing));
+    on(parts.step, "click", () => (this.play(false), this.runSteps(1)));
+    on(parts.reset, "click", () => this.reset());
+    on(parts.scrub, "input", () => (this.play(false), (this.shown = Number(parts.scrub.value)), this.show()));
+    for (const radio of parts.worlds) on(radio, "change", () => this.set("world", radio.value));
+    for (const radio of parts.spaces) on(radio, "change", () => this.look(radio.value));
+    on(parts.preset, "change", () => this.setGraph(parts.preset.value));
+    on(parts.labels, "input", () => this.set("labels", Number(parts.labels.value) / 100));
+    MODALITIES.forEach((m) => on(parts.share[m], "input", () => this.set("labels", { [m]: Number(parts.share[m].value) / 100 })));
+    on(parts.noise, "input", () => this.set("noise", Number(parts.noise.value)));
+    on(parts.lessons, "input", () => this.set("lessons", Number(parts.lessons.value)));
+    on(parts.prior, "change", () => this.set("prior", parts.prior.checked));
+    for (const radio of parts.modes) on(radio, "change", () => this.move(this.chosen, this.strengthFor(radio.value)));
+    on(parts.strength, "input", () => this.move(this.chosen, Number(parts.strength.value) || "off"));
+    parts.situations.forEach((button, k) => on(button, "click", () => this.begin(SITUATIONS[k])));
+    if (parts.copy) on(parts.copy, "click", () => this.copy());
+    on(root, "keydown", (event) => {
+      if (event.key === " " && event.target.closest(".pg-arrow")) (event.preventDefault(), this.play(!this.playing));
+    });
+    if (this.linked) on(window, "hashchange", () => (this.open(), this.show()));
+    new ResizeObserver(() => (this.fit(), this.show())).observe(parts.charts);
+    on(matchMedia("(prefers-color-scheme: dark)"), "change", () => (this.fit(), this.show()));
+  }
+
+  strengthFor(mode) {
+    const [i, j] = this.chosen, strength = Math.min(1, this.now.edges[i][j]);
+    return mode === "set" ? Math.round(20 * strength) / 20 || 0.25 : mode;
+  }
+
+  setGraph(name) {
+    const { settings } = this.now;
+    if (name !== BY_HAND) this.change({ ...settings, edges: { ...settings.edges, [this.space]: this.presets[name] } });
+  }
+
+  async copy() {
+    this.remember();
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.parts.copy.textContent = "Link copied";
+    } catch {
+      this.parts.copy.textContent = "The link is in the address bar";
+    }
+    setTimeout(() => (this.parts.copy.textContent = "Copy link"), 2500);
+  }
+
+  // Pictures -----------------------------------------------------------------------------------------------------
+
+  fit() {
+    for (const chart of this.charts) chart.fit();
+  }
+
+  show() {
+    const { history, now: entry } = this, { errors, control } = entry;
+    this.graph.show(entry, this.space, this.chosen);
+    this.parts.show(this);
+    const worst = history.reduce((most, x) => Math.max(most, ...x.errors.map((e) => e.high), ...x.control.map((e) => e.high)), 0);
+    const top = worst <= 1.5 ? 1.5 : Math.min(6, Math.ceil(worst));
+    this.charts.forEach((chart, k) => {
+      chart.draw(history, k, this.shown, top);
+      this.parts.readings[k].textContent = `${errors[k].mean.toFixed(2)} points · alone ${control[k].mean.toFixed(2)}`;
+    });
+    this.speak(entry);
+    clearTimeout(this.later);
+    if (!this.playing) this.later = setTimeout(() => this.remember(), 250);
+  }
+
+  // A screen reader hears the sentence: not more often than it can be read.
+  speak(entry) {
+    if (this.playing && performance.now() - this.spoken < SPEAK_EVERY) return;
+    this.spoken = performance.now();
+    const said = this.complaint ?? sentence(entry, this.space, this.shown);
+    this.complaint = null;
+    if (this.parts.sentence.textContent !== said) this.parts.sentence.textContent = said;
+  }
+}
