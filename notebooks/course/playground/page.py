@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from course.playground.store import FILE
-
 HERE = Path(__file__).parent
 MODULES = ("data", "engine", "run", "words", "graph", "chart", "link", "layout", "playground")  # each needs the earlier
 IMPORT, EXPORT = re.compile(r"^import .*\n", re.MULTILINE), re.compile(r"^export (?=const|class|function)", re.MULTILINE)
@@ -29,7 +27,8 @@ def module() -> str:
     """All modules as one, with the stored numbers: Chromium loads no module from a file, and imports none into it."""
     sources = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES]
     joined = "\n".join(EXPORT.sub("", IMPORT.sub("", source)) for source in sources)
-    return f"{joined}\nconst STORED = {FILE.read_text(encoding='utf-8').strip()};\n"
+    stored = (HERE / "stored.json").read_text(encoding="utf-8").strip()
+    return f"{joined}\nconst STORED = {stored};\n"
 
 
 def page() -> str:

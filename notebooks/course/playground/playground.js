@@ -126,9 +126,10 @@ export class Playground {
       if (waiting && !this.replay()) break;
       if (!waiting) (this.run.advance(this.space), (this.due -= 1));
     }
-    this.shown = this.run.step;
     if (this.run.step >= LONGEST) this.playing = false;
     if (this.playing || this.waiting.length) this.frame = requestAnimationFrame((next) => this.tick(next));
+    if (this.shown === this.run.step && this.playing) return;
+    this.shown = this.run.step;
     this.show();
   }
 
@@ -232,8 +233,7 @@ export class Playground {
     const { history, now: entry } = this, { errors, control } = entry;
     this.graph.show(entry, this.space, this.chosen);
     this.parts.show(this);
-    const worst = history.reduce((most, x) => Math.max(most, ...x.errors.map((e) => e.high), ...x.control.map((e) => e.high)), 0);
-    const top = worst <= 1.5 ? 1.5 : Math.min(6, Math.ceil(worst));
+    const { highest } = this.run.tracks[this.space], top = highest <= 1.5 ? 1.5 : Math.min(6, Math.ceil(highest));
     this.charts.forEach((chart, k) => {
       chart.draw(history, k, this.shown, top);
       this.parts.readings[k].textContent = `${errors[k].mean.toFixed(2)} points · alone ${control[k].mean.toFixed(2)}`;

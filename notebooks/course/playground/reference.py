@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -33,27 +34,30 @@ def mulberry32(seed: int) -> Iterator[float]:
         yield (t ^ (t >> 14)) / 2**32
 
 
-def shuffled(count: int, seed: int) -> list[int]:
+@cache
+def shuffled(count: int, seed: int) -> tuple[int, ...]:
     """Fisher and Yates's shuffle."""
     order, uniform = list(range(count)), mulberry32(seed)
     for last in range(count - 1, 0, -1):
         other = int(next(uniform) * (last + 1))
         order[last], order[other] = order[other], order[last]
-    return order
+    return tuple(order)
 
 
-def normals(count: int, seed: int) -> list[float]:
+@cache
+def normals(count: int, seed: int) -> Float[Tensor, "{count}"]:
     """Standard normal numbers by Box and Muller."""
     uniform = mulberry32(seed)
     pairs = ((1 - next(uniform), next(uniform)) for _ in range(count))
-    return [math.sqrt(-2 * math.log(radius)) * math.cos(2 * math.pi * turn) for radius, turn in pairs]
+    drawn = [math.sqrt(-2 * math.log(radius)) * math.cos(2 * math.pi * turn) for radius, turn in pairs]
+    return torch.tensor(drawn, dtype=torch.float64)
 
 
 def batch_at(step: int, order: int) -> list[int]:
     """The training clips of a step, counted from 0; an order is a sequence of shuffles."""
     epoch, place = divmod(step, TRAIN // BATCH)
     clips = shuffled(TRAIN, order * ORDER_FACTOR + epoch)
-    return clips[place * BATCH : (place + 1) * BATCH]
+    return list(clips[place * BATCH : (place + 1) * BATCH])
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,10 @@ class Settings:
 
 def training_labels(clips: Clips, settings: Settings) -> Float[Tensor, "clip modality"]:
     """What the annotators said of the training clips, nan where a student is not told."""
-    said = clips.labels[:TRAIN] + settings.noise * torch.tensor(normals(TRAIN, NOISE_SEED), dtype=torch.float64)
+    said = clips.labels[:TRAIN] + settings.noise * normals(TRAIN, NOISE_SEED)
     told, order = torch.full((TRAIN, len(MODALITIES)), torch.nan, dtype=torch.float64), shuffled(TRAIN, LABEL_SEED)
     for column, m in enumerate(MODALITIES):
-        known = order[: math.floor(settings.labels[m] * TRAIN + 0.5)]
+        known = list(order[: math.floor(settings.labels[m] * TRAIN + 0.5)])
         told[known, column] = said[known]
     return told
 

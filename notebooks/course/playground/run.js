@@ -56,7 +56,7 @@ const named = (values) => Object.fromEntries(MODALITIES.map((m, i) => [m, values
 // The students of one space. `history` has an entry for each step: means over the orders, their lowest and highest.
 class Track {
   constructor(data, space, settings) {
-    Object.assign(this, { data, space });
+    Object.assign(this, { data, space, highest: 0 }); // the highest error so far, in points
     this.pairs = Array.from({ length: ORDERS }, (_, order) => [true, false].map((taught) => new Students(data, space, order, taught)));
     this.history = [this.look(settings)];
     this.saved = [this.weights()];
@@ -100,6 +100,7 @@ class Track {
     const orders = this.pairs.map(([taught, control]) => ({
       ...taught.look(settings, world), control: control.look(settings, world).errors, losses: taught.losses,
     }));
+    this.highest = Math.max(this.highest, ...orders.flatMap((order) => [...order.errors, ...order.control]));
     const errors = (name) => MODALITIES.map((_, i) => spread(orders.map((order) => order[name][i])));
     const matrix = (name) => [0, 1, 2].map((i) => [0, 1, 2].map((j) => mean(orders.map((order) => order[name][i][j]))));
     return { settings, errors: errors("errors"), control: errors("control"), edges: matrix("edges"), apart: matrix("apart"), orders };

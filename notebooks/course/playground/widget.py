@@ -35,5 +35,6 @@ class Playground(anywidget.AnyWidget):
     def __init__(self, **situation: Any):
         super().__init__(situation=situation)
 
+    # What stands where no browser shows it, as on GitHub.
     def __repr__(self) -> str:
-        return "The playground needs a notebook with a browser; `make book` writes it as the page playground.html."
+        return "The playground: open this notebook in JupyterLab, or playground.html after `make book`."
