@@ -49,20 +49,19 @@ def page(browser, tmp_path_factory):
     file = tmp_path_factory.mktemp("playground") / "playground.html"
     file.write_text(playground_page(), encoding="utf-8")
     page = browser.new_page()
-    complaints, page.address = listen(page), file.as_uri()
-    page.goto(page.address)
+    complaints = listen(page)
+    page.goto(file.as_uri())
     yield page
     assert complaints == []
 
 
 def in_browser(page, moves):
     """The state after these moves, from a fresh start."""
-    page.goto("about:blank")  # by then the address has the state of the run before
-    page.goto(page.address)
+    calls = ["begin()"]
     for name, *values in moves:
         call = {"run": "run", **dict.fromkeys(SPACES, "setEdge")}.get(name, "set")
-        arguments = values if name == "run" else [name, *values]
-        page.evaluate(f"playground.{call}(...{json.dumps(arguments)})")
+        calls.append(f"{call}(...{json.dumps(values if name == 'run' else [name, *values])})")
+    page.evaluate("; ".join(f"playground.{call}" for call in calls))
     return page.evaluate("playground.state()")
 
 

@@ -1,7 +1,6 @@
 // The error of one student over the steps, beside its control; bands from the lowest to the highest order of batches.
 
 const SHORTEST = 150; // steps along the axis
-const MARGIN = { left: 34, right: 12, top: 10, bottom: 20 };
 
 export class Chart {
   constructor(canvas, modality, last) {
@@ -12,7 +11,9 @@ export class Chart {
   fit() {
     const style = getComputedStyle(this.canvas), dense = window.devicePixelRatio || 1;
     this.colours = Object.fromEntries(["ink", "quiet", "line", this.modality].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-    this.font = `12px ${style.fontFamily}`;
+    const size = Math.round(0.8 * parseFloat(style.fontSize));
+    this.font = `${size}px ${style.fontFamily}`;
+    this.margin = { left: 2.8 * size, right: size, top: 10, bottom: 1.7 * size };
     [this.wide, this.high] = [this.canvas.clientWidth, this.canvas.clientHeight];
     [this.canvas.width, this.canvas.height] = [Math.round(this.wide * dense), Math.round(this.high * dense)];
     this.context.setTransform(dense, 0, 0, dense, 0, 0);
@@ -20,9 +21,9 @@ export class Chart {
 
   // history: all steps; shown: the step that is looked at; top: of the axis, in points.
   draw(history, index, shown, top) {
-    const { context, wide, high, colours } = this, end = Math.max(SHORTEST, history.length - 1);
-    const x = (step) => MARGIN.left + (step / end) * (wide - MARGIN.left - MARGIN.right);
-    const y = (error) => high - MARGIN.bottom - (error / top) * (high - MARGIN.top - MARGIN.bottom);
+    const { context, wide, high, colours, margin } = this, end = Math.max(SHORTEST, history.length - 1);
+    const x = (step) => margin.left + (step / end) * (wide - margin.left - margin.right);
+    const y = (error) => high - margin.bottom - (error / top) * (high - margin.top - margin.bottom);
     context.clearRect(0, 0, wide, high);
     context.font = this.font;
     this.axes(x, y, end, top);
@@ -48,7 +49,7 @@ export class Chart {
       context.setLineDash([]);
     }
     context.fillStyle = colours.quiet;
-    context.fillRect(Math.round(x(shown)), MARGIN.top, 1, high - MARGIN.top - MARGIN.bottom);
+    context.fillRect(Math.round(x(shown)), margin.top, 1, high - margin.top - margin.bottom);
     context.beginPath();
     context.arc(x(shown), y(Math.min(top, history[shown].errors[index].mean)), 4, 0, 7);
     context.fillStyle = colours[this.modality];
@@ -56,7 +57,7 @@ export class Chart {
   }
 
   axes(x, y, end, top) {
-    const { context, wide, high, colours } = this;
+    const { context, wide, high, colours, margin } = this;
     context.strokeStyle = colours.line;
     context.fillStyle = colours.quiet;
     context.lineWidth = 1;
@@ -64,10 +65,10 @@ export class Chart {
     context.textAlign = "right";
     for (let error = 0; error <= top + 1e-9; error += top > 2 ? 1 : 0.5) {
       context.beginPath();
-      context.moveTo(MARGIN.left, y(error));
-      context.lineTo(wide - MARGIN.right, y(error));
+      context.moveTo(margin.left, y(error));
+      context.lineTo(wide - margin.right, y(error));
       context.stroke();
-      context.fillText(error.toFixed(1), MARGIN.left - 6, y(error));
+      context.fillText(error.toFixed(1), margin.left - 6, y(error));
     }
     context.textBaseline = "alphabetic";
     const every = end <= 200 ? 50 : end <= 500 ? 100 : 500;

@@ -65,7 +65,7 @@ function html(id) {
 export function layout(root) {
   const id = ++count, find = (selector) => root.querySelector(selector), all = (selector) => [...root.querySelectorAll(selector)];
   root.classList.add("pg");
-  root.innerHTML = html(id);
+  root.innerHTML = `<div class="pg-body">${html(id)}</div>`;
   const parts = Object.fromEntries(all("[data-is]").map((node) => [node.dataset.is, node]));
   const told = Object.fromEntries(all("[data-of]").map((node) => [node.dataset.of, node]));
   Object.assign(parts, {

@@ -47,7 +47,8 @@ export class Playground {
   get api() {
     return {
       setEdge: (...edge) => this.setEdge(...edge), set: (name, value) => this.set(name, value),
-      run: (steps) => this.runSteps(steps), state: () => (this.goOn(), this.run.state()), reset: () => this.reset(),
+      run: (steps) => this.runSteps(steps), state: () => (this.goOn(), this.run.state()),
+      reset: () => this.reset(), begin: (situation = {}) => this.begin(situation, false), // a fresh start
       heads: (...which) => this.run.heads(...which), link: () => this.link(),
     };
   }
@@ -80,6 +81,12 @@ export class Playground {
 
   choose(pair) {
     this.chosen = pair;
+    this.show();
+  }
+
+  goTo(step) {
+    this.play(false);
+    this.shown = step;
     this.show();
   }
 
@@ -181,7 +188,7 @@ export class Playground {
     on(parts.play, "click", () => this.play(!this.playing));
     on(parts.step, "click", () => (this.play(false), this.runSteps(1)));
     on(parts.reset, "click", () => this.reset());
-    on(parts.scrub, "input", () => (this.play(false), (this.shown = Number(parts.scrub.value)), this.show()));
+    on(parts.scrub, "input", () => this.goTo(Number(parts.scrub.value)));
     for (const radio of parts.worlds) on(radio, "change", () => this.set("world", radio.value));
     for (const radio of parts.spaces) on(radio, "change", () => this.look(radio.value));
     on(parts.preset, "change", () => this.setGraph(parts.preset.value));

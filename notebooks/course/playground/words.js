@@ -53,6 +53,9 @@ function effect({ errors, control }, step) {
   const changes = MODALITIES.map((m, i) => ({ m, now: errors[i].mean, alone: control[i].mean, by: errors[i].mean - control[i].mean }));
   const clear = changes.filter(({ by }) => Math.abs(by) >= CLEAR).sort((a, b) => Math.abs(b.by) - Math.abs(a.by));
   if (!clear.length) return `Every student errs as it would alone, within ${CLEAR} points.`;
-  const told = clear.map(({ m, now, alone, by }) => (now <= 0.55 * alone ? `${m} errs half as much as alone (${two(now)} instead of ${two(alone)} points)` : `${m} errs ${two(Math.abs(by))} points ${by > 0 ? "more" : "less"} than alone`));
+  const told = clear.map(({ m, now, alone, by }, k) => {
+    if (now <= 0.55 * alone) return `${m} errs half as much as alone (${two(now)} instead of ${two(alone)} points)`;
+    return `${m} errs ${two(Math.abs(by))} points ${by > 0 ? "more" : "less"}${k ? "" : " than alone"}`;
+  });
   return `So far ${listed(told)}.`;
 }
