@@ -19,7 +19,12 @@ from dmdlite.presets import PUBLISHED_PRIORS
 
 __all__ = ["browser"]  # a fixture
 STEPS = 60
-LEARNERS = [("homogeneous", 0, True), ("heterogeneous", 3, True), ("homogeneous", 3, False), ("heterogeneous", 1, False)]
+LEARNERS = [  # space, order, taught
+    ("homogeneous", 0, True),
+    ("heterogeneous", 3, True),
+    ("homogeneous", 3, False),
+    ("heterogeneous", 1, False),
+]
 
 # Each setting is a list of moves: the name of a setting and its value, an edge with its strength, or steps.
 MOVES = {
@@ -153,7 +158,7 @@ WEAK = {"language": "audio", "vision": "audio", "audio": "vision"}
 
 @pytest.fixture(scope="module")
 def found(page):
-    """found(world, preset, ...): state of the homogeneous graph after 120 steps. labelled: by default all have labels."""
+    """found(world, preset, ...): the homogeneous graph after 120 steps. labelled: the only one with labels, if not all."""
 
     @cache
     def find(world, preset, labelled=None, prior=False):

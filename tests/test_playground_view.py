@@ -55,9 +55,9 @@ def test_it_fits_on_one_screen(browser, address, size, scheme):
         size["width"], size["height"],
     ]  # fmt: skip
     cut = page.evaluate(
-        "[...document.querySelectorAll('.pg *')].filter(x => x.children.length === 0 && x.textContent && !x.closest('svg')"
-        " && !x.closest('.pg-speed, select') && x.scrollWidth > x.clientWidth + 1 && getComputedStyle(x).display !== 'inline')"
-        ".map(x => x.textContent)"
+        "[...document.querySelectorAll('.pg *')].filter(x => x.children.length === 0 && x.textContent"
+        " && !x.closest('svg, .pg-speed, select') && getComputedStyle(x).display !== 'inline'"
+        " && x.scrollWidth > x.clientWidth + 1).map(x => x.textContent)"
     )
     outside = page.evaluate(
         "[...document.querySelectorAll('.pg button, .pg input, .pg output, .pg p, .pg text, .pg canvas')].filter(x => {"
@@ -150,8 +150,9 @@ def test_back_through_the_run_and_on_again(page):
 
 def test_a_link_carries_the_whole_state(browser, page, address):
     page.evaluate(
-        "playground.set('world', 'audio'); playground.run(12); playground.setEdge('homogeneous', 'audio', 'vision', 0.35);"
-        "playground.set('labels', {vision: 0}); playground.run(30); playground.setEdge('heterogeneous', 'vision', 'audio', 'off')"
+        "playground.set('world', 'audio'); playground.run(12);"
+        "playground.setEdge('homogeneous', 'audio', 'vision', 0.35); playground.set('labels', {vision: 0});"
+        "playground.run(30); playground.setEdge('heterogeneous', 'vision', 'audio', 'off')"
     )
     page.get_by_role("radio", name="heterogeneous").check()
     link, there = page.evaluate("playground.link()"), state(page)

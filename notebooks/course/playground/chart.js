@@ -9,8 +9,11 @@ export class Chart {
 
   // Colours and size of the moment; called when either may have changed.
   fit() {
-    const style = getComputedStyle(this.canvas), dense = window.devicePixelRatio || 1;
-    this.colours = Object.fromEntries(["ink", "quiet", "line", this.modality].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    const style = getComputedStyle(this.canvas),
+      dense = window.devicePixelRatio || 1;
+    this.colours = Object.fromEntries(
+      ["ink", "quiet", "line", this.modality].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+    );
     const size = Math.round(0.8 * parseFloat(style.fontSize));
     this.font = `${size}px ${style.fontFamily}`;
     this.margin = { left: 2.8 * size, right: size, top: 10, bottom: 1.7 * size };
@@ -21,16 +24,21 @@ export class Chart {
 
   // history: all steps; shown: the step that is looked at; top: of the axis, in points.
   draw(history, index, shown, top) {
-    const { context, wide, high, colours, margin } = this, end = Math.max(SHORTEST, history.length - 1);
+    const { context, wide, high, colours, margin } = this,
+      end = Math.max(SHORTEST, history.length - 1);
     const x = (step) => margin.left + (step / end) * (wide - margin.left - margin.right);
     const y = (error) => high - margin.bottom - (error / top) * (high - margin.top - margin.bottom);
     context.clearRect(0, 0, wide, high);
     context.font = this.font;
     this.axes(x, y, end, top);
-    const every = Math.max(1, Math.floor(history.length / 400)), steps = [];
+    const every = Math.max(1, Math.floor(history.length / 400)),
+      steps = [];
     for (let step = 0; step < history.length; step += every) steps.push(step);
     if (steps.at(-1) !== history.length - 1) steps.push(history.length - 1);
-    for (const [name, colour, dash, width] of [["control", colours.quiet, [5, 4], 1.75], ["errors", colours[this.modality], [], 2.75]]) {
+    for (const [name, colour, dash, width] of [
+      ["control", colours.quiet, [5, 4], 1.75],
+      ["errors", colours[this.modality], [], 2.75],
+    ]) {
       const at = (step, part) => y(Math.min(top, history[step][name][index][part]));
       context.beginPath();
       for (const step of steps) context.lineTo(x(step), at(step, "high"));

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MODULES = ("data", "engine", "run", "words", "graph", "chart", "link", "layout", "playground")  # each needs the earlier
-IMPORT, EXPORT = re.compile(r"^import .*\n", re.MULTILINE), re.compile(r"^export (?=const|class|function)", re.MULTILINE)
+# Each needs only earlier ones.
+MODULES = "data linear engine run words graph chart link layout controls playground".split()
+IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
+EXPORT = re.compile(r"^export (?=const|class|function)", re.MULTILINE)
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Distillation under your hand</title><link rel="icon" href="data:,"><style>{style}</style></head>

@@ -6,20 +6,38 @@ import { Graph } from "./graph.js";
 import { Chart } from "./chart.js";
 import { linkTo, readLink } from "./link.js";
 import { sentence } from "./words.js";
-import { BY_HAND, SITUATIONS, layout, presets } from "./layout.js";
+import { BY_HAND, layout, presets } from "./layout.js";
+import { listen } from "./controls.js";
 
-const BUDGET = 9, SPEAK_EVERY = 1500; // milliseconds: of computing in one picture; between two sentences while learning
+const BUDGET = 9,
+  SPEAK_EVERY = 1500; // milliseconds: of computing in one picture; between two sentences while learning
 
 export class Playground {
   // linked: the address of the page carries the state.
   constructor(root, stored, linked = false) {
     this.run = new Run(stored);
-    Object.assign(this, { root, linked, space: SPACES[0], shown: 0, playing: false, chosen: PAIRS[0], due: 0, spoken: 0, waiting: [] });
+    Object.assign(this, {
+      root,
+      linked,
+      space: SPACES[0],
+      shown: 0,
+      playing: false,
+      chosen: PAIRS[0],
+      due: 0,
+      spoken: 0,
+      waiting: [],
+    });
     this.presets = presets(this.run.data.priors);
     this.parts = layout(root);
-    this.graph = new Graph(this.parts.graph, (pair, strength) => this.move(pair, strength), (pair) => this.choose(pair));
-    this.charts = [...this.parts.charts.querySelectorAll("canvas")].map((canvas, k) => new Chart(canvas, MODALITIES[k]));
-    this.listen();
+    this.graph = new Graph(
+      this.parts.graph,
+      (pair, strength) => this.move(pair, strength),
+      (pair) => this.choose(pair),
+    );
+    this.charts = [...this.parts.charts.querySelectorAll("canvas")].map(
+      (canvas, k) => new Chart(canvas, MODALITIES[k]),
+    );
+    listen(this);
     this.open();
     this.fit();
     this.show();
@@ -46,10 +64,14 @@ export class Playground {
 
   get api() {
     return {
-      setEdge: (...edge) => this.setEdge(...edge), set: (name, value) => this.set(name, value),
-      run: (steps) => this.runSteps(steps), state: () => (this.goOn(), this.run.state()),
-      reset: () => this.reset(), begin: (situation = {}) => this.begin(situation, false), // a fresh start
-      heads: (...which) => this.run.heads(...which), link: () => this.link(),
+      setEdge: (...edge) => this.setEdge(...edge),
+      set: (name, value) => this.set(name, value),
+      run: (steps) => this.runSteps(steps),
+      state: () => (this.goOn(), this.run.state()),
+      reset: () => this.reset(),
+      begin: (situation = {}) => this.begin(situation, false), // a fresh start
+      heads: (...which) => this.run.heads(...which),
+      link: () => this.link(),
     };
   }
 
@@ -183,51 +205,9 @@ export class Playground {
 
   // Controls -----------------------------------------------------------------------------------------------------
 
-  listen() {
-    const { parts, root } = this, on = (node, kind, action) => node.addEventListener(kind, action);
-    on(parts.play, "click", () => this.play(!this.playing));
-    on(parts.step, "click", () => (this.play(false), this.runSteps(1)));
-    on(parts.reset, "click", () => this.reset());
-    on(parts.scrub, "input", () => this.goTo(Number(parts.scrub.value)));
-    for (const radio of parts.worlds) on(radio, "change", () => this.set("world", radio.value));
-    for (const radio of parts.spaces) on(radio, "change", () => this.look(radio.value));
-    on(parts.preset, "change", () => this.setGraph(parts.preset.value));
-    on(parts.labels, "input", () => this.set("labels", Number(parts.labels.value) / 100));
-    MODALITIES.forEach((m) => on(parts.share[m], "input", () => this.set("labels", { [m]: Number(parts.share[m].value) / 100 })));
-    on(parts.noise, "input", () => this.set("noise", Number(parts.noise.value)));
-    on(parts.lessons, "input", () => this.set("lessons", Number(parts.lessons.value)));
-    on(parts.prior, "change", () => this.set("prior", parts.prior.checked));
-    for (const radio of parts.modes) on(radio, "change", () => this.move(this.chosen, this.strengthFor(radio.value)));
-    on(parts.strength, "input", () => this.move(this.chosen, Number(parts.strength.value) || "off"));
-    parts.situations.forEach((button, k) => on(button, "click", () => this.begin(SITUATIONS[k])));
-    if (parts.copy) on(parts.copy, "click", () => this.copy());
-    on(root, "keydown", (event) => {
-      if (event.key === " " && event.target.closest(".pg-arrow")) (event.preventDefault(), this.play(!this.playing));
-    });
-    if (this.linked) on(window, "hashchange", () => (this.open(), this.show()));
-    new ResizeObserver(() => (this.fit(), this.show())).observe(parts.charts);
-    on(matchMedia("(prefers-color-scheme: dark)"), "change", () => (this.fit(), this.show()));
-  }
-
-  strengthFor(mode) {
-    const [i, j] = this.chosen, strength = Math.min(1, this.now.edges[i][j]);
-    return mode === "set" ? Math.round(20 * strength) / 20 || 0.25 : mode;
-  }
-
   setGraph(name) {
     const { settings } = this.now;
     if (name !== BY_HAND) this.change({ ...settings, edges: { ...settings.edges, [this.space]: this.presets[name] } });
-  }
-
-  async copy() {
-    this.remember();
-    try {
-      await navigator.clipboard.writeText(location.href);
-      this.parts.copy.textContent = "Link copied";
-    } catch {
-      this.parts.copy.textContent = "The link is in the address bar";
-    }
-    setTimeout(() => (this.parts.copy.textContent = "Copy link"), 2500);
   }
 
   // Pictures -----------------------------------------------------------------------------------------------------
@@ -237,10 +217,12 @@ export class Playground {
   }
 
   show() {
-    const { history, now: entry } = this, { errors, control } = entry;
+    const { history, now: entry } = this,
+      { errors, control } = entry;
     this.graph.show(entry, this.space, this.chosen);
     this.parts.show(this);
-    const { highest } = this.run.tracks[this.space], top = highest <= 1.5 ? 1.5 : Math.min(6, Math.ceil(highest));
+    const { highest } = this.run.tracks[this.space],
+      top = highest <= 1.5 ? 1.5 : Math.min(6, Math.ceil(highest));
     this.charts.forEach((chart, k) => {
       chart.draw(history, k, this.shown, top);
       this.parts.readings[k].textContent = `${errors[k].mean.toFixed(2)} points · alone ${control[k].mean.toFixed(2)}`;

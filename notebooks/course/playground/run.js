@@ -9,11 +9,22 @@ const SAVED_EVERY = 25; // steps; those between are computed again
 export const WORLDS = MODALITIES; // named after their strongest modality
 const RANGES = { noise: [0, 3], lessons: [0, 20] };
 
-export const learnedGraph = () => [[0, NaN, NaN], [NaN, 0, NaN], [NaN, NaN, 0]];
+export const learnedGraph = () => [
+  [0, NaN, NaN],
+  [NaN, 0, NaN],
+  [NaN, NaN, 0],
+];
 
 export function startSettings() {
   const labels = Object.fromEntries(MODALITIES.map((m) => [m, 1]));
-  return { world: "language", labels, noise: 0, lessons: 3, prior: false, edges: Object.fromEntries(SPACES.map((s) => [s, learnedGraph()])) };
+  return {
+    world: "language",
+    labels,
+    noise: 0,
+    lessons: 3,
+    prior: false,
+    edges: Object.fromEntries(SPACES.map((s) => [s, learnedGraph()])),
+  };
 }
 
 function oneOf(what, value, choices) {
@@ -27,14 +38,15 @@ function between(what, value, [low, high]) {
   return value;
 }
 
-// The settings with one of them changed; a RangeError says what does not fit. labels: a share, or some modalities' shares.
+// The settings with one of them changed; a RangeError says what does not fit. labels: a share, or shares by modality.
 export function changed(settings, name, value) {
   oneOf("the name of a setting", name, ["world", "labels", "noise", "lessons", "prior"]);
   if (name === "world") oneOf(name, value, WORLDS);
   else if (name === "prior") oneOf(name, value, [true, false]);
   else if (name === "labels") {
     const shares = typeof value === "object" ? value : Object.fromEntries(MODALITIES.map((m) => [m, value]));
-    for (const [m, share] of Object.entries(shares)) between(`${oneOf("a modality", m, MODALITIES)}'s share of labels`, share, [0, 1]);
+    for (const [m, share] of Object.entries(shares))
+      between(`${oneOf("a modality", m, MODALITIES)}'s share of labels`, share, [0, 1]);
     value = { ...settings.labels, ...shares };
   } else between(name, value, RANGES[name]);
   return { ...settings, [name]: value };
@@ -57,7 +69,9 @@ const named = (values) => Object.fromEntries(MODALITIES.map((m, i) => [m, values
 class Track {
   constructor(data, space, settings) {
     Object.assign(this, { data, space, highest: 0 }); // the highest error so far, in points
-    this.pairs = Array.from({ length: ORDERS }, (_, order) => [true, false].map((taught) => new Students(data, space, order, taught)));
+    this.pairs = Array.from({ length: ORDERS }, (_, order) =>
+      [true, false].map((taught) => new Students(data, space, order, taught)),
+    );
     this.history = [this.look(settings)];
     this.saved = [this.weights()];
   }
@@ -98,12 +112,21 @@ class Track {
   look(settings) {
     const world = this.data.worlds[settings.world];
     const orders = this.pairs.map(([taught, control]) => ({
-      ...taught.look(settings, world), control: control.look(settings, world).errors, losses: taught.losses,
+      ...taught.look(settings, world),
+      control: control.look(settings, world).errors,
+      losses: taught.losses,
     }));
     this.highest = Math.max(this.highest, ...orders.flatMap((order) => [...order.errors, ...order.control]));
     const errors = (name) => MODALITIES.map((_, i) => spread(orders.map((order) => order[name][i])));
     const matrix = (name) => [0, 1, 2].map((i) => [0, 1, 2].map((j) => mean(orders.map((order) => order[name][i][j]))));
-    return { settings, errors: errors("errors"), control: errors("control"), edges: matrix("edges"), apart: matrix("apart"), orders };
+    return {
+      settings,
+      errors: errors("errors"),
+      control: errors("control"),
+      edges: matrix("edges"),
+      apart: matrix("apart"),
+      orders,
+    };
   }
 }
 
@@ -128,7 +151,8 @@ export class Run {
   change(settings) {
     if (settings.world !== this.settings.world) return this.reset(settings);
     this.settings = settings;
-    for (const track of Object.values(this.tracks)) if (track.step === this.step) track.history[this.step] = track.look(settings);
+    for (const track of Object.values(this.tracks))
+      if (track.step === this.step) track.history[this.step] = track.look(settings);
   }
 
   advance(space) {
@@ -152,22 +176,29 @@ export class Run {
   // What a program reads: numbers of the present step, means over the orders; `orders` has each of them.
   state() {
     for (const space of SPACES) this.catchUp(space);
-    const each = (read) => Object.fromEntries(SPACES.map((space) => [space, read(this.tracks[space].history[this.step])]));
-    const losses = ({ orders }) => Object.fromEntries(Object.keys(orders[0].losses).map((term) => [term, mean(orders.map((order) => order.losses[term]))]));
+    const each = (read) =>
+      Object.fromEntries(SPACES.map((space) => [space, read(this.tracks[space].history[this.step])]));
+    const losses = ({ orders }) =>
+      Object.fromEntries(
+        Object.keys(orders[0].losses).map((term) => [term, mean(orders.map((order) => order.losses[term]))]),
+      );
     return {
       step: this.step,
       errors: each(({ errors }) => named(errors.map((x) => x.mean))),
       control: each(({ control }) => named(control.map((x) => x.mean))),
       edges: each(({ edges }) => edges),
       losses: each(losses),
-      orders: each(({ orders }) => orders.map((x) => ({ errors: named(x.errors), control: named(x.control), edges: x.edges, losses: x.losses }))),
+      orders: each(({ orders }) =>
+        orders.map((x) => ({ errors: named(x.errors), control: named(x.control), edges: x.edges, losses: x.losses })),
+      ),
     };
   }
 
   // name of a weight -> its numbers, of the students of one order, or of their control
   heads(space, order = 0, taught = true) {
     this.catchUp(space);
-    const { theta, places } = this.tracks[space].pairs[order][taught ? 0 : 1], names = Object.keys(places);
+    const { theta, places } = this.tracks[space].pairs[order][taught ? 0 : 1],
+      names = Object.keys(places);
     const ends = [...names.slice(1).map((name) => places[name]), theta.length];
     return Object.fromEntries(names.map((name, k) => [name, [...theta.slice(places[name], ends[k])]]));
   }
