@@ -32,6 +32,7 @@ td:nth-last-child(-n+3) { white-space: nowrap }
 pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f } .anchor-link { display: none }
 """
 PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
+PLAYGROUND = "\n\n[The playground](playground.html): three students learn while you change who teaches whom.\n"
 # A folder with one of these is opened or imported by a notebook.
 NEEDED = ("model.safetensors", "comparison.csv", "runs.csv", "__init__.py")
 
@@ -73,7 +74,7 @@ def book(folder: Path) -> None:
         page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
         (folder / f"{path.stem}.html").write_text(FROM_OUTSIDE.sub("", page), encoding="utf-8")
     (folder / "playground.html").write_text(playground(), encoding="utf-8")
-    text = LINK.sub(r"\1.html", (HERE / "README.md").read_text(encoding="utf-8"))
+    text = LINK.sub(r"\1.html", (HERE / "README.md").read_text(encoding="utf-8")) + PLAYGROUND
     start = PAGE.format(title="dmdlite: the course", style=STYLE)
     (folder / "index.html").write_text(f"{start}<body>{markdown2html_mistune(text)}</body></html>", encoding="utf-8")
 

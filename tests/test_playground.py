@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 import torch
+from chromium import browser, listen
 from torch.testing import assert_close
 
-from chromium import browser, listen
 from course.playground import export
 from course.playground.page import page as playground_page
 from course.playground.reference import LEARNED, Settings, Students, batch_at, shuffled
@@ -158,7 +158,7 @@ WEAK = {"language": "audio", "vision": "audio", "audio": "vision"}
 
 @pytest.fixture(scope="module")
 def found(page):
-    """found(world, preset, ...): the homogeneous graph after 120 steps. labelled: the only one with labels, if not all."""
+    """found(world, preset, ...): the homogeneous graph after 120 steps. labelled: the only one with labels, if any."""
 
     @cache
     def find(world, preset, labelled=None, prior=False):

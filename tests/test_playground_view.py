@@ -2,10 +2,10 @@
 
 import json
 
-import pytest
-
 import publish
+import pytest
 from chromium import browser, listen
+
 from course.playground.page import page as playground_page
 from course.playground.widget import Playground
 from dmdlite.config import MODALITIES

@@ -45,7 +45,7 @@ def shuffled(count: int, seed: int) -> tuple[int, ...]:
 
 
 @cache
-def normals(count: int, seed: int) -> Float[Tensor, "{count}"]:
+def normals(count: int, seed: int) -> Float[Tensor, " count"]:
     """Standard normal numbers by Box and Muller."""
     uniform = mulberry32(seed)
     pairs = ((1 - next(uniform), next(uniform)) for _ in range(count))
@@ -60,6 +60,10 @@ def batch_at(step: int, order: int) -> list[int]:
     return list(clips[place * BATCH : (place + 1) * BATCH])
 
 
+def all_learned() -> Float[Tensor, "3 3"]:
+    return torch.full((3, 3), LEARNED, dtype=torch.float64).fill_diagonal_(0.0)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that can be changed while the students learn; another world begins a new run."""
@@ -69,9 +73,7 @@ class Settings:
     noise: float = 0.0  # standard deviation of what an annotator adds to a label, in points
     lessons: float = 3.0  # weight of Eq. (9), and of the prior's penalty
     prior: bool = False
-    edges: Mapping[str, Float[Tensor, "3 3"]] = field(
-        default_factory=lambda: {space: torch.full((3, 3), LEARNED).fill_diagonal_(0.0) for space in SPACES}
-    )
+    edges: Mapping[str, Float[Tensor, "3 3"]] = field(default_factory=lambda: dict.fromkeys(SPACES, all_learned()))
 
     def with_edge(self, space: str, source: str, target: str, strength: float) -> Settings:
         matrix = self.edges[space].clone()

@@ -44,7 +44,7 @@ export function changed(settings, name, value) {
   if (name === "world") oneOf(name, value, WORLDS);
   else if (name === "prior") oneOf(name, value, [true, false]);
   else if (name === "labels") {
-    const shares = typeof value === "object" ? value : Object.fromEntries(MODALITIES.map((m) => [m, value]));
+    const shares = value && typeof value === "object" ? value : Object.fromEntries(MODALITIES.map((m) => [m, value]));
     for (const [m, share] of Object.entries(shares))
       between(`${oneOf("a modality", m, MODALITIES)}'s share of labels`, share, [0, 1]);
     value = { ...settings.labels, ...shares };
