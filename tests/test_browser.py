@@ -88,6 +88,8 @@ def test_widget_moves_in_the_browser(lab, browser, name, widget):
     cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
     run_all_cells(page, [cell for cell in cells if cell.cell_type == "code"])
 
+    for sentence in page.locator(".pg-sentence").all_inner_texts():  # of playgrounds
+        assert "Nothing is learned yet" in sentence
     box = page.locator(f".{widget}").first
     box.scroll_into_view_if_needed()
     before = look(box)

@@ -95,6 +95,7 @@ export function layout(root) {
     find = (selector) => root.querySelector(selector),
     all = (selector) => [...root.querySelectorAll(selector)];
   root.classList.add("pg");
+  root.dataset.lmSuppressShortcuts = "true"; // in JupyterLab a key would otherwise move cells, or restart the kernel
   root.innerHTML = `<div class="pg-body">${html(id)}</div>`;
   const parts = Object.fromEntries(all("[data-is]").map((node) => [node.dataset.is, node]));
   const told = Object.fromEntries(all("[data-of]").map((node) => [node.dataset.of, node]));
