@@ -60,14 +60,14 @@ def page(browser, tmp_path_factory):
     assert complaints == []
 
 
-def in_browser(page, moves):
-    """The state after these moves, from a fresh start."""
+def in_browser(page, moves, *spaces):
+    """The state after these moves, from a fresh start; by default of both spaces."""
     calls = ["begin()"]
     for name, *values in moves:
         call = {"run": "run", **dict.fromkeys(SPACES, "setEdge")}.get(name, "set")
         calls.append(f"{call}(...{json.dumps(values if name == 'run' else [name, *values])})")
     page.evaluate("; ".join(f"playground.{call}" for call in calls))
-    return page.evaluate("playground.state()")
+    return page.evaluate(f"playground.state(...{json.dumps(spaces)})")
 
 
 def after(settings, name, *values):
@@ -166,7 +166,7 @@ def found(page):
         moves = [("world", world), ("labels", labels), ("prior", prior), ("run", 120)]
         held = [(i, j, PRESETS[preset][i][j]) for i, j in PAIRS] if PRESETS[preset] else []
         moves = [("homogeneous", MODALITIES[i], MODALITIES[j], strength) for i, j, strength in held] + moves
-        state = in_browser(page, moves)
+        state = in_browser(page, moves, "homogeneous")
         return {name: state[name]["homogeneous"] for name in ("errors", "control", "edges")}
 
     return find

@@ -53,13 +53,12 @@ export class Playground {
     this.change(changed(this.now.settings, name, value));
   }
 
-  // Learns at once, without pictures in between, and returns the state.
+  // Learns at once, without pictures in between.
   runSteps(steps) {
     this.goOn();
     for (let k = 0; k < steps; k++) this.run.advance(this.space);
     this.shown = this.run.step;
     this.show();
-    return this.run.state();
   }
 
   get api() {
@@ -67,7 +66,7 @@ export class Playground {
       setEdge: (...edge) => this.setEdge(...edge),
       set: (name, value) => this.set(name, value),
       run: (steps) => this.runSteps(steps),
-      state: () => (this.goOn(), this.run.state()),
+      state: (...spaces) => (this.goOn(), this.run.state(spaces.length ? spaces : SPACES)), // by default of both
       reset: () => this.reset(),
       begin: (situation = {}) => this.begin(situation, false), // a fresh start
       heads: (...which) => this.run.heads(...which),

@@ -174,10 +174,10 @@ export class Run {
   }
 
   // What a program reads: numbers of the present step, means over the orders; `orders` has each of them.
-  state() {
-    for (const space of SPACES) this.catchUp(space);
+  state(spaces = SPACES) {
+    for (const space of spaces) this.catchUp(space);
     const each = (read) =>
-      Object.fromEntries(SPACES.map((space) => [space, read(this.tracks[space].history[this.step])]));
+      Object.fromEntries(spaces.map((space) => [space, read(this.tracks[space].history[this.step])]));
     const losses = ({ orders }) =>
       Object.fromEntries(
         Object.keys(orders[0].losses).map((term) => [term, mean(orders.map((order) => order.losses[term]))]),
