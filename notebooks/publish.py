@@ -1,7 +1,7 @@
 """Builds the two editions of the course that a teacher hands out.
 
 python notebooks/publish.py student      build/student: without solutions and without outputs, to work in
-python notebooks/publish.py book         build/book: the course as static pages that open offline, index.html first
+python notebooks/publish.py book         build/book: the course as pages that open offline, index.html first
 """
 
 import re
@@ -13,6 +13,8 @@ import nbformat
 from latex2mathml.converter import convert as to_mathml
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
+
+from course.playground.page import page as playground
 
 HERE = Path(__file__).parent
 NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
@@ -30,6 +32,7 @@ td:nth-last-child(-n+3) { white-space: nowrap }
 pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f } .anchor-link { display: none }
 """
 PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
+PLAYGROUND = "\n\n[The playground](playground.html): three students learn while you change who teaches whom.\n"
 # A folder with one of these is opened or imported by a notebook.
 NEEDED = ("model.safetensors", "comparison.csv", "runs.csv", "__init__.py")
 
@@ -70,7 +73,8 @@ def book(folder: Path) -> None:
                 cell.source = LINK.sub(r"\1.html", with_mathml(cell.source)).replace("(README.md)", "(index.html)")
         page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
         (folder / f"{path.stem}.html").write_text(FROM_OUTSIDE.sub("", page), encoding="utf-8")
-    text = LINK.sub(r"\1.html", (HERE / "README.md").read_text(encoding="utf-8"))
+    (folder / "playground.html").write_text(playground(), encoding="utf-8")
+    text = LINK.sub(r"\1.html", (HERE / "README.md").read_text(encoding="utf-8")) + PLAYGROUND
     start = PAGE.format(title="dmdlite: the course", style=STYLE)
     (folder / "index.html").write_text(f"{start}<body>{markdown2html_mistune(text)}</body></html>", encoding="utf-8")
 

@@ -21,12 +21,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "notebooks"))
 import publish
+from chromium import MILLISECONDS, browser, listen
 
-NAMES = (os.environ.get("DMD_CHROMIUM"), "chromium", "google-chrome")
-CHROMIUM = next(filter(None, (shutil.which(name) for name in NAMES if name)), None)
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
-if CHROMIUM is None:
-    pytest.skip("there is no chromium on this machine: the widgets are not tried in a browser", allow_module_level=True)
+__all__ = ["browser"]  # a fixture
 
 WIDGETS = {  # notebook -> the CSS class of its widget
     "04_margin_contrastive": "margin-explorer",
@@ -38,7 +35,6 @@ SETTINGS = {  # every cell stays in the page, and nothing is asked of the networ
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 STDERR = "[data-mime-type='application/vnd.jupyter.stderr']"  # a traceback is shown as one too
-MILLISECONDS = 1000
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +80,6 @@ def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
     raise AssertionError(f"JupyterLab did not start\n{log.read_text()}")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as machinery:
-        chromium = machinery.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.mark.parametrize(("name", "widget"), WIDGETS.items())
 def test_widget_moves_in_the_browser(lab, browser, name, widget):
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
@@ -100,6 +88,8 @@ def test_widget_moves_in_the_browser(lab, browser, name, widget):
     cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
     run_all_cells(page, [cell for cell in cells if cell.cell_type == "code"])
 
+    for sentence in page.locator(".pg-sentence").all_inner_texts():  # of playgrounds
+        assert "Nothing is learned yet" in sentence
     box = page.locator(f".{widget}").first
     box.scroll_into_view_if_needed()
     before = look(box)
@@ -128,14 +118,6 @@ def test_book_opens_offline(browser, tmp_path):
     outside = [address for address in asked if not address.startswith(("file:", "data:"))]
     assert outside == [] and complaints == []
     page.close()
-
-
-def listen(page) -> list[str]:
-    """Everything that the browser's console calls an error, from now on."""
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    return complaints
 
 
 def run_all_cells(page, cells: list) -> None:

@@ -58,7 +58,7 @@ def book(tmp_path_factory):
 
 
 def test_book_has_a_page_for_each_notebook(book):
-    assert {path.stem for path in book.glob("*.html")} == {"index", *(path.stem for path in NOTEBOOKS)}
+    assert {path.stem for path in book.glob("*.html")} == {"index", "playground", *(path.stem for path in NOTEBOOKS)}
     for path in NOTEBOOKS:
         page = (book / f"{path.stem}.html").read_text(encoding="utf-8")
         title = nbformat.read(path, as_version=4).cells[0].source.split("\n")[0].removeprefix("# ")

@@ -1,0 +1,184 @@
+"""The playground as a student meets it: from a file, with a pointer, with keys alone, by a link."""
+
+import json
+
+import publish
+import pytest
+from chromium import browser, listen
+
+from course.playground.page import page as playground_page
+from course.playground.widget import Playground
+from dmdlite.config import MODALITIES
+from dmdlite.training.figures import COLOURS
+
+__all__ = ["browser"]  # a fixture
+LAPTOP, PROJECTOR = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    file = tmp_path_factory.mktemp("playground") / "playground.html"
+    file.write_text(playground_page(), encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.fixture
+def page(browser, address):
+    page = browser.new_page(viewport=LAPTOP)
+    complaints, asked = listen(page), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    yield page
+    assert complaints == [] and not [url for url in asked if not url.startswith(("file:", "data:"))]
+    page.close()
+
+
+def state(page):
+    return page.evaluate("playground.state()")
+
+
+def arrow(page, source, target):
+    return page.get_by_role("slider", name=f"{source} teaches {target}")
+
+
+def said(page):
+    return page.locator(".pg-sentence").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [LAPTOP, PROJECTOR], ids=["laptop", "projector"])
+def test_it_fits_on_one_screen(browser, address, size, scheme):
+    page = browser.new_page(viewport=size, color_scheme=scheme)
+    page.goto(address)
+    page.evaluate("playground.set('labels', {audio: 0.35}); playground.run(30)")
+    assert page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
+        size["width"], size["height"],
+    ]  # fmt: skip
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.pg *')].filter(x => x.children.length === 0 && x.textContent"
+        " && !x.closest('svg, .pg-speed, select') && getComputedStyle(x).display !== 'inline'"
+        " && x.scrollWidth > x.clientWidth + 1).map(x => x.textContent)"
+    )
+    outside = page.evaluate(
+        "[...document.querySelectorAll('.pg button, .pg input, .pg output, .pg p, .pg text, .pg canvas')].filter(x => {"
+        "const box = x.getBoundingClientRect(); return box.right > innerWidth + 1 || box.bottom > innerHeight + 1 ||"
+        " box.left < 0 || box.top < 0}).map(x => x.outerHTML.slice(0, 80))"
+    )
+    assert cut == [] and outside == []
+    page.close()
+
+
+def test_colours_are_those_of_the_course(page):
+    for m in MODALITIES:
+        colour = page.evaluate(f"getComputedStyle(document.querySelector('.pg')).getPropertyValue('--{m}')")
+        assert colour.strip().lower() == COLOURS[m].lower()
+
+
+def test_an_arrow_is_dragged_while_the_students_learn(page):
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("playground.state().step > 5")
+    box = page.locator(".pg-arrow[aria-label='audio teaches vision'] .pg-shaft").bounding_box()
+    x, y = box["x"] + 0.7 * box["width"], box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for moved in range(10, 61, 10):
+        page.mouse.move(x, y + moved)  # audio → vision is the lower one of the pair: outwards is down
+    page.mouse.up()
+    now = state(page)
+    assert now["step"] > 5 and now["edges"]["homogeneous"][2][1] > 0.5
+    assert arrow(page, "audio", "vision").get_attribute("aria-valuetext").endswith("set by hand")
+    assert page.locator(".pg-shaft").nth(5).bounding_box()["height"] > box["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y - 200)
+    page.mouse.up()
+    assert state(page)["edges"]["homogeneous"][2][1] == 0
+    page.mouse.dblclick(x, y)
+    assert "learned" in arrow(page, "audio", "vision").get_attribute("aria-valuetext")
+
+
+def test_keys_alone_reach_and_move_everything(page):
+    reached = []
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                "document.activeElement.getAttribute('aria-label') || document.activeElement.dataset.is"
+                " || document.activeElement.value || document.activeElement.textContent"
+            )
+        )
+    arrows = {f"{source} teaches {target}" for source in MODALITIES for target in MODALITIES if source != target}
+    controls = {"play", "step", "reset", "speed", "preset", "labels", *MODALITIES, "noise", "lessons", "prior"}
+    others = {"Good teacher", "Copy link", "homogeneous", "strength of the chosen arrow"}
+    assert arrows | controls | others <= set(reached)
+    arrow(page, "language", "audio").focus()
+    for key, expected in (("End", 1.0), ("ArrowDown", 0.95), ("PageDown", 0.7), ("Home", 0.0)):
+        page.keyboard.press(key)
+        assert state(page)["edges"]["homogeneous"][0][2] == pytest.approx(expected)
+    assert arrow(page, "language", "audio").get_attribute("aria-valuetext") == "off"
+    page.keyboard.press("l")
+    assert 0 < state(page)["edges"]["homogeneous"][0][2] < 1
+    page.keyboard.press(" ")
+    page.wait_for_function("playground.state().step > 2")
+
+
+def test_the_sentence_says_what_happens(page):
+    assert said(page).startswith("All six arrows are left to learn. Nothing is learned yet")
+    page.get_by_role("button", name="Bad teacher").click()
+    page.get_by_role("button", name="Pause").click()
+    page.evaluate("playground.run(100)")
+    assert said(page).startswith("Audio is the only teacher. So far language errs 0.")
+    assert "points more than alone" in said(page)
+    page.locator("[data-is=preset]").select_option("no distillation")
+    assert said(page).startswith("All arrows are off: nobody teaches.")
+    page.evaluate("playground.set('lessons', 0); playground.setEdge('homogeneous', 'audio', 'vision', 1)")
+    assert said(page).startswith("Lessons weigh nothing")
+    assert page.locator(".pg-sentence").get_attribute("aria-live") == "polite"
+
+
+def test_back_through_the_run_and_on_again(page):
+    page.evaluate("playground.set('noise', 1); playground.run(40); playground.set('labels', 0.5); playground.run(20)")
+    there = state(page)
+    page.locator("[data-is=scrub]").fill("33")
+    assert page.locator(".pg-scrub span").inner_text() == "step 33 of 60"
+    page.get_by_role("button", name="Step", exact=True).click()
+    assert state(page)["step"] == 34
+    assert page.locator("[data-is=labels]").input_value() == "100"  # as it was at that step
+    page.evaluate("playground.run(6); playground.set('labels', 0.5); playground.run(20)")
+    assert state(page) == there
+
+
+def test_a_link_carries_the_whole_state(browser, page, address):
+    page.evaluate(
+        "playground.set('world', 'audio'); playground.run(12);"
+        "playground.setEdge('homogeneous', 'audio', 'vision', 0.35); playground.set('labels', {vision: 0});"
+        "playground.run(30); playground.setEdge('heterogeneous', 'vision', 'audio', 'off')"
+    )
+    page.get_by_role("radio", name="heterogeneous").check()
+    link, there = page.evaluate("playground.link()"), state(page)
+    assert len(link) < 2000
+    other = browser.new_page(viewport=LAPTOP)
+    other.goto(address + link)
+    other.wait_for_function("playground.state().step === 42")
+    assert state(other) == there and other.locator("[value=heterogeneous]").is_checked()
+    other.goto(address + "#state=bm9uc2Vuc2U")
+    other.wait_for_function("document.querySelector('.pg-sentence').textContent.startsWith('this link holds no state')")
+    other.close()
+
+
+def test_the_other_space_catches_up(page):
+    page.evaluate("playground.run(20)")
+    page.get_by_role("radio", name="heterogeneous").check()
+    shown = page.locator(".pg-node.pg-audio .pg-error").text_content
+    assert float(shown()) == pytest.approx(state(page)["errors"]["heterogeneous"]["audio"], abs=0.006)
+    page.get_by_role("radio", name="homogeneous").check()
+    assert float(shown()) == pytest.approx(state(page)["errors"]["homogeneous"]["audio"], abs=0.006)
+
+
+def test_it_stands_in_the_book_and_in_notebooks(tmp_path):
+    assert "playground.html" in json.dumps(publish.book.__code__.co_consts)
+    widget = Playground(world="vision", preset="vision teaches")
+    assert widget.situation == {"world": "vision", "preset": "vision teaches"}
+    data = widget._repr_mimebundle_()
+    data = data[0] if isinstance(data, tuple) else data
+    assert data["text/plain"] == repr(widget) and "playground.html" in repr(widget)
