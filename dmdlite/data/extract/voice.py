@@ -8,7 +8,7 @@ from functools import cache
 from math import gcd
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import fft, signal
 
 RATE = 16_000  # samples per second
