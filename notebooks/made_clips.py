@@ -42,14 +42,14 @@ class Speaker(NamedTuple):
 SPEAKERS = (
     Speaker("en-us+f3", Look(False, 1.30, (1.00, 1.00, 1.00))),
     Speaker("en-us+m3", Look(True, 1.20, (0.80, 0.85, 1.00))),
-    Speaker("en-gb+f2", Look(True, 1.40, (1.05, 0.95, 0.80))),
-    Speaker("en-gb+m1", Look(False, 1.15, (0.65, 0.60, 0.60))),
+    Speaker("en-us+f2", Look(True, 1.40, (1.05, 0.95, 0.80))),
+    Speaker("en-us+m5", Look(False, 1.15, (0.65, 0.60, 0.60))),
     Speaker("en-us+f4", Look(False, 1.45, (0.90, 1.00, 0.90))),
     Speaker("en-us+m7", Look(True, 1.30, (0.75, 0.65, 0.55))),
-    Speaker("en-gb+f5", Look(True, 1.25, (1.10, 1.05, 1.00))),
+    Speaker("en-us+f5", Look(True, 1.25, (1.10, 1.05, 1.00))),
     Speaker("en-us+m2", Look(False, 1.40, (0.90, 0.80, 0.95))),
-    Speaker("en-gb-scotland+f1", Look(False, 1.20, (1.00, 0.85, 0.85))),
-    Speaker("en-us+m4", Look(True, 1.35, (0.70, 0.75, 0.70))),
+    Speaker("en-us+f1", Look(False, 1.20, (1.00, 0.85, 0.85))),
+    Speaker("en-us+m6", Look(True, 1.35, (0.70, 0.75, 0.70))),
 )
 
 
