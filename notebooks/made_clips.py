@@ -105,7 +105,7 @@ def perform(scene: Any, espeak: Espeak, seed: int) -> tuple[Pictures, Sound, pd.
         "mouth_corners": 0.05 * scene.vision_view * mood,
         "lip_opening": 0.15 * syllables(frame_times, {"word_starts": starts[None], "word_ends": ends[None]})[0],
         "brows": 0.03 * scene.vision_view * mood,
-        "blink": 0.15 * blink,
+        "blink": 0.09 * blink,
     }
     roll = 0.1 * float(np.tanh(scene.head_roll))
     pictures = film(warps, speaker.look, 1 + 0.1 * np.tanh(scene.lighting), roll)
