@@ -34,8 +34,7 @@ class Espeak:
         self._library = ctypes.CDLL(name)
         self.sample_rate = self._library.espeak_Initialize(INTO_MEMORY, 0, None, TELL_SOUNDS)
         kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))
-        self._callback = kind(self._collect)  # kept, as the library calls it
-        self._library.espeak_SetSynthCallback(self._callback)
+        self._callback = kind(self._collect)  # kept while the library may call it
         self._samples: list[np.ndarray] = []
         self._sounds: list[tuple[int, float, bytes]] = []  # place in the text, second, name
 
@@ -51,6 +50,7 @@ class Espeak:
             raise ValueError(f"espeak-ng has no voice {voice!r}")
         for setting, value in {RATE: rate, VOLUME: loudness, PITCH: pitch, RANGE: melody}.items():
             self._library.espeak_SetParameter(setting, int(value), 0)
+        self._library.espeak_SetSynthCallback(self._callback)  # the library has one, of whoever speaks
         self._samples, self._sounds = [], []
         text = " ".join(words).encode()
         self._library.espeak_Synth(text, len(text) + 1, 0, 1, 0, UTF8, None, None)
