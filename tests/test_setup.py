@@ -20,6 +20,7 @@ CONDA_NAMES = {"pytorch": "torch"}
 
 IMPORT_NAMES = {
     "ot": "pot",
+    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }  # where a project is not named like its module
