@@ -1,0 +1,172 @@
+"""Where in the sound each word of a transcript is said.
+
+pocketsphinx aligns a given English transcript, or guesses words where there is none. Whatever goes wrong, the words of
+a transcript are kept: then their times are spread over the seconds in which the voice is heard.
+"""
+
+import re
+import string
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from dmdlite.data.extract.voice import HOP, RATE, resampled, voice
+
+FRAME = 0.01  # seconds, of pocketsphinx
+# A letter's most frequent sound, in the phones of the CMU dictionary: a rough guess at words that it lacks.
+SOUNDS = dict(
+    zip(
+        "abcdefghijklmnopqrstuvwxyz",
+        "AE,B,K,D,EH,F,G,HH,IH,JH,K,L,M,N,AA,P,K,R,S,T,AH,V,W,K S,IY,Z".split(","),
+    )
+)
+DIGITS = "zero one two three four five six seven eight nine".split()
+IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+PUNCTUATION = string.punctuation + "“”„«»‘’¿¡。，！？、：；（）《》「」"
+GAPS = dict.fromkeys(map(ord, "—–…/_"), " ")
+QUIET = 25.0  # dB below the loudest frame: no voice
+NOTES = {
+    "aligned": "aligned: pocketsphinx found the transcript in the sound",
+    "recognised": "recognised: pocketsphinx guessed the words, which are often wrong; give a transcript",
+    "spread": "spread: times are guesses from the length of the words and where a voice is heard",
+    "none": "none: no transcript, and no words were recognised",
+}
+
+
+class Word(NamedTuple):
+    text: str  # as in the transcript, without the punctuation around it
+    start: float  # seconds
+    end: float
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words in the order in which they are said."""
+
+    words: list[Word]
+    how: str  # "aligned", "recognised", "spread" or "none": how the times were found, see NOTES
+    confidence: float  # 0 to 1: how well the sound fits the words, or how sure the recogniser is; 0 if spread
+
+    @property
+    def note(self) -> str:
+        sure = "" if self.how in ("spread", "none") else f" (confidence {self.confidence:.2f} of 1)"
+        return NOTES[self.how] + sure
+
+
+def words(samples: Float[np.ndarray, "samples"], rate: int, transcript: str | None = None) -> Words:
+    """The words of the transcript with their times, or what pocketsphinx guesses if there is none.
+
+    A Chinese, Japanese or Korean character counts as a word. An empty transcript means that nothing is said.
+    Raises ValueError if samples or rate are no sound.
+    """
+    sound = resampled(samples, rate)
+    _, measures, names = voice(sound, RATE)
+    heard = measures[:, names.index("voiced")].sum() > 5  # in silence pocketsphinx is sure of hearing "dog"
+    if transcript is None:
+        return recognise(sound) if heard else Words([], "none", 0.0)
+    texts = split_words(transcript)
+    found = align(sound, texts) if texts and heard else None
+    return found or Words(spread(measures[:, names.index("energy")], texts), "spread", 0.0)
+
+
+def split_words(transcript: str) -> list[str]:
+    """Words without the punctuation around them; "don't", "well-known" and "3.5" are one word each."""
+    text = unicodedata.normalize("NFC", transcript).replace("\u2019", "'")
+    pieces = (piece.strip(PUNCTUATION) for piece in re.sub(f"([{IDEOGRAPHS}])", r" \1 ", text).translate(GAPS).split())
+    return [piece for piece in pieces if piece]
+
+
+def align(sound: Float[np.ndarray, "samples"], texts: list[str]) -> Words | None:
+    """The words where pocketsphinx finds them; None if it cannot: no pocketsphinx, not English, not what is said."""
+    decoder = new_decoder(None)
+    if decoder is None:
+        return None
+    spoken = [spell(decoder, text) for text in texts]
+    if not all(spoken):
+        return None
+    decoder.set_align_text(" ".join(spoken))
+    segments = listen(decoder, sound)
+    if len(segments) != len(texts):
+        return None
+    return Words(timed(texts, segments), "aligned", fit(segments))
+
+
+def recognise(sound: Float[np.ndarray, "samples"]) -> Words:
+    """What pocketsphinx hears. The confidence is the mean probability of a word beside its rivals."""
+    decoder = new_decoder("en-us")
+    segments = listen(decoder, sound) if decoder else []
+    if not segments:
+        return Words([], "none", 0.0)
+    texts = [segment.word.partition("(")[0] for segment in segments]  # "the(2)" is its second pronunciation
+    return Words(
+        timed(texts, segments), "recognised", float(np.mean([segment.prob for segment in segments]).clip(0, 1))
+    )
+
+
+@cache  # 0.3 s; it reads a clip the same way whatever it read before, as cmn="batch" lets it start afresh
+def new_decoder(language_model: str | None) -> Any:
+    """A recogniser of English at 16 kHz, or None without pocketsphinx."""
+    try:
+        from pocketsphinx import Config, Decoder, get_model_path
+    except ImportError:
+        return None
+    model = {"lm": get_model_path("en-us/en-us.lm.bin")} if language_model else {"lm": None}
+    return Decoder(Config(samprate=RATE, cmn="batch", loglevel="FATAL", **model))
+
+
+def spell(decoder: Any, text: str) -> str:
+    """The word as the decoder's dictionary knows it; a word that it lacks is added, with a guess at its sounds.
+
+    Empty if it has no Latin letter or digit.
+    """
+    word = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    pieces = re.findall(r"[a-z]+|[0-9]", word)
+    if not pieces or decoder.lookup_word(word):
+        return word if pieces else ""
+    known = [decoder.lookup_word(DIGITS[int(piece)] if piece.isdigit() else piece) for piece in pieces]
+    sounds = [phones or " ".join(SOUNDS[letter] for letter in piece) for phones, piece in zip(known, pieces)]
+    added = "".join(pieces) + "_guessed"
+    if not decoder.lookup_word(added):
+        decoder.add_word(added, " ".join(sounds), True)
+    return added
+
+
+def listen(decoder: Any, sound: Float[np.ndarray, "samples"]) -> list[Any]:
+    """The words that the decoder finds, without silences and noises; none if it finds no way through the sound."""
+    decoder.start_utt()
+    decoder.process_raw((sound * 32767).astype(np.int16).tobytes(), full_utt=True)
+    decoder.end_utt()
+    return [segment for segment in decoder.seg() or () if segment.word[0] not in "<["]
+
+
+def fit(segments: list[Any]) -> float:
+    """How likely the sounds of the words are beside the best sound of each frame: 1 if no other fits better."""
+    frames = sum(segment.end_frame - segment.start_frame + 1 for segment in segments)
+    return float(np.exp(sum(np.log(max(segment.ascore, 1e-300)) for segment in segments) / frames))
+
+
+def timed(texts: list[str], segments: list[Any]) -> list[Word]:
+    return [
+        Word(text, FRAME * segment.start_frame, FRAME * (segment.end_frame + 1))
+        for text, segment in zip(texts, segments, strict=True)
+    ]
+
+
+def spread(energy: Float[np.ndarray, "frame"], texts: list[str]) -> list[Word]:
+    """The words one after the other over the time in which a voice is heard, each as long as its letters ask for.
+
+    energy: as voice() measures it. Where all is silent, the words fill the whole time.
+    """
+    active = np.flatnonzero(energy > max(energy.max(initial=0) - QUIET, 0))
+    active = active if len(active) else np.arange(len(energy))
+    borders = np.append(active, active[-1:] + 1) * HOP / RATE if len(active) else np.zeros(2)
+    sizes = np.array(
+        [2 + len(text) for text in texts], dtype=float
+    )  # as in the toy world: 0.06 s and 0.026 s for each letter
+    shares = np.append(0, np.cumsum(sizes)) / max(sizes.sum(), 1)
+    places = np.interp(shares, np.linspace(0, 1, len(borders)), borders)
+    return [Word(text, float(start), float(end)) for text, start, end in zip(texts, places, places[1:])]
