@@ -26,18 +26,19 @@ DISTANCES: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
     "nose_wings": ((129, 358), INNER_CORNERS, UP),  # negative; a wrinkled nose raises them
 }
 FOREHEAD, CHIN = 10, 152
-POSE = ("yaw", "pitch", "roll")  # radians: turned to the picture's right, upwards, clockwise as seen
+POSE = ("head_yaw", "head_pitch", "head_roll")  # radians: turned to the picture's right, upwards, clockwise as seen
 PLACE = ("x", "y", "size")  # of the eyes' middle from the picture's, and of their distance; the picture's longer side is 1
-NAMES = ("face", *DISTANCES, *POSE, *PLACE)  # "face" is 1 where there is one, or 0, and then all others are 0, too
-UNITS = dict.fromkeys(DISTANCES, "distances of the eyes") | dict.fromkeys(POSE, "radians")
-UNITS |= {"face": "0 or 1"} | dict.fromkeys(PLACE, "longer sides of the picture")
+NAMES = ("face", *DISTANCES, *POSE, *PLACE)  # "face": 1 where there is one; where it is 0, all others are 0, too
+UNITS = {"face": "0 or 1"} | dict.fromkeys(DISTANCES, "distances of the eyes") | dict.fromkeys(POSE, "radians")
+UNITS |= dict.fromkeys(PLACE, "longer sides of the picture")
 
 
 def points_of(name: str) -> list[int]:
     """The landmarks that a measure is made from, for a figure."""
     if name in DISTANCES:
         return [*DISTANCES[name][0], *DISTANCES[name][1]]
-    return {"yaw": [33, 263], "roll": [33, 263], "pitch": [FOREHEAD, CHIN], "face": []}.get(name, [*RIGHT_EYE, *LEFT_EYE])
+    own = {"head_yaw": [33, 263], "head_roll": [33, 263], "head_pitch": [FOREHEAD, CHIN], "face": []}
+    return own.get(name, [*RIGHT_EYE, *LEFT_EYE])
 
 
 def measure(points: Landmarks | None, shape: tuple[int, ...]) -> Float32[np.ndarray, "measure"]:

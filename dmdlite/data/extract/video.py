@@ -111,10 +111,10 @@ class Video:
                     self._check_time(time)
                     last = time
                     yield time, frame
-        if lost:
-            self.notes.append(f"{lost} damaged parts of its {stream.type} were left out")
         if last < 0:
-            raise ValueError(f"{self.path.name} has {stream.type}, but none of it can be decoded")
+            self.notes.append(f"none of its {stream.type} can be decoded")
+        elif lost:
+            self.notes.append(f"{lost} damaged parts of its {stream.type} were left out")
 
     def _check_time(self, time: float) -> None:
         if time > self.longest:
