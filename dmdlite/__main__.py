@@ -1,4 +1,4 @@
-"""The command line: `python -m dmdlite train|evaluate|predict|compare|convert`, each with --help."""
+"""The command line: `python -m dmdlite train|evaluate|predict|compare|extract|convert`, each with --help."""
 
 import argparse
 import os
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{prog}: {one_line(found[0])}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resumes = options.command in ("train", "compare")
-        again = " The same command goes on from the last finished epoch." if resumes else ""
+        done = {"train": "epoch", "compare": "epoch", "extract": "clip"}.get(options.command)
+        again = f" The same command goes on from the last finished {done}." if done else ""
         print(f"\n{prog}: stopped.{again}", file=sys.stderr)
         return 130
     return 0
@@ -87,8 +87,7 @@ def compare(options: argparse.Namespace) -> None:
     if unable := [x for x in names if x not in options.models and not can_read(x, config.modalities)]:
         print(f"left out, for they need other modalities: {', '.join(unable)}")
     output = options.output or Path("runs") / f"compare-{options.preset}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = options.jobs if options.jobs is not None else cores if on_cpu() else 1
+    jobs = options.jobs if options.jobs is not None else cores() if on_cpu() else 1
     own = {"settings": settings, "jobs": jobs, "restart": options.restart, **PRESETS[options.preset][1]}
     own |= {"reading": splits.reading} if source else {}
     names, seeds = [x for x in names if x not in unable], seeds_of(options.seeds)
@@ -152,6 +151,25 @@ def splits_for(options: argparse.Namespace) -> Mapping[str, Any]:
     return load_features(options.data, config["task"], modalities=config["modalities"], invalid=options.invalid)
 
 
+def extract(options: argparse.Namespace) -> None:
+    from dmdlite.data.extract.setup import fetch_models
+    from dmdlite.experiments.extraction import extract as run
+
+    if options.setup:
+        return print(f"the models are in {fetch_models()}")
+    if not (options.clips and options.folder):
+        raise ValueError("give the folder of the clips and one for the features, or --setup alone")
+    jobs = options.jobs if options.jobs is not None else cores()
+    names = ("labels", "transcripts", "aligned", "language_model", "longest")
+    failures = run(options.clips, options.folder, jobs=jobs, **{name: getattr(options, name) for name in names})
+    left_out = f", without {len(failures)} that failed (failures.txt says why)" if failures else ""
+    print(f"wrote {options.folder}{left_out}")
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def convert(options: argparse.Namespace) -> None:
     from dmdlite.data.features import convert_features
 
@@ -173,7 +191,7 @@ def score_table(metrics: Mapping[str, Any], config: Any) -> str:
     return table.to_string(header=[f" {title(score)}" for score in table], float_format="{:.3f}".format, col_space=7)
 
 
-COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "compare": compare, "convert": convert}
+COMMANDS = {command.__name__: command for command in (train, evaluate, predict, compare, extract, convert)}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -46,6 +46,7 @@ def make_parser() -> Parser:
     text = "write the vectors that the predictions are made from, too"
     command.add_argument("--embeddings", type=Path, metavar="FILE.npz", help=text)
     _add_compare(commands)
+    _add_extract(commands)
     text = "rewrite a feature file as a folder that opens at once"
     command = _command(commands, "convert", text, "aligned_50.pkl mosi_aligned")
     command.add_argument("source", type=Path, metavar="IN.pkl")
@@ -84,6 +85,24 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--restart", action="store_true", help=text)
     command.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/compare-PRESET)")
     _add_data_and_recipe(command)
+
+
+def _add_extract(commands: Any) -> None:
+    text = "read features from videos, sounds and texts: words, face and voice; resumes where it was stopped"
+    command = _command(commands, "extract", text, "clips features --labels labels.csv --jobs 4")
+    add = command.add_argument
+    add("clips", nargs="?", type=Path, metavar="CLIPS", help="a folder of videos, sounds or texts")
+    add("folder", nargs="?", type=Path, metavar="OUT", help="a folder for the features, which --data then reads")
+    text = "a CSV: id, video, or video_id and clip_id; label; split, if you like"
+    add("--labels", type=Path, metavar="FILE.csv", help=text)
+    text = "a folder of ID.txt, or a CSV with id and text (default: texts beside the clips or labels; else a guess)"
+    add("--transcripts", type=Path, metavar="PATH", help=text)
+    add("--aligned", action="store_true", help="one step of vision and audio for each word: the mean over its time")
+    add("--language-model", metavar="NAME", help="write token ids for it, too, e.g. bert-base-uncased")
+    add("--longest", type=float, default=600.0, metavar="SECONDS", help="refuse longer clips (default: 600)")
+    add("--jobs", type=int, metavar="N", help="clips at the same time, each on one CPU core (default: one per core)")
+    text = "fetch the models that find a face, once (7 MB), and do nothing else"
+    add("--setup", action="store_true", help=text)
 
 
 def _add_run_and_data(parser: Parser, default: str) -> None:

@@ -5,6 +5,9 @@ The models are MediaPipe's full-range detector and its face mesh. Anchors, margi
 modules/face_landmark/face_landmark_cpu.pbtxt, face_detection_front_detection_to_roi.pbtxt, face_landmarks_to_roi.pbtxt).
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,9 +65,10 @@ class FaceFinder:
     def __init__(self) -> None:
         with extra():
             from ai_edge_litert.interpreter import Interpreter
-        self._detector, self._mesh = (Interpreter(model_path=str(path), num_threads=1) for path in model_paths())
-        self._detector.allocate_tensors()
-        self._mesh.allocate_tensors()
+        with quiet():
+            self._detector, self._mesh = (Interpreter(model_path=str(path), num_threads=1) for path in model_paths())
+            self._detector.allocate_tensors()
+            self._mesh.allocate_tensors()
         self._region: Region | None = None
         self._pictures = self.seen = 0
 
@@ -121,6 +125,19 @@ def overlap(centres: Float[np.ndarray, "2 2"], sizes: Float[np.ndarray, "2 2"]) 
     low, high = (centres - sizes / 2).max(axis=0), (centres + sizes / 2).min(axis=0)
     both = np.maximum(high - low, 0).prod()
     return float(both / (sizes.prod(axis=1).sum() - both))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What libraries in C print as errors is lost: LiteRT tells of itself, and no setting stops it."""
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def _logit(probability: float) -> float:

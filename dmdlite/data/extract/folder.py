@@ -47,8 +47,8 @@ class Clip:
         return [*found, *([] if isinstance(self.transcript, Path) else [self.transcript])]
 
 
-def find_clips(folder: Path, out: Path, transcripts: Path | None, labels: Path | None) -> tuple[list[Clip], list[str]]:
-    """The clips below a folder in the order of their ids, and a sentence about each file that cannot be one.
+def find_clips(folder: Path, out: Path, transcripts: Path | None, labels: Path | None) -> tuple[list[Clip], dict[str, str]]:
+    """The clips below a folder in the order of their ids, and why others are none, by their name.
 
     A transcript comes from the table or the folder given, from the table of labels, or from ID.txt beside the clip.
     """
@@ -59,13 +59,13 @@ def find_clips(folder: Path, out: Path, transcripts: Path | None, labels: Path |
     texts = {clip_id(path, folder): path for path in files if path.suffix.lower() == TEXT}
     said = texts | (texts_of(labels) if labels else {}) | (texts_of(transcripts, True) if transcripts else {})
     found: dict[str, Clip] = {}
-    problems = []
+    problems: dict[str, str] = {}
     for path in [*media, *texts.values()]:
         name = clip_id(path, folder)
         if name not in found:
             found[name] = Clip(name, path, None if path.suffix.lower() == TEXT else said.get(name))
         elif path in media:
-            problems.append(f"{path.name}: {found[name].path.name} has the same name; rename one of them")
+            problems[path.name] = f"{found[name].path.name} has the same name; rename one of them"
     if not found:
         raise DataError(f"{folder} holds no videos, sounds or texts; the endings looked for are {', '.join(sorted(VIDEOS | SOUNDS))}.")
     return sorted(found.values(), key=lambda clip: clip.id), problems
