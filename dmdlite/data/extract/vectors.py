@@ -18,7 +18,7 @@ MEASURES = {  # name -> (unit, what it is); all but the last are 0 for words tha
     "valence": ("-4 to 4", 'how unpleasant or pleasant the word is: "horrible" -2.5, "nice" 1.8'),
     "degree": ("-1, 0 or 1", '"barely" weakens what follows, "really" strengthens it'),
     "negation": ("0 or 1", '"not", "never", "without" and their kind'),
-    **{f"letters_{i}": ("about -1 to 1", "a hash of the word and of its letters by threes") for i in range(1, LETTERS + 1)},
+    **{f"letters_{i}": ("about -1 to 1", "a hash of the word and of its letters by threes") for i in range(LETTERS)},
 }
 NAMES = tuple(MEASURES)
 
@@ -26,7 +26,7 @@ NAMES = tuple(MEASURES)
 def vectors(words: Sequence[str]) -> Float[np.ndarray, "word measure"]:
     """The measures of each word (see MEASURES); capitals do not matter.
 
-    Raises ImportError if vaderSentiment is missing.
+    Raises ValueError if vaderSentiment is missing.
     """
     return np.array([vector(word.lower()) for word in words], dtype=np.float32).reshape(len(words), len(NAMES))
 
@@ -51,5 +51,5 @@ def lexicon() -> tuple[dict[str, float], dict[str, float], frozenset[str]]:
     try:
         from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
     except ImportError as problem:
-        raise ImportError('word vectors need vaderSentiment: pip install "dmdlite[clips]"') from problem
+        raise ValueError("vaderSentiment is not installed: pip install 'dmdlite[clips]'") from problem
     return SentimentIntensityAnalyzer().lexicon, BOOSTER_DICT, frozenset(NEGATE)

@@ -17,6 +17,7 @@ SHORT, LONG = 512, 1024  # samples in a frame for the spectrum (32 ms) and for p
 LOWEST, HIGHEST = 60.0, 500.0  # Hz, of pitch
 FLOOR = -60.0  # dB of full scale: what is softer is silence
 STEADY = 0.45  # share of a frame's energy that repeats, from which on it counts as voiced
+QUIET, LEAP = 30.0, 2.0  # dB below the loudest frame, semitones from frame to frame: what is beyond is not voiced
 BLOCK = 3000  # frames at a time, so that two hours of sound need no more memory than half a minute
 MELS, MFCCS = 40, 12
 
@@ -50,9 +51,14 @@ def voice(
     blocks = [measure(views[start : start + BLOCK]) for start in range(0, frames, BLOCK)]
     columns = np.concatenate([np.zeros((0, len(NAMES))), *blocks])
     by_name = dict(zip(NAMES, columns.T))
-    loud, voiced = by_name["energy"] > 0, by_name["voiced"] > 0
-    columns[~loud] = 0
-    both = np.append(False, voiced[1:] & voiced[:-1])
+    energy, pitch = by_name["energy"], by_name["pitch"]
+    columns[energy <= 0] = 0
+    voiced = (by_name["voiced"] > 0) & (energy > energy.max(initial=0) - QUIET)
+    smooth = np.zeros(frames + 1, bool)
+    smooth[1:-1] = voiced[1:] & voiced[:-1] & (np.abs(np.diff(pitch)) < LEAP)
+    voiced &= smooth[1:] | smooth[:-1]  # a bang or a hiss may repeat for a moment, but then its pitch leaps
+    by_name["voiced"][:], pitch[~voiced] = voiced, 0
+    both = voiced & np.append(False, voiced[:-1])
     for change, level in (("jitter", "pitch"), ("shimmer", "energy")):
         by_name[change][:] = np.where(both, np.abs(np.diff(by_name[level], prepend=0)), 0)
     return (np.arange(frames) + 0.5) * HOP / RATE, columns.astype(np.float32), NAMES
