@@ -47,22 +47,20 @@ def extract(
     ):
         for name, why in failures.items():
             _say(f"failed: {name}: {why}")
-        for (name, number), notes, failure in outcomes:
+        for (name, _), _, failure in outcomes:
             bar.update()
             if failure is not None:
                 failures[name] = failure
-                _say(f"failed: {left[number].path.name}: {failure}")
-            for note in notes or ():
-                _say(f"{left[number].path.name}: {note}")
+                _say(f"failed: {name}: {failure}")
     done = folder.finish(found, labels, failures)
     if not done:
         raise ValueError(f"none of the {len(found)} clips could be read; {out / 'failures.txt'} says why")
     return failures
 
 
-def _make(plan: Plan, task: Task) -> list[str]:
+def _make(plan: Plan, task: Task) -> None:
     folder, clips = plan
-    return folder.make(clips[task[1]])
+    folder.make(clips[task[1]])
 
 
 def _check_ready(clips: Sequence[Clip], language_model: str | None) -> None:

@@ -5,7 +5,7 @@ clips.csv                        a row for each clip: id, raw_text, its labels, 
 text/ID.npy vision/… audio/…     (time, width) of each clip
 clips/ID.json                    its words with their times, its length, what is to be known of it; written last
 text_bert.npy                    (clips, 3, time) with a language model: token ids, attention mask, segment ids
-failures.txt                     a line for each clip that failed, and why
+failures.txt, notes.txt          a line for each clip that failed, and why; and for what is to be known of the others
 
 `load_features` reads it as "a folder with a CSV" (docs/own_data.md).
 """
@@ -129,24 +129,21 @@ class FeatureFolder:
         if there != self.extractor:
             advice = "choose another folder"
             raise DataError(f"{self.path} holds {there}, and this would be {self.extractor}; {advice}.")
-        for name in (*KEYS.values(), "clips"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+        (self.path / "clips").mkdir(parents=True, exist_ok=True)
         steps = "one for each word" if self.aligned else f"{PICTURES_PER_SECOND} a second; of language one for each word"
         write_json(self.path / "extractor.json", {"extractor": self.extractor, "steps": steps, "channels": CHANNELS})
 
-    def make(self, clip: Clip) -> list[str]:
-        """Reads one clip and writes its features; returns what is to be known of it. Raises ValueError if it fails."""
+    def make(self, clip: Clip) -> None:
+        """Reads one clip and writes its features. Raises ValueError in one sentence if it cannot be read."""
         transcript = read_text(clip.transcript) if isinstance(clip.transcript, Path) else clip.transcript
         made = extract_clip(clip.path, transcript, aligned=self.aligned, longest=self.longest)
         for modality, key in KEYS.items():
             file = self.path / key / f"{clip.id}.npy"
             file.unlink(missing_ok=True)
             if modality in made.features:
-                content = io.BytesIO()
-                np.save(content, made.features[modality])
-                write_bytes(file, content.getvalue())
+                file.parent.mkdir(exist_ok=True)
+                write_array(file, made.features[modality])
         write_json(self.path / "clips" / f"{clip.id}.json", self.record(clip, transcript, made))
-        return made.notes
 
     def record(self, clip: Clip, transcript: str | None, made: ClipFeatures) -> dict[str, Any]:
         text = " ".join(word.text for word in made.words) if transcript is None else " ".join(transcript.split())
@@ -162,21 +159,31 @@ class FeatureFolder:
             return None
 
     def finish(self, clips: list[Clip], labels: Path | None, failures: dict[str, str]) -> int:
-        """Writes the table of all clips that are done, which makes the folder readable; returns how many they are."""
+        """Writes the table of the clips that are done, which makes the folder readable; returns how many they are.
+
+        With labels, only clips that have some are in it. The others are added to the failures.
+        """
         done = {clip.id: record for clip in clips if (record := self.read(clip))}
-        table = pd.DataFrame({"raw_text": [record["text"] for record in done.values()]}, index=list(done))
+        table = pd.DataFrame({"raw_text": [record["text"] for record in done.values()]}, index=list(done), dtype=str)
         if labels:
-            taken = {*TEXT_COLUMNS, "extractor"}
-            own = read_table(labels)
-            table = table.join(own[[column for column in own if column not in taken]])
+            own = read_table(labels).drop(columns=[*TEXT_COLUMNS, "extractor"], errors="ignore")
+            failures |= {name: f"{labels.name} has no row for it" for name in table.index.difference(own.index)}
+            failures |= {name: f"{labels.name} has a row for it, but there is no such clip" for name in own.index.difference([clip.id for clip in clips])}
+            table = table.join(own, how="inner")
         table["extractor"] = self.extractor
+        if self.language_model and len(table):
+            write_array(self.path / "text_bert.npy", token_ids(table["raw_text"].tolist(), self.language_model))
+        notes = [f"{name}: {note}" for name, record in done.items() for note in record["notes"]]
+        write_text(self.path / "notes.txt", "".join(f"{line}\n" for line in notes))
         write_text(self.path / "failures.txt", "".join(f"{name}: {why}\n" for name, why in failures.items()))
-        if done and self.language_model:
-            content = io.BytesIO()
-            np.save(content, token_ids(table["raw_text"].tolist(), self.language_model))
-            write_bytes(self.path / "text_bert.npy", content.getvalue())
         write_text(self.path / "clips.csv", table.to_csv(index_label="id", lineterminator="\n"))
-        return len(done)
+        return len(table)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.save(content, array)
+    write_bytes(path, content.getvalue())
 
 
 def token_ids(texts: list[str], language_model: str) -> np.ndarray:

@@ -8,6 +8,7 @@ start of the file, where pictures and sound begin together.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ LARGEST_SIDE = 640  # pixels: larger pictures are made smaller
 LONGEST = 600.0  # seconds, unless another limit is asked for
 FORMATS = "mov,mp4,m4a,3gp,matroska,webm,avi,asf,flv,mpegts,mpeg,ogg,wav,mp3,flac,aac,aiff,amr,caf,dv,mxf,w64,au"
 MICROSECONDS = 1_000_000  # a second in FFmpeg's unit
+MILLISECOND = 1e-3  # a picture this late is on time
 MOST_PIXELS = 8192 * 8192  # of one picture: more is a damaged or a hostile header
 
 
@@ -52,15 +54,15 @@ class Video:
     def pictures(self, per_second: float = PICTURES_PER_SECOND) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
         """Times 0, 1 / per_second, … and the picture shown then, upright, RGB; the same array while it is shown."""
         with self._opened() as container:
-            shown, step = None, 0
-            for time, frame in self._frames(container, _pictures(container)):
-                while shown is not None and step / per_second < time:
+            latest, shown, before, length, step = None, None, 0.0, 1 / per_second, 0
+            for time, frame in chain(self._frames(container, _pictures(container)), [(None, None)]):
+                end = before + length if time is None else time
+                while latest is not None and step / per_second < end - MILLISECOND:
+                    shown = _upright(latest) if shown is None else shown
                     yield step / per_second, shown
                     step += 1
-                if shown is None or (step + 1) / per_second > time:
-                    shown = _upright(frame)
-            if shown is not None:
-                yield step / per_second, shown
+                if time is not None:
+                    latest, shown, before, length = frame, None, time, time - before or length
 
     def sound(self) -> Float32[np.ndarray, "sample"]:
         """One channel at SOUND_RATE, from time 0 on; empty if there is none."""
