@@ -23,7 +23,7 @@ CHANNELS = {  # modality -> the names of its channels with their units
 ONLY_WHERE = dict.fromkeys(measures.NAMES[1:], "face") | dict.fromkeys(("pitch", "jitter", "shimmer"), "voiced")
 
 Values = Float[np.ndarray, "time width"]
-Spans = Float[np.ndarray, "time 2"]  # start and end in seconds
+Spans = Float[np.ndarray, "step 2"]  # start and end in seconds
 
 
 @dataclass
@@ -32,6 +32,7 @@ class ClipFeatures:
 
     features: dict[str, Float32[np.ndarray, "_time _width"]] = field(default_factory=dict)
     spans: dict[str, Spans] = field(default_factory=dict)
+    text: str = ""  # the transcript, or else the words that were guessed
     words: list[Word] = field(default_factory=list)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)  # what is to be known of it, in sentences
@@ -58,6 +59,7 @@ def extract_clip(
     heard = sound if len(sound) else np.zeros(round(silence * SOUND_RATE), np.float32)
     found = words(heard, SOUND_RATE, transcript)
     clip.words = found.words
+    clip.text = " ".join(transcript.split() if transcript is not None else [word.text for word in found.words])
     clip.notes.append(f"words {found.note}")
     spoken = np.array([word[1:] for word in clip.words], float).reshape(-1, 2)
     if clip.words:
@@ -118,7 +120,7 @@ def add(clip: ClipFeatures, modality: str, values: Values, rate: float, spans: S
     clip.spans[modality], clip.features[modality] = spans, averaged(values, rate, spans, list(CHANNELS[modality]))
 
 
-def averaged(values: Values, rate: float, spans: Spans, names: list[str]) -> Float32[np.ndarray, "span width"]:
+def averaged(values: Values, rate: float, spans: Spans, names: list[str]) -> Float32[np.ndarray, "step width"]:
     """The mean of the values in each span, at least of one; of a channel in ONLY_WHERE where it means something."""
     first = np.floor(spans[:, 0] * rate + 1e-6).astype(int).clip(0, len(values) - 1)
     last = np.maximum(np.ceil(spans[:, 1] * rate - 1e-6).astype(int).clip(max=len(values)), first + 1)

@@ -43,7 +43,7 @@ class Region:
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         return np.array([[cos, sin], [-sin, cos]])
 
-    def cut(self, picture: Picture) -> Picture:
+    def cut(self, picture: Picture) -> UInt8[np.ndarray, "side side 3"]:
         """What it shows, INPUT × INPUT pixels; black beyond the picture."""
         from PIL import Image
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmdlite.data.extract.clip import CHANNELS, EXTRACTOR, TEXT, ClipFeatures, extract_clip, read_text
+from dmdlite.data.extract.clip import CHANNELS, EXTRACTOR, TEXT, extract_clip, read_text
 from dmdlite.data.extract.video import LONGEST, PICTURES_PER_SECOND
 from dmdlite.data.pickles import DataError
 from dmdlite.data.splits import KEYS
@@ -130,7 +130,7 @@ class FeatureFolder:
             advice = "choose another folder"
             raise DataError(f"{self.path} holds {there}, and this would be {self.extractor}; {advice}.")
         (self.path / "clips").mkdir(parents=True, exist_ok=True)
-        steps = "one for each word" if self.aligned else f"{PICTURES_PER_SECOND} a second; of language one for each word"
+        steps = "one for each word" if self.aligned else f"{PICTURES_PER_SECOND:g} a second; of language one for each word"
         write_json(self.path / "extractor.json", {"extractor": self.extractor, "steps": steps, "channels": CHANNELS})
 
     def make(self, clip: Clip) -> None:
@@ -143,12 +143,9 @@ class FeatureFolder:
             if modality in made.features:
                 file.parent.mkdir(exist_ok=True)
                 write_array(file, made.features[modality])
-        write_json(self.path / "clips" / f"{clip.id}.json", self.record(clip, transcript, made))
-
-    def record(self, clip: Clip, transcript: str | None, made: ClipFeatures) -> dict[str, Any]:
-        text = " ".join(word.text for word in made.words) if transcript is None else " ".join(transcript.split())
-        words = [word._asdict() for word in made.words]
-        return {"source": clip.stamp(), "text": text, "seconds": made.seconds, "notes": made.notes, "words": words}
+        record = {"source": clip.stamp(), "text": made.text, "seconds": made.seconds, "notes": made.notes}
+        record["words"] = [word._asdict() for word in made.words]
+        write_json(self.path / "clips" / f"{clip.id}.json", record)
 
     def read(self, clip: Clip) -> dict[str, Any] | None:
         """The record of a clip that is done; None if it is not, or if its files have changed since."""

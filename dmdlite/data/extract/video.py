@@ -17,7 +17,7 @@ from jaxtyping import Float32, UInt8
 
 from dmdlite.data.extract.setup import extra
 
-PICTURES_PER_SECOND = 25
+PICTURES_PER_SECOND = 25.0
 SOUND_RATE = 16_000  # samples a second
 LARGEST_SIDE = 640  # pixels: larger pictures are made smaller
 LONGEST = 600.0  # seconds, unless another limit is asked for
