@@ -8,7 +8,7 @@ modules/face_landmark/face_landmark_cpu.pbtxt, face_detection_front_detection_to
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ STILL_THERE = 0.5  # and by the mesh
 MARGIN = 1.5  # the mesh is shown a square of this many times the face's longer side
 OVERLAP = 0.3  # intersection over union, above which two detections are one face
 LOOK_AGAIN = 25  # pictures after which the faces are counted again
+SIDE, RISE = 4.9, 0.05  # of that square, and of its middle above that of the landmarks, in root mean squares of these
 OUTER_CORNERS = (33, 263)  # landmarks: of the right eye and of the left
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -74,11 +75,11 @@ class FaceFinder:
 
     def __call__(self, picture: Picture) -> Landmarks | None:
         """The landmarks of the face; None if no face is seen."""
-        points = None if self._region is None else self._landmarks(picture, self._region)
+        points = None if self._region is None else self._look_twice(picture, self._region)
         if points is None or self._pictures % LOOK_AGAIN == 0:
             regions = self.detect(picture)
             self.seen = max(self.seen, len(regions), int(points is not None))
-            points = self._landmarks(picture, regions[0]) if points is None and regions else points
+            points = self._look_twice(picture, regions[0]) if points is None and regions else points
         self._pictures += 1
         self._region = None if points is None else around(points)
         return points
@@ -103,6 +104,16 @@ class FaceFinder:
         middles, angles = whole.to_picture(centres), np.arctan2(eyes[:, 1], eyes[:, 0])
         return [Region(middles[i], float(sides[i]), float(angles[i])) for i in sorted(kept, key=lambda i: -sides[i])]
 
+    def _look_twice(self, picture: Picture, region: Region) -> Landmarks | None:
+        """The mean of two looks, the second one at the face that the first has found.
+
+        Where a face lies in the region moves its landmarks by a pixel or so, which hides small changes of expression.
+        """
+        if (first := self._landmarks(picture, region)) is None:
+            return None
+        second = self._landmarks(picture, around(first))
+        return first if second is None else (first + second) / 2
+
     def _landmarks(self, picture: Picture, region: Region) -> Landmarks | None:
         points, score = _run(self._mesh, region.cut(picture) / 255)
         if score.item() < _logit(STILL_THERE):
@@ -112,12 +123,12 @@ class FaceFinder:
 
 
 def around(points: Landmarks) -> Region:
-    """The square in which the next picture is looked at."""
+    """The square to look at next, as large as MediaPipe's on average; that hangs on extremes and is less steady."""
     first, last = points[list(OUTER_CORNERS), :2]
-    region = Region(np.zeros(2), 1.0, float(np.arctan2(*(last - first)[::-1])))
-    upright = points[:, :2] @ region.axes.T
-    low, high = upright.min(axis=0), upright.max(axis=0)
-    return Region((low + high) / 2 @ region.axes, MARGIN * float((high - low).max()), region.angle)
+    middle = points[:, :2].mean(axis=0)
+    spread = float(np.sqrt(((points[:, :2] - middle) ** 2).sum(axis=1).mean()))
+    region = Region(middle, SIDE * spread, float(np.arctan2(*(last - first)[::-1])))
+    return replace(region, centre=middle - RISE * spread * region.axes[1])
 
 
 def overlap(centres: Float[np.ndarray, "2 2"], sizes: Float[np.ndarray, "2 2"]) -> float:
