@@ -8,6 +8,7 @@ where a clip is sarcastic its words show -view. The label is s, rounded to fifth
 espeak-ng says the sentence (pitch and loudness follow the voice's view; sarcasm is slow and flat), and a photographed
 face, the astronaut of scikit-image, is warped (mouth corners and brows follow the face's view, above all at the telling
 word; the lips open with each word; the eyes blink). FOLDER gets the clips and their truth:
+    labels.csv        a line for each clip: its words, label and split, as `dmdlite extract --labels` reads them
     truth.csv         a line for each clip: what it shows, and espeak-ng's settings
     truth_words.csv   a line for each word: its times in seconds by espeak-ng's own account
     truth_frames.csv  a line for each picture: the warps, in distances between the eyes
@@ -64,7 +65,7 @@ def write_clip(path: Path, pictures: Pictures, sound: Sound, rate: int):
         for picture in pictures:
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-        samples.sample_rate = rate
+        samples.sample_rate, samples.pts = rate, 0  # with a time the encoder tells of its own delay
         container.mux(audio.encode(samples))
         for stream in (video, audio):
             container.mux(stream.encode(None))
@@ -79,10 +80,10 @@ def scenes(world: ToyWorld) -> pd.DataFrame:
         tables.append(table.assign(order=[int(name.rpartition("$")[2]) for name in clips.ids]))
     scenes = pd.concat(tables).sort_values("order").reset_index(drop=True)
     scenes["speaker"] %= len(SPEAKERS)
-    scenes["clip"] = [f"speaker{speaker}_{i:03d}" for i, speaker in enumerate(scenes["speaker"])]
+    scenes["id"] = [f"speaker{speaker}_{i:03d}" for i, speaker in enumerate(scenes["speaker"])]
     flat = scenes["sarcastic"]
     scenes["pitch"] = (50 + 12 * scenes["audio_view"]).clip(5, 95).round().astype(int)
-    scenes["loudness"] = (50 + 15 * scenes["audio_view"].abs()).clip(50, 110).round().astype(int)
+    scenes["loudness"] = (40 + 22 * scenes["audio_view"].abs()).clip(40, 110).round().astype(int)
     scenes["rate"] = (170 * scenes["speaking_rate"] * np.where(flat, 0.8, 1)).round().astype(int)
     scenes["melody"] = np.where(flat, 5, 50)
     return scenes
@@ -99,18 +100,18 @@ def perform(scene: Any, espeak: Espeak, seed: int) -> tuple[Pictures, Sound, pd.
     telling = scene.telling_word - 1  # the toy world counts [CLS]
     frame_times = (np.arange(int(len(sound) / espeak.sample_rate * PICTURES_PER_SECOND)) + 0.5) / PICTURES_PER_SECOND
     mood = 0.3 + 0.7 * event(frame_times, (starts + ends)[telling : telling + 1] / 2)[0]
-    chance = random_stream(seed, f"face {scene.clip}")
+    chance = random_stream(seed, f"face {scene.id}")
     blink = np.exp(-(((frame_times - chance.uniform(0.2, frame_times[-1])) / 0.08) ** 2))
     warps = {
         "mouth_corners": 0.05 * scene.vision_view * mood,
         "lip_opening": 0.15 * syllables(frame_times, {"word_starts": starts[None], "word_ends": ends[None]})[0],
         "brows": 0.03 * scene.vision_view * mood,
-        "blink": 0.15 * blink,
+        "blink": 0.09 * blink,
     }
     roll = 0.1 * float(np.tanh(scene.head_roll))
     pictures = film(warps, speaker.look, 1 + 0.1 * np.tanh(scene.lighting), roll)
-    of_words = pd.DataFrame({"clip": scene.clip, "word": words, "start": starts, "end": ends})
-    return pictures, sound, of_words, pd.DataFrame({"clip": scene.clip, "time": frame_times, **warps})
+    of_words = pd.DataFrame({"id": scene.id, "word": words, "start": starts, "end": ends})
+    return pictures, sound, of_words, pd.DataFrame({"id": scene.id, "time": frame_times, **warps})
 
 
 def draw_clips(folder: Path, count: int = 120, seed: int = 17) -> pd.DataFrame:
@@ -121,13 +122,15 @@ def draw_clips(folder: Path, count: int = 120, seed: int = 17) -> pd.DataFrame:
     of_words, of_frames = [], []
     for scene in tqdm(truth.itertuples(), total=len(truth), desc="clips"):
         pictures, sound, words, frames = perform(scene, espeak, seed)
-        write_clip(folder / f"{scene.clip}.mp4", pictures, sound, espeak.sample_rate)
+        write_clip(folder / f"{scene.id}.mp4", pictures, sound, espeak.sample_rate)
         of_words.append(words)
         of_frames.append(frames)
-    columns = "clip text label split speaker sentiment language_view vision_view audio_view sarcastic".split()
+    columns = "id text label split speaker sentiment language_view vision_view audio_view sarcastic".split()
     truth = truth[columns + ["pitch", "loudness", "rate", "melody", "lighting", "head_roll"]]
-    for name, table in (("", truth), ("_words", pd.concat(of_words)), ("_frames", pd.concat(of_frames))):
-        table.round(4).to_csv(folder / f"truth{name}.csv", index=False)
+    tables = {"labels": truth[["id", "text", "label", "split"]], "truth": truth}
+    tables |= {"truth_words": pd.concat(of_words), "truth_frames": pd.concat(of_frames)}
+    for name, table in tables.items():
+        table.round(4).to_csv(folder / f"{name}.csv", index=False)
     return truth
 
 

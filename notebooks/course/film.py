@@ -25,10 +25,10 @@ PLAIN = Look()
 EYES = 44.0  # pixels between the middles of the eyes: the unit of all warps
 MIDDLE = (224.0, 118.0)  # of the face
 PARTS = {
-    "mouth_corners": [((205, 140), (9, 8), (0, -1)), ((244, 141), (9, 8), (0, -1))],  # up
-    "lip_opening": [((224, 158), (15, 10), (0, 1))],  # lower lip and chin go down
-    "brows": [((200, 90), (14, 6), (0, -1)), ((251, 92), (14, 6), (0, -1))],  # up
-    "blink": [((202.5, 96), (9, 4), (0, 1)), ((246, 97.5), (9, 4), (0, 1))],  # the upper lids go down
+    "mouth_corners": [((205, 140), (9, 8), (-0.5, -1)), ((244, 141), (9, 8), (0.5, -1))],  # up and outwards
+    "lip_opening": [((224, 158), (20, 9), (0, 1)), ((224, 138), (14, 5), (0, -0.4))],  # lower lip down, upper lip up
+    "brows": [((200, 88), (18, 7), (0, -1)), ((251, 90), (18, 7), (0, -1))],  # up
+    "blink": [((202.5, 98), (9, 3), (0, 1)), ((246, 99.5), (9, 3), (0, 1))],  # the upper lids go down
 }
 
 
@@ -65,9 +65,9 @@ def film(
     seen = (np.stack(turned, axis=-1) + MIDDLE).astype(np.float32)  # where in the photograph each pixel looks
     moves = np.stack([sample(patches()[part], seen[None])[0] for part in warps])
     amounts = EYES * np.stack(list(warps.values()), axis=-1).astype(np.float32)
-    places = seen - np.tensordot(amounts, moves, axes=1)
     colour = light * np.array(look.colour, np.float32)
-    return (sample(photograph(), places) * colour).clip(0, 255).astype(np.uint8)
+    pictures = [sample(photograph(), (seen - np.tensordot(row, moves, axes=1))[None])[0] * colour for row in amounts]
+    return np.stack([picture.clip(0, 255).astype(np.uint8) for picture in pictures])
 
 
 def sample(

@@ -122,8 +122,12 @@ def pitches(
     best = worth.argmax(axis=1)
     a, b, c = (x[np.arange(len(frames)), best] for x in (before, middle, after))
     shift = np.where(a + c < 2 * b, (a - c) / np.minimum(2 * (a - 2 * b + c), -1e-9), 0)  # top of the parabola
+    period = lags[best] + shift.clip(-0.5, 0.5)
+    # What repeats once by chance, as a hiss may, does not go on to repeat for 8 ms.
+    later = (period * np.ceil(longest / 2 / period)).round().astype(int)[:, None] + np.arange(-1, 2)
+    again = np.take_along_axis(repeats, later, axis=1).max(axis=1)
     found = worth.max(axis=1) > -1
-    return RATE / (lags[best] + shift.clip(-0.5, 0.5)), np.where(found, b.clip(0, 1), 0)
+    return RATE / period, np.where(found, np.minimum(b, again).clip(0, 1), 0)
 
 
 @cache
