@@ -93,7 +93,7 @@ class Video:
             raise ValueError(f"{self.path.name} cannot be read as pictures or sound: {reason}") from None
 
     def _frames(self, container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
-        """Time and frame, in order; what is damaged is left out and noted."""
+        """Time and frame, in order; what cannot be decoded is left out; damage is noted."""
         import av
 
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
@@ -108,6 +108,7 @@ class Video:
                 lost += 1
                 continue  # after a demuxer's error there is no next packet
             for frame in frames:
+                lost += frame.is_corrupt
                 time = last + 1e-3 if frame.time is None else max(frame.time - _start(container), 0.0)
                 if time > last:
                     self._check_time(time)
@@ -116,7 +117,7 @@ class Video:
         if last < 0:
             self.notes.append(f"none of its {stream.type} can be decoded")
         elif lost:
-            self.notes.append(f"{lost} damaged parts of its {stream.type} were left out")
+            self.notes.append(f"{lost} parts of its {stream.type} are damaged")
 
     def _check_time(self, time: float) -> None:
         if time > self.longest:
@@ -144,5 +145,7 @@ def _upright(frame: Any) -> UInt8[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
 
 
-def _reason(problem: OSError) -> str:
-    return (problem.strerror or str(problem)).rstrip(".")
+def _reason(problem: Exception) -> str:
+    if "whitelist" in str(problem):
+        return "it is text, a playlist or of a rare kind"
+    return str(getattr(problem, "strerror", None) or problem).rstrip(".")
