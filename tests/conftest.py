@@ -15,3 +15,14 @@ def without_shape_checks():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def espeak():
+    """The synthesiser that speaks with known pitch, rate and loudness; .ci/run installs it."""
+    from course.espeak import Espeak
+
+    try:
+        return Espeak()
+    except ValueError as problem:
+        pytest.skip(str(problem))

@@ -110,7 +110,7 @@ def recognise(sound: Float[np.ndarray, "samples"]) -> Words:
     )
 
 
-@cache  # 0.3 s; it reads a clip the same way whatever it read before, as cmn="batch" lets it start afresh
+@cache  # 0.3 s
 def new_decoder(language_model: str | None) -> Any:
     """A recogniser of English at 16 kHz, or None without pocketsphinx."""
     try:
@@ -142,6 +142,7 @@ def listen(decoder: Any, sound: Float[np.ndarray, "samples"]) -> list[Any]:
     """The words that the decoder finds, without silences and noises; none if it finds no way through the sound."""
     noise = np.random.default_rng(0).standard_normal(len(sound), dtype=np.float32)
     heard = (sound + NOISE * noise).clip(-1, 1)
+    decoder.reinit_feat(decoder.config)  # it forgets the clip before, so that the order of clips does not matter
     decoder.start_utt()
     decoder.process_raw((heard * 32767).astype(np.int16).tobytes(), full_utt=True)
     decoder.end_utt()
