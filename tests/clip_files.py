@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from course.film import film
 
+from course.film import film
 from dmdlite.data.extract.setup import fetch_models
 
 RATE = 16_000

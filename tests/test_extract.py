@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 from clip_files import RATE, counting, face, need_models, number_of, tone, write_clip
-from course.film import EYES, WIDTH
 from scipy.io import wavfile
 
+from course.film import EYES, WIDTH
 from dmdlite import DMD, DMDConfig, load_features, predict
 from dmdlite.__main__ import main
 from dmdlite.data.extract import measures
@@ -102,7 +102,8 @@ def test_a_picture_is_upright_whatever_its_rotation(tmp_path):
     half[:, :32] = 200  # the upper half is bright
     content = bytearray(write_clip(tmp_path / "upright.mp4", half).read_bytes())
     at = content.index(b"tkhd") + 44  # the matrix of the track: by 90 degrees, clockwise
-    content[at : at + 36] = b"".join(x.to_bytes(4, "big", signed=True) for x in (0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30))
+    matrix = (0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
+    content[at : at + 36] = b"".join(x.to_bytes(4, "big", signed=True) for x in matrix)
     (tmp_path / "turned.mp4").write_bytes(content)
     _, picture = next(Video(tmp_path / "turned.mp4").pictures())
     assert picture.shape == (48, 64, 3)
@@ -148,7 +149,9 @@ def extracted(tmp_path_factory):
     wavfile.write(clips / "bob_1.wav", RATE, tone(0.5))
     (clips / "bob_2.txt").write_text("I hated every minute of it.")
     write_clip(clips / "cleo_1.mp4", np.zeros((8, 48, 64, 3), np.uint8))
-    (clips / "labels.csv").write_text("video,label,split,text\nanna/1.mp4,1,train,so good\nbob_1,-1,train,no\nbob_2,0.5,valid,\ncleo_1.mp4,2,test,\n")
+    rows = ["video,label,split,text,sentiment", "anna/1.mp4,1,train,so good,9", "bob_1,-1,train,no,9"]
+    rows += ["bob_2,0.5,valid,,9", "cleo_1.mp4,2,test,,9"]
+    (clips / "labels.csv").write_text("\n".join(rows))
     assert main(["extract", str(clips), str(out), "--labels", str(clips / "labels.csv"), "--jobs", "1"]) == 0
     return clips, out
 
@@ -192,5 +195,5 @@ def test_a_model_refuses_features_of_another_extractor(extracted, tmp_path):
     split = load_features(tmp_path / "converted")["train"]
     assert len(predict(model, split)) == 2
     other = dict(vars(split), extractor="dmdlite clips 0, aligned")
-    with pytest.raises(DataError, match="features those of 'dmdlite clips 0, aligned', the model was made for those of"):
+    with pytest.raises(DataError, match="those of 'dmdlite clips 0, aligned', the model was made for those of"):
         predict(model, type(split)(**other))

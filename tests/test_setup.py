@@ -19,7 +19,9 @@ CONDA_NAMES = {"pytorch": "torch"}
 
 
 IMPORT_NAMES = {
+    "PIL": "pillow",
     "ot": "pot",
+    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }  # where a project is not named like its module

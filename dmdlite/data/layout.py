@@ -71,7 +71,7 @@ class Layout(Columns):
     def extractor(self, count: int) -> str:
         names = sorted(set(self.optional(self.strings, "extractor", count, " ") or [""]))
         if len(names) > 1:
-            self.fail("extractor", f"clips of several extractors, {listed(names)}, whose features mean different things")
+            self.fail("extractor", f"features of several extractors, {listed(names)}, which mean different things")
         return names[0]
 
     def clips(self, counts: Mapping[str, int], tokens: np.ndarray | None) -> int:

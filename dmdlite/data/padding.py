@@ -38,7 +38,7 @@ def placed(x: Stream, lengths: Int[np.ndarray, "clip"]) -> Extent | None:
 
 
 def stacked(clips: Sequence[Any]) -> tuple[Stream, Int[np.ndarray, "clip"]]:
-    """Clips of different lengths, zeros behind them, and their lengths; NaN for a clip that is None, or nothing but NaN.
+    """Clips of different lengths, zeros behind them, and their lengths; NaN for one that is None, or all NaN.
 
     Raises ValueError if they are no (time, width) arrays of numbers of one width.
     """

@@ -28,8 +28,8 @@ def extract(
 ) -> dict[str, str]:
     """Writes the features of all videos, sounds and texts below a folder; docs/own_clips.md describes what is written.
 
-    labels: a CSV with a column that names the clip, and columns such as label and split. transcripts: a folder of ID.txt
-    or a CSV. aligned: vision and audio get one step for each word. language_model: a name on the Hub, for token ids.
+    labels: a CSV that names clips and has columns such as label and split. transcripts: a folder of ID.txt, or a CSV.
+    aligned: vision and audio get one step for each word. language_model: a name on the Hub, for token ids.
     longest: seconds of a clip. jobs: clips at the same time, each in a process of its own.
     Each clip that fails is reported in a line and returned with the reason; the same call tries it again.
     Raises ValueError, before anything is written, if the folders, the tables or the language model cannot be used.
@@ -52,8 +52,7 @@ def extract(
             if failure is not None:
                 failures[name] = failure
                 _say(f"failed: {name}: {failure}")
-    done = folder.finish(found, labels, failures)
-    if not done:
+    if not folder.finish(found, labels, failures):
         raise ValueError(f"none of the {len(found)} clips could be read; {out / 'failures.txt'} says why")
     return failures
 
@@ -66,7 +65,6 @@ def _make(plan: Plan, task: Task) -> None:
 def _check_ready(clips: Sequence[Clip], language_model: str | None) -> None:
     """Raises ValueError if something is missing that clips need, before hours are spent on them."""
     with extra():
-        import pocketsphinx
         import vaderSentiment  # noqa: F401
     if any(clip.path.suffix.lower() in VIDEOS for clip in clips):
         model_paths()

@@ -1,8 +1,8 @@
 """A face in a picture: found, cut out upright, 468 landmarks put on it, and followed from picture to picture.
 
 The models are MediaPipe's full-range detector and its face mesh. Anchors, margin and thresholds are those of its graphs
-(github.com/google-ai-edge/mediapipe: modules/face_detection/face_detection_full_range.pbtxt;
-modules/face_landmark/face_landmark_cpu.pbtxt, face_detection_front_detection_to_roi.pbtxt, face_landmarks_to_roi.pbtxt).
+(github.com/google-ai-edge/mediapipe, mediapipe/modules: face_detection/face_detection_full_range.pbtxt; face_landmark/:
+face_landmark_cpu.pbtxt, face_detection_front_detection_to_roi.pbtxt, face_landmark_landmarks_to_roi.pbtxt).
 """
 
 import os

@@ -12,6 +12,7 @@ failures.txt, notes.txt          a line for each clip that failed, and why; and 
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ from dmdlite.data.pickles import DataError
 from dmdlite.data.splits import KEYS
 from dmdlite.files import write_bytes, write_json, write_text
 
-VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mts", ".ts"}
-SOUNDS = {".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aiff", ".amr"}
+VIDEOS = frozenset(".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .3gp .ogv .mts .ts".split())
+SOUNDS = frozenset(".wav .mp3 .m4a .aac .flac .ogg .oga .opus .wma .aiff .amr".split())
 BETWEEN = "$_$"  # the parts of an id: the path of the clip in its folder
 TEXT_COLUMNS = ("text", "transcript", "raw_text", "sentence")
+STEP = f"1/{PICTURES_PER_SECOND:g} second"
 NAME_COLUMNS = ("id", "video", "clip", "file", "name")
 
 
@@ -47,14 +49,17 @@ class Clip:
         return [*found, *([] if isinstance(self.transcript, Path) else [self.transcript])]
 
 
-def find_clips(folder: Path, out: Path, transcripts: Path | None, labels: Path | None) -> tuple[list[Clip], dict[str, str]]:
+def find_clips(
+    folder: Path, out: Path, transcripts: Path | None, labels: Path | None
+) -> tuple[list[Clip], dict[str, str]]:
     """The clips below a folder in the order of their ids, and why others are none, by their name.
 
     A transcript comes from the table or the folder given, from the table of labels, or from ID.txt beside the clip.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give the folder in which the clips are.")
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and out.resolve() not in path.resolve().parents]
+    made = out.resolve()
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and made not in path.resolve().parents]
     media = [path for path in files if path.suffix.lower() in VIDEOS | SOUNDS]
     texts = {clip_id(path, folder): path for path in files if path.suffix.lower() == TEXT}
     said = texts | (texts_of(labels) if labels else {}) | (texts_of(transcripts, True) if transcripts else {})
@@ -67,7 +72,8 @@ def find_clips(folder: Path, out: Path, transcripts: Path | None, labels: Path |
         elif path in media:
             problems[path.name] = f"{found[name].path.name} has the same name; rename one of them"
     if not found:
-        raise DataError(f"{folder} holds no videos, sounds or texts; the endings looked for are {', '.join(sorted(VIDEOS | SOUNDS))}.")
+        endings = ", ".join(sorted(VIDEOS | SOUNDS | {TEXT}))
+        raise DataError(f"{folder} holds no videos, sounds or texts; the endings looked for are {endings}.")
     return sorted(found.values(), key=lambda clip: clip.id), problems
 
 
@@ -77,8 +83,9 @@ def clip_id(path: Path, folder: Path) -> str:
 
 def read_table(path: Path) -> pd.DataFrame:
     """A CSV by the id of the clip, which a column names, or the columns video_id and clip_id of MMSA's label.csv."""
+    kinds = dict.fromkeys((*NAME_COLUMNS, "video_id", "clip_id"), str)
     try:
-        table = pd.read_csv(path, encoding="utf-8-sig", dtype=dict.fromkeys((*NAME_COLUMNS, "video_id", "clip_id"), str))
+        table = pd.read_csv(path, encoding="utf-8-sig", dtype=kinds)
     except (ValueError, OSError) as problem:
         raise DataError(f"{path} is not a readable table: {str(problem).strip().rstrip('.')}.") from None
     if {"video_id", "clip_id"} <= set(table):
@@ -86,12 +93,20 @@ def read_table(path: Path) -> pd.DataFrame:
     elif column := next((name for name in NAME_COLUMNS if name in table), None):
         names = table.pop(column)
     else:
-        raise DataError(f"{path} has no column that names the clips ({', '.join(NAME_COLUMNS)}); it has {', '.join(table)}.")
+        known, there = ", ".join(NAME_COLUMNS), ", ".join(table)
+        raise DataError(f"{path} has no column that names the clips ({known}); it has {there}.")
     ending = "|".join(sorted(suffix[1:] for suffix in VIDEOS | SOUNDS | {TEXT}))
     table.index = names.str.strip().str.replace(rf"\.({ending})$", "", case=False, regex=True).str.replace("/", BETWEEN)
     if repeated := table.index[table.index.duplicated()].tolist():
         raise DataError(f"{path} names the clip {repeated[0]!r} twice.")
     return table
+
+
+def label_columns(table: pd.DataFrame) -> list[str]:
+    """Those called label, label_T or annotation, and split or mode; without a label all that hold no text."""
+    named = [column for column in table if re.match(r"(?i)label|annotation|(split|mode)$", column)]
+    labelled = any(column.lower() not in ("split", "mode") for column in named)
+    return named if labelled else [column for column in table if column not in {*TEXT_COLUMNS, "extractor"}]
 
 
 def texts_of(path: Path, needed: bool = False) -> dict[str, str | Path]:
@@ -130,7 +145,7 @@ class FeatureFolder:
             advice = "choose another folder"
             raise DataError(f"{self.path} holds {there}, and this would be {self.extractor}; {advice}.")
         (self.path / "clips").mkdir(parents=True, exist_ok=True)
-        steps = "one for each word" if self.aligned else f"{PICTURES_PER_SECOND:g} a second; of language one for each word"
+        steps = dict.fromkeys(KEYS, "word") | ({} if self.aligned else dict.fromkeys(("vision", "audio"), STEP))
         write_json(self.path / "extractor.json", {"extractor": self.extractor, "steps": steps, "channels": CHANNELS})
 
     def make(self, clip: Clip) -> None:
@@ -163,10 +178,11 @@ class FeatureFolder:
         done = {clip.id: record for clip in clips if (record := self.read(clip))}
         table = pd.DataFrame({"raw_text": [record["text"] for record in done.values()]}, index=list(done), dtype=str)
         if labels:
-            own = read_table(labels).drop(columns=[*TEXT_COLUMNS, "extractor"], errors="ignore")
-            failures |= {name: f"{labels.name} has no row for it" for name in table.index.difference(own.index)}
-            failures |= {name: f"{labels.name} has a row for it, but there is no such clip" for name in own.index.difference([clip.id for clip in clips])}
-            table = table.join(own, how="inner")
+            own, ids = read_table(labels), [clip.id for clip in clips]
+            failures |= dict.fromkeys(table.index.difference(own.index), f"{labels.name} has no row for it")
+            missing = f"{labels.name} has a row for it, but there is no such clip"
+            failures |= dict.fromkeys(own.index.difference(ids), missing)
+            table = table.join(own[label_columns(own)], how="inner")
         table["extractor"] = self.extractor
         if self.language_model and len(table):
             write_array(self.path / "text_bert.npy", token_ids(table["raw_text"].tolist(), self.language_model))

