@@ -11,7 +11,7 @@ from torch.distributed.run import get_args_parser
 from dmdlite.__main__ import make_parser
 
 ROOT = Path(__file__).parent.parent
-PROSE = ("README.md", "notebooks/README.md", "docs/own_data.md", "docs/real_data.md")  # about the commands
+PROSE = ("README.md", "notebooks/README.md", "docs/own_data.md", "docs/own_clips.md", "docs/real_data.md")  # about the commands
 DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "pip", "pytest", "jupyter", "conda", "source")
 WRITTEN_BY_A_RUN = {"predictions.csv"}
@@ -109,7 +109,7 @@ def test_the_documents_show_commands():
     assert {words[0] for words in commands().values()} >= set(PROGRAMS) - {"source"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "convert"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "extract", "convert"])
 def test_the_example_of_the_help_is_taken(command, capsys):
     assert accepted([command, "--help"])
     (example,) = re.findall(rf"python -m dmdlite ({command} .*)", capsys.readouterr().out)
@@ -119,7 +119,7 @@ def test_the_example_of_the_help_is_taken(command, capsys):
 @pytest.mark.parametrize("document", PROSE)
 def test_options_in_the_prose_are_known(document, capsys):
     prose = re.sub(r"`(?:pip|python).*?`", "", without_blocks(text_of(document)), flags=re.DOTALL)
-    for command in ("train", "compare"):
+    for command in ("train", "compare", "extract"):
         assert accepted([command, "--help"])
     assert set(re.findall(r"(?<=[`\s])--[a-z][\w-]+", prose)) <= set(
         re.findall(r"--[a-z][\w-]+", capsys.readouterr().out)
