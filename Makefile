@@ -9,7 +9,7 @@ QUICK := parity components config dictionary edge_learning exercises features me
 	structure transformers transport
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)  # Jupyter refuses root otherwise, as in a container
 
-.PHONY: help lab train check test bench notebooks models student book samples clean
+.PHONY: help lab train check test bench notebooks models student book samples clips clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
@@ -55,6 +55,9 @@ book: $(READY)  ## write the course as pages that open offline to build/book
 samples: $(READY)  ## draw data_samples again from the toy world
 	rm -rf data_samples/toy
 	$(BIN)/python notebooks/write_samples.py data_samples
+
+clips: $(READY)  ## draw clips whose truth is known to FOLDER (runs/clips); needs espeak-ng
+	$(BIN)/python notebooks/made_clips.py $(or $(FOLDER),runs/clips)
 
 clean:  ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -23,7 +23,7 @@ PLAIN = Look()
 
 # What can move in the photograph: (x, y) of the middle of each patch, its spread, and where it goes, all in its pixels.
 EYES = 44.0  # pixels between the middles of the eyes: the unit of all warps
-MIDDLE = (224.0, 118.0)  # of the face
+MIDDLE = (223.5, 118.5)  # of the face
 PARTS = {
     "mouth_corners": [((205, 140), (9, 8), (-0.5, -1)), ((244, 141), (9, 8), (0.5, -1))],  # up and outwards
     "lip_opening": [((224, 158), (20, 9), (0, 1)), ((224, 138), (14, 5), (0, -0.4))],  # lower lip down, upper lip up
