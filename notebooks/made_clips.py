@@ -99,13 +99,15 @@ def perform(scene: Any, espeak: Espeak, seed: int) -> tuple[Pictures, Sound, pd.
     starts, ends = LEAD_IN + np.array(times).T
     telling = scene.telling_word - 1  # the toy world counts [CLS]
     frame_times = (np.arange(int(len(sound) / espeak.sample_rate * PICTURES_PER_SECOND)) + 0.5) / PICTURES_PER_SECOND
-    mood = 0.3 + 0.7 * event(frame_times, (starts + ends)[telling : telling + 1] / 2)[0]
+    mood = np.tanh(scene.vision_view / 2) * (
+        0.3 + 0.7 * event(frame_times, (starts + ends)[telling : telling + 1] / 2)[0]
+    )
     chance = random_stream(seed, f"face {scene.id}")
     blink = np.exp(-(((frame_times - chance.uniform(0.2, frame_times[-1])) / 0.08) ** 2))
     warps = {
-        "mouth_corners": 0.05 * scene.vision_view * mood,
-        "lip_opening": 0.15 * syllables(frame_times, {"word_starts": starts[None], "word_ends": ends[None]})[0],
-        "brows": 0.03 * scene.vision_view * mood,
+        "mouth_corners": 0.16 * mood,
+        "lip_opening": 0.08 * syllables(frame_times, {"word_starts": starts[None], "word_ends": ends[None]})[0],
+        "brows": 0.12 * mood,
         "blink": 0.09 * blink,
     }
     roll = 0.1 * float(np.tanh(scene.head_roll))
