@@ -14,10 +14,9 @@ ROOT = Path(__file__).parent.parent
 PROSE = (
     "README.md",
     "notebooks/README.md",
-    "docs/own_data.md",
-    "docs/own_clips.md",
+    *(f"docs/own_{kind}.md" for kind in ("data", "clips")),
     "docs/real_data.md",
-)  # about the commands
+)
 DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "pip", "pytest", "jupyter", "conda", "source")
 WRITTEN_BY_A_RUN = {"predictions.csv"}
