@@ -11,12 +11,8 @@ from torch.distributed.run import get_args_parser
 from dmdlite.__main__ import make_parser
 
 ROOT = Path(__file__).parent.parent
-PROSE = (
-    "README.md",
-    "notebooks/README.md",
-    *(f"docs/own_{kind}.md" for kind in ("data", "clips")),
-    "docs/real_data.md",
-)
+OWN = ("docs/own_data.md", "docs/own_clips.md")
+PROSE = ("README.md", "notebooks/README.md", *OWN, "docs/real_data.md")  # about the commands
 DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "pip", "pytest", "jupyter", "conda", "source")
 WRITTEN_BY_A_RUN = {"predictions.csv"}
