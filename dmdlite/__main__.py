@@ -1,4 +1,4 @@
-"""The command line: `python -m dmdlite train|evaluate|predict|compare|tune|convert`, each with --help."""
+"""The command line: `python -m dmdlite train|evaluate|predict|compare|tune|extract|convert`, each with --help."""
 
 import argparse
 import os
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dmdlite.checking import known
-from dmdlite.options import PRESETS, Parser, given_numbers, make_parser, one_line, read_options, train_command
+from dmdlite.given import given_numbers, read_options, train_command
+from dmdlite.options import PRESETS, Parser, make_parser, one_line
 
 # What a RuntimeError of PyTorch says -> what to do.
 REMEDIES = {
@@ -42,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{prog}: {one_line(found[0])}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resumes = options.command in ("train", "compare", "tune")
-        again = " The same command goes on from the last finished epoch." if resumes else ""
+        done = {"train": "epoch", "compare": "epoch", "tune": "epoch", "extract": "clip"}.get(options.command)
+        again = f" The same command goes on from the last finished {done}." if done else ""
         print(f"\n{prog}: stopped.{again}", file=sys.stderr)
         return 130
     return 0
@@ -185,6 +186,22 @@ def splits_for(options: argparse.Namespace) -> Mapping[str, Any]:
     return load_features(options.data, config["task"], modalities=config["modalities"], invalid=options.invalid)
 
 
+def extract(options: argparse.Namespace) -> None:
+    from dmdlite.data.extract.setup import fetch_models
+    from dmdlite.experiments.executors import cores
+    from dmdlite.experiments.extraction import extract as run
+
+    if options.setup:
+        return print(f"the models are in {fetch_models()}")
+    if not (options.clips and options.folder):
+        raise ValueError("give the folder of the clips and one for the features, or --setup alone")
+    jobs = options.jobs if options.jobs is not None else cores()
+    names = ("labels", "transcripts", "aligned", "language_model", "longest")
+    failures = run(options.clips, options.folder, jobs=jobs, **{name: getattr(options, name) for name in names})
+    left_out = f", without {len(failures)} that failed (failures.txt says why)" if failures else ""
+    print(f"wrote {options.folder}{left_out}")
+
+
 def convert(options: argparse.Namespace) -> None:
     from dmdlite.data.features import convert_features
 
@@ -206,14 +223,7 @@ def score_table(metrics: Mapping[str, Any], config: Any) -> str:
     return table.to_string(header=[f" {title(score)}" for score in table], float_format="{:.3f}".format, col_space=7)
 
 
-COMMANDS = {
-    "train": train,
-    "evaluate": evaluate,
-    "predict": predict,
-    "compare": compare,
-    "tune": tune,
-    "convert": convert,
-}
+COMMANDS = {command.__name__: command for command in (train, evaluate, predict, compare, tune, extract, convert)}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -24,12 +24,13 @@ class ModelConfig(Config):
     Defaults are the published code's for CMU-MOSI, word-aligned.
     """
 
-    later: ClassVar = "modalities label_scale class_names class_weights members line_share standardise"
+    later: ClassVar = "modalities extractor label_scale class_names class_weights members line_share standardise"
 
     # The data. `language` features come from a file or from a language model (below).
     modalities: list[str] = field(default_factory=lambda: list(MODALITIES))  # those that are read
     feature_widths: dict[str, int] = field(default_factory=lambda: dict(language=768, vision=20, audio=5))
     lengths: dict[str, int] = field(default_factory=lambda: dict(language=50, vision=50, audio=50))
+    extractor: str = ""  # what made the features from raw clips; those of another one are refused
     language_model: str | dict[str, Any] | None = None  # a Hub name, or the fields of its transformers config
     language_model_trainable: bool = True
 

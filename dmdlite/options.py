@@ -1,16 +1,10 @@
-"""The words of the command line: its options with their help, and what they come to, data, configs and settings."""
+"""The words of the command line: its options, with their help."""
 
 import argparse
 import json
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dmdlite.checking import known
-from dmdlite.config import MODALITIES, SENTIMENT_RANGE, DMDConfig, TrainingConfig
-from dmdlite.models.spaces import nested
 from dmdlite.presets import TASKS
 
 MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
@@ -50,6 +44,7 @@ def make_parser() -> Parser:
     command.add_argument("--embeddings", type=Path, metavar="FILE.npz", help=text)
     _add_compare(commands)
     _add_tune(commands)
+    _add_extract(commands)
     text = "rewrite a feature file as a folder that opens at once"
     command = _command(commands, "convert", text, "aligned_50.pkl mosi_aligned")
     command.add_argument("source", type=Path, metavar="IN.pkl")
@@ -109,11 +104,11 @@ def _add_tune(commands: Any) -> None:
     command = _command(commands, "tune", text, "--model mult --trials 20 --data mosi.pkl --preset mosi")
     text = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
     command.add_argument("--model", default="dmd", metavar="NAME", help=text)
-    _add_search(command)
+    add_search(command)
     _add_data_and_recipe(command)
 
 
-def _add_search(parser: Any) -> None:
+def add_search(parser: Any) -> None:
     """What `tune` takes and `train` does not."""
     text = "runs with other numbers each, the first with the defaults (default: 20)"
     parser.add_argument("--trials", type=int, default=20, metavar="N", help=text)
@@ -128,29 +123,29 @@ def _add_search(parser: Any) -> None:
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="(default: runs/tune-MODEL-PRESET)")
 
 
-def train_command(words: Sequence[str], numbers: Mapping[str, Any]) -> str:
-    """The `train` command with these numbers, from the words of the `tune` command that has found them."""
-    own = Parser(add_help=False)
-    _add_search(own)
-    own.add_argument("--set", action="append", default=[], type=setting)
-    options, (_, *rest) = own.parse_known_args(list(words))
-    given, found = dict(options.set), nested(numbers)
-    given |= {name: given[name] | x if isinstance(given.get(name), dict) else x for name, x in found.items()}
-    chosen = [word for name, x in given.items() for word in ("--set", f"{name}={json.dumps(x)}")]
-    return shlex.join(["python", "-m", "dmdlite", "train", *rest, *chosen])
-
-
-def given_numbers(options: argparse.Namespace) -> list[str]:
-    """The numbers of a recipe that the command itself gives."""
-    named = [f.name for f in fields(TrainingConfig) if getattr(options, f.name, None)]
-    return sorted({*named, *dict(options.set)} - {"seed"})
-
-
 def run_of(text: str) -> tuple[str, int]:
     name, _, seed = text.partition(":")
     if not name or not seed.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not MODEL:SEED, such as dmd:3")
     return name, int(seed)
+
+
+def _add_extract(commands: Any) -> None:
+    text = "read features from videos, sounds and texts: words, face and voice; resumes where it was stopped"
+    command = _command(commands, "extract", text, "clips features --labels labels.csv --jobs 4")
+    add = command.add_argument
+    add("clips", nargs="?", type=Path, metavar="CLIPS", help="a folder of videos, sounds or texts")
+    add("folder", nargs="?", type=Path, metavar="OUT", help="a folder for the features, which --data then reads")
+    text = "a CSV: id, video, or video_id and clip_id; label; split, if you like"
+    add("--labels", type=Path, metavar="FILE.csv", help=text)
+    text = "a folder of ID.txt, or a CSV with id and text (default: texts beside the clips or labels; else a guess)"
+    add("--transcripts", type=Path, metavar="PATH", help=text)
+    add("--aligned", action="store_true", help="one step of vision and audio for each word: the mean over its time")
+    add("--language-model", metavar="NAME", help="write token ids for it, too, e.g. bert-base-uncased")
+    add("--longest", type=float, default=600.0, metavar="SECONDS", help="refuse longer clips (default: 600)")
+    add("--jobs", type=int, metavar="N", help="clips at the same time, each on one CPU core (default: one per core)")
+    text = "fetch the models that find a face, once (7 MB), and do nothing else"
+    add("--setup", action="store_true", help=text)
 
 
 def _add_run_and_data(parser: Parser, default: str) -> None:
@@ -214,39 +209,3 @@ def setting(text: str) -> tuple[str, Any]:
 
 def shares(text: str) -> list[float]:
     return [float(share) for share in text.split(",")]
-
-
-def read_options(options: argparse.Namespace) -> tuple[Any, Path | None, DMDConfig, TrainingConfig, dict[str, Any]]:
-    """The splits and where they come from; a DMDConfig of preset, sizes of the data and options; the TrainingConfig.
-
-    Last, what only some models take: the settings of fields that neither of these has, and of the loss weights.
-    """
-    from dmdlite.data.features import check_trainable, feature_shapes, label_shape, open_data
-
-    kind, dataset = PRESETS[known("--preset", options.preset, PRESETS)]
-    known("--task", options.task or TASKS[0], TASKS)
-    settings = dict(options.set)
-    given = {name: x for name, x in vars(options).items() if x is not None and x is not False} | settings
-    if given.get("language_model") == "none":
-        given["language_model"] = None
-    for name in given.setdefault("modalities", list(MODALITIES)):
-        known("--modalities", name, MODALITIES)
-    reading = {name: given.get(name) for name in ("task", "modalities", "invalid", "split_by_id", "split_seed")}
-    if dataset and given.get("task") in (None, "regression"):
-        reading["label_range"] = SENTIMENT_RANGE
-    splits, source = open_data(options.data, **reading)
-    tokens = given.get("language_model") is not None and "language" in given["modalities"]
-    changes = feature_shapes(splits, tokens) | label_shape(splits, given.get("task"))
-    check_trainable(splits, changes["task"], unlabelled=True)
-    given["modalities"] = [m for m in given["modalities"] if options.modalities or m in changes["modalities"]]
-    if given.get("class_weights") is True:
-        from dmdlite.data.fitting import class_weights
-
-        given["class_weights"] = class_weights(splits["train"], changes["outputs"], changes["task"])
-    shared = {f.name: given[f.name] for f in fields(DMDConfig) if f.name in given and f.name != "loss_weights"}
-    budget = {f.name: given[f.name] for f in fields(TrainingConfig) if f.name in given}
-    both = {name: changes[name] | x for name, x in shared.items() if type(changes.get(name)) is type(x) is dict}
-    config = getattr(DMDConfig, kind)(**dataset, **(changes | shared | both))
-    training = {"toy": TrainingConfig, "small": TrainingConfig.small}.get(kind, TrainingConfig.official)()
-    own = {name: value for name, value in settings.items() if name not in budget | shared}
-    return splits, source, config, training.replace(**budget), own

@@ -20,7 +20,7 @@ PROGRAMS = ("make", "python", "torchrun", "dask", "pip", "pytest", "jupyter", "c
 NO_PATHS = ("lab", "env", "create", "2", "loadfile")  # commands and values of options
 WRITTEN_BY_A_RUN = {"predictions.csv", "trials.csv", "best.json", "audit.md", "logs/"}
 OF_OTHERS = {"vocab.txt"}  # BERT's
-ABOUT_OTHER_FILES = ("docs/own_data.md", "docs/real_data.md")  # those of data sets
+ABOUT_OTHER_FILES = ("docs/own_data.md", "docs/own_clips.md", "docs/real_data.md")  # those of data sets
 
 
 def text_of(document: str) -> str:
@@ -120,7 +120,7 @@ def test_the_command_is_known(line):
         variable = words.pop(0).partition("=")[0]
         readers = [*(ROOT / "tests" / "benchmarks").glob("*.py"), ROOT / "dmdlite" / "experiments" / "executors.py"]
         assert any(f'"{variable}"' in path.read_text() for path in readers)
-    if words[0] != "source":
+    if words[0] not in ("source", "sudo"):
         CHECKS[words[0]](words[1:])
 
 
@@ -129,7 +129,7 @@ def test_the_documents_show_commands():
     assert {words[0] for words in commands().values()} >= set(PROGRAMS) - {"source"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "tune", "convert"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "tune", "extract", "convert"])
 def test_the_example_of_the_help_is_taken(command, capsys):
     assert accepted([command, "--help"])
     (example,) = re.findall(rf"python -m dmdlite ({command} .*)", capsys.readouterr().out)
@@ -139,7 +139,7 @@ def test_the_example_of_the_help_is_taken(command, capsys):
 @pytest.mark.parametrize("document", PROSE)
 def test_options_in_the_prose_are_known(document, capsys):
     prose = re.sub(r"`(?:pip|python).*?`", "", without_blocks(text_of(document)), flags=re.DOTALL)
-    for command in ("train", "compare", "tune"):
+    for command in ("train", "compare", "tune", "extract"):
         assert accepted([command, "--help"])
     assert set(re.findall(r"(?<=[`\s])--[a-z][\w-]+", prose)) <= set(
         re.findall(r"--[a-z][\w-]+", capsys.readouterr().out)

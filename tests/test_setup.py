@@ -19,6 +19,7 @@ CONDA_NAMES = {"pytorch": "torch"}
 
 
 IMPORT_NAMES = {
+    "PIL": "pillow",
     "ot": "pot",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",

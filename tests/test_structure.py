@@ -23,6 +23,7 @@ FLOORS = (
     ("dmdlite.training",),
     ("dmdlite.experiments",),
     ("dmdlite.options",),
+    ("dmdlite.given",),
     ("dmdlite.__main__",),
     ("course",),  # its single files
     ("course.checks",),

@@ -48,6 +48,7 @@ def to_layout(split: FeatureSplit) -> Arrays:
     layout |= {"classification_labels": split.classes, "text_bert": split.tokens}
     layout |= {f"regression_labels_{KEYS[modality][0]}": x for modality, x in split.labels_of.items()}
     layout |= {"id": split.ids, "raw_text": split.raw_text, "class_names": list(split.class_names) or None}
+    layout |= {"extractor": [split.extractor] * len(split)} if split.extractor else {}
     return {key: value for key, value in layout.items() if value is not None}
 
 

@@ -70,7 +70,8 @@ class Columns:
         def text(value: Any) -> str:
             if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
                 return between.join(map(text, value))
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            empty = isinstance(value, float) and value != value  # a cell of a table
+            return "" if empty else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
         values = self.data[key]
         if not rank(values) or len(values) != count:

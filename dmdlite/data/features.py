@@ -120,7 +120,7 @@ def write_folder(splits: Mapping[str, FeatureSplit], folder: str | Path) -> None
     with whole_folder(folder) as draft:
         for name, split in checked.items():
             arrays = to_layout(split)
-            strings = {key: arrays.pop(key) for key in ("id", "raw_text", "class_names") if key in arrays}
+            strings = {key: arrays.pop(key) for key in ("id", "raw_text", "class_names", "extractor") if key in arrays}
             try:
                 save_file({key: np.ascontiguousarray(x) for key, x in arrays.items()}, draft / f"{name}.safetensors")
             except SafetensorError as problem:
@@ -167,9 +167,9 @@ def _read_index(folder: Path) -> dict[str, dict[str, Any]]:
         entry = splits.get(name)
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kinds[key]) for key in kinds):
             raise DataError(f"{where} has no split {name!r} with {listed(kinds)}.")
-        if not isinstance(entry.get("class_names", []), list):
-            raise DataError(f"{where}, split {name!r} has class_names that are no list.")
-    kinds["class_names"] = list
+        if odd := [key for key in ("class_names", "extractor") if not isinstance(entry.get(key, []), list)]:
+            raise DataError(f"{where}, split {name!r} has {odd[0]} that are no list.")
+    kinds |= dict(class_names=list, extractor=list)
     return {name: {key: entry[key] for key in kinds if key in entry} for name, entry in splits.items()}
 
 

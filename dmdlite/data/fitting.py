@@ -13,7 +13,8 @@ from dmdlite.data.splits import SPLITS, FeatureSplit, Splits
 
 
 def feature_shapes(splits: Mapping[str, FeatureSplit], tokens: bool = False) -> dict[str, Any]:
-    """For `config.replace(**feature_shapes(splits))`: the modalities that the data have, their widths and lengths.
+    """For `config.replace(**feature_shapes(splits))`: the modalities that the data have, their widths and lengths,
+    and the extractor that made them, if it is known.
 
     tokens: a language model will read the token ids. The widths have no language if there are token ids only.
     """
@@ -22,7 +23,8 @@ def feature_shapes(splits: Mapping[str, FeatureSplit], tokens: bool = False) -> 
     lengths = first.steps
     if tokens:
         lengths["language"] = first.stream("language", tokens=True).shape[2]
-    return {"modalities": [m for m in MODALITIES if m in lengths], "feature_widths": widths, "lengths": lengths}
+    sizes = {"modalities": [m for m in MODALITIES if m in lengths], "feature_widths": widths, "lengths": lengths}
+    return sizes | ({"extractor": first.extractor} if first.extractor else {})
 
 
 def label_shape(splits: Mapping[str, FeatureSplit], task: str | None = None) -> dict[str, Any]:
@@ -55,6 +57,9 @@ def label_scale(labels: Sequence[np.ndarray]) -> str:
 def check_fits(splits: Mapping[str, FeatureSplit], config: ModelConfig, modalities: Sequence[str] = MODALITIES) -> None:
     """Raises DataError if a model made for `config` cannot read these modalities or predict their labels, if any."""
     for split in splits.values():
+        if config.extractor not in ("", split.extractor):
+            found = f"those of {split.extractor!r}" if split.extractor else "of an extractor that is not known"
+            raise DataError(f"{split.place}: features {found}, the model was made for those of {config.extractor!r}.")
         if split.labelled(config.task):
             _check_labels(split, config)
         for m in modalities:

@@ -63,9 +63,16 @@ class Layout(Columns):
             replaced=int(self.data.get("replaced", 0)) + sum(stream.replaced for stream in streams.values()),
             starts={m: starts for m, (starts, _) in extents.items() if starts.any()},
             present={m: x for m, stream in streams.items() if not (x := self.present(m, stream.present)).all()},
+            extractor=self.extractor(count),
             labels_of={m: x for m, x in of.items() if x is not None},
             problems=self.problems,
         )
+
+    def extractor(self, count: int) -> str:
+        names = sorted(set(self.optional(self.strings, "extractor", count, " ") or [""]))
+        if len(names) > 1:
+            self.fail("extractor", f"features of several extractors, {listed(names)}, which mean different things")
+        return names[0]
 
     def clips(self, counts: Mapping[str, int], tokens: np.ndarray | None) -> int:
         """The number of clips, in which all streams agree."""

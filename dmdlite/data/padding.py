@@ -38,7 +38,7 @@ def placed(x: Stream, lengths: Int[np.ndarray, "clip"]) -> Extent | None:
 
 
 def stacked(clips: Sequence[Any]) -> tuple[Stream, Int[np.ndarray, "clip"]]:
-    """Clips of different lengths, zeros behind them, and their lengths; NaN in the place of a clip that is None.
+    """Clips of different lengths, zeros behind them, and their lengths; NaN for one that is None, or all NaN.
 
     Raises ValueError if they are no (time, width) arrays of numbers of one width.
     """
@@ -49,8 +49,9 @@ def stacked(clips: Sequence[Any]) -> tuple[Stream, Int[np.ndarray, "clip"]]:
     shapes = {x.shape[1:] for x in arrays if x is not None}
     if len(shapes) != 1 or len(width := shapes.pop()) != 1:
         raise ValueError(f"clips of shapes {sorted({x.shape for x in arrays if x is not None})[:4]}, not (time, width)")
-    lengths = np.array([0 if x is None else len(x) for x in arrays])
+    absent = [x is None or bool(x.size and np.isnan(x).all()) for x in arrays]
+    lengths = np.array([0 if missing else len(x) for x, missing in zip(arrays, absent)])
     padded = np.zeros((len(arrays), max(lengths.max(), 1), *width), np.float32)
-    for row, x in zip(padded, arrays):
-        row[: len(row) if x is None else len(x)] = np.nan if x is None else x
+    for row, x, missing in zip(padded, arrays, absent):
+        row[: None if missing else len(x)] = np.nan if missing else x
     return padded, np.maximum(lengths, 1)

@@ -216,12 +216,14 @@ def _read_folder(folder: Path) -> Any:
 
 
 def _clip_files(folder: Path, ids: Sequence[str]) -> list[Any]:
-    """What the file of each clip holds; None for a clip without one."""
+    """What the file of each clip holds; NaN, which is no recording, for a clip without one."""
     paths = [path for path in folder.rglob("*.*") if path.is_file()]
     files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
     named = [[str(name), str(name).replace("$_$", "_"), str(name).replace("$_$", "/")] for name in ids]
     found = [next((files[name] for name in names if name in files), None) for names in named]
-    return [None if file is None else _single(read_file(file)) for file in found]
+    arrays = [None if file is None else _single(read_file(file)) for file in found]
+    shape = next(((1, *x.shape[1:]) for x in arrays if isinstance(x, np.ndarray)), (1, 1))
+    return [np.full(shape, np.nan) if x is None else x for x in arrays]
 
 
 def _single(content: Any) -> Any:

@@ -54,6 +54,7 @@ class FeatureSplit:
     class_names: tuple[str, ...] = ()  # empty: classes are called by their numbers
     labels_of: dict[str, Float[np.ndarray, "clip"]] = field(default_factory=dict)  # of one modality alone (CH-SIMS)
     task: str = "regression"  # what the labels of a batch are for
+    extractor: str = ""  # what made the features from raw clips, with its version, if it is known
     problems: Mapping[str, str] = field(default_factory=dict)  # MMSA's key -> why it cannot be used
 
     def __len__(self) -> int:

@@ -102,8 +102,11 @@ def gpus() -> list[str]:
 
 def most_jobs() -> int:
     """As many as there are GPUs, or else CPU cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return len(gpus()) or cores
+    return len(gpus()) or cores()
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_jobs(jobs: int) -> None:
@@ -141,14 +144,15 @@ class Processes(ThreadPoolExecutor):
 
     A process that dies takes no other task with it, and its task is begun once more in a new one. A process ignores
     Ctrl-C and dies with its parent, however that ends. An exception that leaves the `with` block ends all of them.
+    places: for work that needs no GPU, range(jobs).
     """
 
-    def __init__(self, jobs: int):
+    def __init__(self, jobs: int, places: Sequence[Place] = ()):
         super().__init__(jobs)
         self.ended, self.lock = False, threading.Lock()
         self.workers: dict[Place, Worker] = {}
         self.idle: SimpleQueue[Place] = SimpleQueue()
-        for place in (gpus() or range(jobs))[:jobs]:
+        for place in (places or gpus() or range(jobs))[:jobs]:
             self.idle.put(place)
         resource_tracker.ensure_running()  # it unblocks the signals of the thread that starts it
 
