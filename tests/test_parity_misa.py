@@ -81,7 +81,8 @@ def test_full_sizes(name):
     out = model(**our_batch(size, published_batch(size), weights))
     close(out.prediction, torch.tensor(theirs["prediction"]).squeeze(-1))
     for term, value in (out.losses | {"total": out.loss}).items():
-        assert value.item() == pytest.approx(theirs["losses"][TERMS.get(term, term)], rel=1e-5, abs=1e-5), term
+        rounding = 1e-4 if term == "difference" else 1e-5  # cosines of vectors of almost no length: by processor
+        assert value.item() == pytest.approx(theirs["losses"][TERMS.get(term, term)], rel=1e-5, abs=rounding), term
     out.loss.backward()
     assert_same_norms(model, theirs["gradient_norms"])
 

@@ -191,8 +191,7 @@ def published_steps(scores: Collection[str]) -> dict[str, float]:
 
 def published_columns(rows: DataFrame) -> DataFrame:
     """Those of our models on features like ours, for comparison.csv: texts by model; semicolons separate its rows."""
-    rows = rows.dropna(subset=["model", "alignment"])
-    if rows.empty:
+    if rows.empty or (rows := rows.dropna(subset=["model", "alignment"])).empty:
         return DataFrame()
     columns = {"published": rows.published_as, "published_source": rows.source + ", " + rows.alignment}
     columns |= {f"published_{score}": rows[score].map(number) for score in ("acc2", "f1", "acc7")}
