@@ -174,6 +174,7 @@ def test_a_teacher_is_trained_with_the_numbers_of_the_trial(splits, config, tmp_
             "did you mean 'width'?",
         ),
         (dict(training=QUICK.replace(select_by="auc")), "select_by must be one of"),
+        (dict(training=QUICK.replace(scheduler=lambda _: None), jobs=2), "jobs must be 1 for 'scheduler'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_touches_nothing(splits, config, tmp_path, changes, sentence):

@@ -143,6 +143,15 @@ def test_what_would_mix_or_cheat_is_refused(place, capsys, monkeypatch, more, se
     assert sentence in (shown := capsys.readouterr().err) and shown.count("\n") == 1
 
 
+def test_a_part_may_have_a_rate_of_its_own(place, monkeypatch):
+    monkeypatch.chdir(place)
+    words = ["compare", "--models", "audio", "--seeds", "1", "--data", "data", "--epochs", "1", *TINY, "--jobs", "1"]
+    own = ["--tune", "1", "--set", 'learning_rates={"regress": 0.001}', "--output", "rates"]
+    assert main([*words, *own]) == 0
+    run = json.loads((place / "rates" / "audio" / "seed_0" / "training.json").read_text())
+    assert run["training"]["learning_rates"] == {"regress": 0.001}
+
+
 def test_the_numbers_do_not_depend_on_who_else_is_tuned(place):
     """Or on where: here, or in two places of another executor."""
     splits = toy_world(n=60, seed=0).splits

@@ -113,6 +113,7 @@ def train_runs(
     not part of the comparison, and if the folder holds something else or runs of other code.
     """
     runs = plan.part(only) if only else plan.all_runs
+    _check_fits(plan, runs)
     left = _claim(plan, runs)
     say = partial(print, flush=True) if progress else lambda _: None
     failures: dict[Run, str] = {}
@@ -145,7 +146,6 @@ def _ended(plan: Plan, outcome: Outcome) -> list[Outcome]:
 
 def _claim(plan: Plan, runs: Sequence[Run]) -> list[Run]:
     """Makes the folder this comparison's; returns the runs that are left. Raises ValueError before it touches any."""
-    _check_fits(plan, runs)
     budget = {field: value for field, value in asdict(plan.training).items() if field not in ("seed", "log_test")}
     source = {"fingerprint": fingerprint(plan.splits), "source": plan.splits["train"].source}
     config = {"shared": plan.config.to_dict(), "own": plan.settings}

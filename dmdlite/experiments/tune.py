@@ -80,10 +80,11 @@ def tune(
     Raises ValueError, before anything is touched, for what cannot be tuned, and if the folder holds something else.
     """
     check_jobs(jobs)
-    recipes = RECIPES | check_variants(variants or {}, jobs)
+    budget, settings = training or TrainingConfig(), dict(settings or {})
+    sent = {"optimizer": budget.optimizer, "scheduler": budget.scheduler}
+    recipes = RECIPES | check_variants(variants or {}, jobs if executor is None else 1, **sent)
     known("model", name, recipes)
     own: dict[str, Any] = {"restart": restart, "reading": reading, "tune": trials, "tuning_seed": seed, "fixed": fixed}
-    budget, settings = training or TrainingConfig(), dict(settings or {})
     plan = Plan(data, config, budget, Path(output_dir), [name], [seed], settings, recipes, **own)
     study = Study.of(name, plan, plan.folder)
     study.begin()
