@@ -57,7 +57,8 @@ def extract_clip(
         silence = len(faces) / PICTURES_PER_SECOND
     clip.seconds = float(max(len(sound) / SOUND_RATE, silence))
     heard = sound if len(sound) else np.zeros(round(silence * SOUND_RATE), np.float32)
-    found = words(heard, SOUND_RATE, transcript)
+    _, measured, _ = voice.voice(heard, SOUND_RATE)
+    found = words(heard, SOUND_RATE, transcript, measured)
     clip.words = found.words
     clip.text = " ".join(transcript.split() if transcript is not None else [word.text for word in found.words])
     clip.notes.append(f"words {found.note}")
@@ -68,7 +69,7 @@ def extract_clip(
     if len(faces):
         add(clip, "vision", faces, PICTURES_PER_SECOND, spans)
     if len(sound):
-        add(clip, "audio", voice.voice(sound, SOUND_RATE)[1], voice.RATE / voice.HOP, spans)
+        add(clip, "audio", measured, voice.RATE / voice.HOP, spans)
     if not clip.features:
         raise ValueError(f"{path.name} has no words, and nothing to see or hear")
     return clip

@@ -13,6 +13,8 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float
 
+from dmdlite.data.extract.setup import extra
+
 LETTERS = 29
 MEASURES = {  # name -> (unit, what it is); all but the last are 0 for words that VADER does not have
     "valence": ("-4 to 4", 'how unpleasant or pleasant the word is: "horrible" -2.5, "nice" 1.8'),
@@ -48,8 +50,6 @@ def code(part: str) -> Float[np.ndarray, "letters"]:
 @cache
 def lexicon() -> tuple[dict[str, float], dict[str, float], frozenset[str]]:
     """Valences and degrees by word, and the words that negate."""
-    try:
+    with extra():
         from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
-    except ImportError as problem:
-        raise ValueError("vaderSentiment is not installed: pip install 'dmdlite[clips]'") from problem
     return SentimentIntensityAnalyzer().lexicon, BOOSTER_DICT, frozenset(NEGATE)

@@ -14,24 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from dmdlite.data.extract.voice import HOP, RATE, resampled, voice
+from dmdlite.data.extract.voice import HOP, NAMES, RATE, resampled, voice
 
 FRAME = 0.01  # seconds, of pocketsphinx
 # A letter's most frequent sound, in the phones of the CMU dictionary: a rough guess at words that it lacks.
-SOUNDS = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        "AE,B,K,D,EH,F,G,HH,IH,JH,K,L,M,N,AA,P,K,R,S,T,AH,V,W,K S,IY,Z".split(","),
-    )
-)
+PHONES = "AE,B,K,D,EH,F,G,HH,IH,JH,K,L,M,N,AA,P,K,R,S,T,AH,V,W,K S,IY,Z".split(",")
+SOUNDS = dict(zip(string.ascii_lowercase, PHONES, strict=True))
 DIGITS = "zero one two three four five six seven eight nine".split()
 IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 PUNCTUATION = string.punctuation + "“”„«»‘’¿¡。，！？、：；（）《》「」"
 GAPS = dict.fromkeys(map(ord, "—–…/_"), " ")
 NOISE = 1e-3  # added before pocketsphinx listens, which loses its way in digital silence; -60 dB of full scale
-SAID = (
-    0.045  # confidence below which a transcript is not what is said; 120 right ones had 0.064 or more, wrong ones 0.036
-)
+# Confidence below which a transcript is not what was said. 120 right ones had at least 0.064, 240 wrong at most 0.036.
+SAID = 0.045
 QUIET = 25.0  # dB below the loudest frame: no voice
 NOTES = {
     "aligned": "aligned: pocketsphinx found the transcript in the sound",
@@ -61,20 +56,25 @@ class Words:
         return NOTES[self.how] + sure
 
 
-def words(samples: Float[np.ndarray, "samples"], rate: int, transcript: str | None = None) -> Words:
+def words(
+    samples: Float[np.ndarray, "samples"],
+    rate: int,
+    transcript: str | None = None,
+    measures: Float[np.ndarray, "frame measure"] | None = None,
+) -> Words:
     """The words of the transcript with their times, or what pocketsphinx guesses if there is none.
 
     A Chinese, Japanese or Korean character counts as a word. An empty transcript means that nothing is said.
-    Raises ValueError if samples or rate are no sound.
+    measures: those of `voice`, if they are known already. Raises ValueError if samples or rate are no sound.
     """
     sound = resampled(samples, rate)
-    _, measures, names = voice(sound, RATE)
-    heard = measures[:, names.index("voiced")].sum() > 5  # in silence pocketsphinx is sure of hearing "dog"
+    measures = voice(sound, RATE)[1] if measures is None else measures
+    heard = measures[:, NAMES.index("voiced")].sum() > 5  # in silence pocketsphinx is sure of hearing "dog"
     if transcript is None:
         return recognise(sound) if heard else Words([], "none", 0.0)
     texts = split_words(transcript)
     found = align(sound, texts) if texts and heard else None
-    return found or Words(spread(measures[:, names.index("energy")], texts), "spread", 0.0)
+    return found or Words(spread(measures[:, NAMES.index("energy")], texts), "spread", 0.0)
 
 
 def split_words(transcript: str) -> list[str]:
@@ -107,9 +107,8 @@ def recognise(sound: Float[np.ndarray, "samples"]) -> Words:
     if not segments:
         return Words([], "none", 0.0)
     texts = [segment.word.partition("(")[0] for segment in segments]  # "the(2)" is its second pronunciation
-    return Words(
-        timed(texts, segments), "recognised", float(np.mean([segment.prob for segment in segments]).clip(0, 1))
-    )
+    sure = float(np.mean([segment.prob for segment in segments]).clip(0, 1))
+    return Words(timed(texts, segments), "recognised", sure)
 
 
 @cache  # 0.3 s
@@ -175,9 +174,8 @@ def spread(energy: Float[np.ndarray, "frame"], texts: list[str]) -> list[Word]:
     active = np.flatnonzero(energy > max(energy.max(initial=0) - QUIET, 0))
     active = active if len(active) else np.arange(len(energy))
     borders = np.append(active, active[-1:] + 1) * HOP / RATE if len(active) else np.zeros(2)
-    sizes = np.array(
-        [2 + len(text) for text in texts], dtype=float
-    )  # as in the toy world: 0.06 s and 0.026 s for each letter
+    # As in the toy world: 0.06 s for a word and 0.026 s for each of its letters.
+    sizes = np.array([2 + len(text) for text in texts], dtype=float)
     shares = np.append(0, np.cumsum(sizes)) / max(sizes.sum(), 1)
     places = np.interp(shares, np.linspace(0, 1, len(borders)), borders)
     return [Word(text, float(start), float(end)) for text, start, end in zip(texts, places, places[1:])]
