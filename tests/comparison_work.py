@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+from tiny import SIZES
 
 from dmdlite.config import DMDConfig, ModelConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, load_features
@@ -76,7 +77,6 @@ class Pupil(Unimodal):
         return super().forward(*arguments, **named)
 
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 BUDGET = TrainingConfig(epochs=4, batch_size=16)
 VARIANTS = {"pupil": Recipe(Pupil, {"modality": "audio"}, teacher="audio")}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
+from tiny import SIZES
 from torch._dynamo import lookup_backend
 
 from dmdlite.config import DMDConfig, TrainingConfig
@@ -16,7 +17,6 @@ from dmdlite.training.runs import Result
 from dmdlite.training.trainer import train
 
 SPLITS = toy_world(n=80, seed=0).splits
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 CONFIG = DMDConfig.toy(**SIZES, **feature_shapes(SPLITS))
 GRAPHS = []
 

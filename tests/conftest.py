@@ -3,10 +3,47 @@
 import jaxtyping
 import pytest
 import torch
+from tiny import SIZES, without_pictures
 
 FLOORS = ("data", "components", "models", "training", "experiments")
 jaxtyping.install_import_hook([*(f"dmdlite.{floor}" for floor in FLOORS), "course"], "beartype.beartype")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def splits():
+    """A small toy world, for tests that train. A file that needs another one has its own."""
+    from dmdlite.data.toy import toy_world
+
+    return toy_world(n=80, seed=0).splits
+
+
+@pytest.fixture(scope="session")
+def config(splits):
+    from dmdlite.config import DMDConfig
+    from dmdlite.data.features import feature_shapes
+
+    return DMDConfig.toy(**SIZES, **feature_shapes(splits))
+
+
+@pytest.fixture(scope="module")
+def no_pictures():
+    """Drawing the pictures of every run takes longer than training it."""
+    with pytest.MonkeyPatch.context() as patch:
+        without_pictures(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def only_what_counts(no_pictures):
+    """Nor linear models, nor checks of shapes: they too take longer than such a training."""
+    from dmdlite.training import runs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "linear_baseline", lambda *_: None)
+        jaxtyping.config.update("jaxtyping_disable", True)
+        yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

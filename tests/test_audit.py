@@ -8,15 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from matplotlib.figure import Figure
 from pandas import DataFrame
 from pandas.testing import assert_frame_equal
+from tiny import SIZES
 
 from course.toy_tasks import sentiment_levels
 from dmdlite.__main__ import main
 from dmdlite.config import DMDConfig, TrainingConfig
-from dmdlite.data.features import feature_shapes, label_shape, write_folder
-from dmdlite.data.toy import toy_world
+from dmdlite.data.features import label_shape, write_folder
 from dmdlite.experiments.audit import ALL, SINGLE, audit, audit_markdown, draw_audit, summary
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.reports import published_markdown
@@ -27,7 +26,6 @@ from dmdlite.training.loop import plain_loop, seed_everything
 from dmdlite.training.trainer import train
 
 STORED = Path(__file__).parent.parent / "notebooks" / "comparison"
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=3, batch_size=16)
 BY_VALIDATION, BY_ERROR, BY_TEST = (
     "best epoch of each score, by validation",
@@ -40,6 +38,8 @@ LOG = {
     0: [(0.9, 0.70, 0.95, 0.70, 0.71), (0.8, 0.72, 1.00, 0.72, 0.73), (0.85, 0.76, 0.90, 0.68, 0.69)],
     1: [(0.7, 0.80, 0.80, 0.80, 0.79), (0.9, 0.60, 0.70, 0.86, 0.87)],
 }
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def log_of(runs: dict) -> DataFrame:
@@ -155,25 +155,6 @@ def test_published_numbers_of_other_systems_have_a_place():
     assert "| MulT | MulT | not given | unaligned | 81.0 |  | 81.0 | 36.9 | 0.880 |" in published_markdown(
         unaligned, 686
     )
-
-
-@pytest.fixture(scope="module")
-def splits():
-    return toy_world(n=80, seed=0).splits
-
-
-@pytest.fixture(scope="module")
-def config(splits):
-    return DMDConfig.toy(**SIZES, **feature_shapes(splits))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures():
-    """Drawing the pictures of every run takes longer than training it here."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw_losses", "draw_answers", "draw_edges"):
-            patch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
-        yield
 
 
 def test_looking_at_the_test_split_chooses_nothing(splits, config, tmp_path):

@@ -11,14 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 from comparison_work import BUDGET, compare_pupils
-from matplotlib.figure import Figure
 
 from dmdlite.__main__ import main
 from dmdlite.data.features import write_folder
 from dmdlite.data.toy import toy_world
 from dmdlite.experiments import executors
 from dmdlite.experiments.executors import cluster
-from dmdlite.training import runs
 
 SAME = ("metrics.json", "log.jsonl", "predictions.csv", "model.safetensors", "missing_modalities.json")
 HERE = Path(__file__).parent
@@ -33,10 +31,7 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    for name in ("draw_losses", "draw_answers", "draw_edges"):
-        monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture(scope="module")

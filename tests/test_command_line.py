@@ -9,12 +9,11 @@ import sys
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from tiny import without_pictures
 
 from dmdlite.__main__ import main
 from dmdlite.data.features import fingerprint, load_features, open_data, write_folder, write_mmsa
 from dmdlite.data.toy import toy_world
-from dmdlite.training import runs
 
 SIZES = ("width=8", "heads=2", "layers=1", "minimum_memory_layers=1")
 TINY = ["--epochs", "1", *(part for size in SIZES for part in ("--set", size))]
@@ -40,8 +39,7 @@ def place(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch, place):
     """Drawing takes longer than training here; the run in `place` has the real ones."""
-    for name in ("draw_losses", "draw_answers", "draw_edges"):
-        monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
+    without_pictures(monkeypatch)
 
 
 def run(place, words, *more):

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from matplotlib.figure import Figure
 from pandas import DataFrame
 from pandas.testing import assert_frame_equal
 from scipy import stats
+from tiny import SIZES
 
 from course.toy_tasks import reviewed_topics, sentiment_levels, valence_and_arousal
 from dmdlite.__main__ import main, seeds_of
-from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
+from dmdlite.config import MODALITIES, TrainingConfig
 from dmdlite.data.features import feature_shapes, label_shape, write_folder
 from dmdlite.data.toy import toy_world
 from dmdlite.experiments import plan
@@ -32,29 +32,11 @@ from dmdlite.models.dmd import DMD
 from dmdlite.models.registry import build
 from dmdlite.training import identity, runs
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
 SAME = ("metrics.json", "log.jsonl", "predictions.csv", "model.safetensors", "missing_modalities.json")
 SCORES = ("mae", "corr", "acc2", "f1", "acc7")
 
-
-@pytest.fixture(scope="module")
-def splits():
-    return toy_world(n=80, seed=0).splits
-
-
-@pytest.fixture(scope="module")
-def config(splits):
-    return DMDConfig.toy(**SIZES, **feature_shapes(splits))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures():
-    """Drawing the pictures of every run takes longer than training it here."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw_losses", "draw_answers", "draw_edges"):
-            patch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
-        yield
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture(scope="module")

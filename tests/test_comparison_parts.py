@@ -11,7 +11,6 @@ from scipy import stats
 from course.toy_tasks import sentiment_levels
 from dmdlite.__main__ import PRESETS
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
-from dmdlite.data.features import feature_shapes
 from dmdlite.data.toy import toy_world
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.missing import subsets_of, with_only
@@ -27,20 +26,9 @@ from dmdlite.training.loop import predict_logits, seed_everything
 from dmdlite.training.runs import load_result
 from dmdlite.training.systems import train_system
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 ONE_EPOCH = TrainingConfig(epochs=1, batch_size=16)
 SUBSETS = subsets_of(MODALITIES)
 SMALL_BERT = dict(model_type="bert", vocab_size=200, hidden_size=8, num_attention_heads=2, num_hidden_layers=1)
-
-
-@pytest.fixture(scope="module")
-def splits():
-    return toy_world(n=80, seed=0).splits
-
-
-@pytest.fixture(scope="module")
-def config(splits):
-    return DMDConfig.toy(**SIZES, **feature_shapes(splits))
 
 
 def test_subsets_are_all_there():

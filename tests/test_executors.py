@@ -8,7 +8,6 @@ from functools import partial
 import psutil
 import pytest
 from comparison_work import BUDGET, SIZES, compare_in, place, turn, work
-from matplotlib.figure import Figure
 
 import dmdlite
 from dmdlite.__main__ import main
@@ -17,16 +16,12 @@ from dmdlite.experiments import executors
 from dmdlite.experiments.executors import Processes, executor_for, run_all
 from dmdlite.experiments.parcels import pack, unpack
 from dmdlite.files import alone_in
-from dmdlite.training import runs
 
 WORLD = dmdlite.toy_world(n=80, seed=0).splits
 BATCHES = -(-len(WORLD["train"]) // BUDGET.batch_size)  # of an epoch
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    for name in ("draw_losses", "draw_answers", "draw_edges"):
-        monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture

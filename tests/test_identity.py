@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 
 import dmdlite
@@ -29,10 +28,7 @@ FILES = ("metrics.json", "log.jsonl", "predictions.csv", "model.safetensors")
 SCALE = 1000
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    for name in ("draw_losses", "draw_answers", "draw_edges"):
-        monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def audio(seed=0, config=TINY):
@@ -111,12 +107,8 @@ def test_own_code_is_the_same_in_another_process():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("identity") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw_losses", "draw_answers", "draw_edges"):
-            patch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
-        return train(audio(), SPLITS, folder, TRAINING, progress=False)
+def finished(tmp_path_factory, no_pictures):
+    return train(audio(), SPLITS, tmp_path_factory.mktemp("identity") / "run", TRAINING, progress=False)
 
 
 def adamw(model, training):

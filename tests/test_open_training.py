@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, MultiStepLR, ReduceLROnPlateau
 from transformers import TrainerCallback
 
@@ -25,10 +24,7 @@ TINY = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
 TRAINING = TrainingConfig(epochs=3, batch_size=16)
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    for name in ("draw_losses", "draw_answers", "draw_edges"):
-        monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def audio(seed=0):

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 import dmdlite
 from dmdlite.__main__ import main
@@ -27,10 +26,7 @@ MOODS = ("calm", "glad", "sad")
 KEYS = ("text", "vision", "audio")
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    for name in ("draw_losses", "draw_answers", "draw_edges"):
-        monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def content(clips=(12, 6, 6), steps=8, seed=0):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tiny import SIZES
 
 from dmdlite.config import DMDConfig, ModelConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes
@@ -12,7 +13,6 @@ from dmdlite.experiments.study import Study
 from dmdlite.models.registry import RECIPES, with_teachers
 from dmdlite.models.spaces import Around, Choices, Range, Widths, nested, own_numbers, resolved, with_numbers
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 TRAINING = TrainingConfig()
 
 

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from tiny import SIZES
 
 import dmdlite
 from course import figures
@@ -14,8 +15,6 @@ from course.widgets.loss_mixer import DECOUPLING, ROWS, VALUE, LossMixer, Mix, p
 from dmdlite.config import MODALITIES, loss_weights
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
-
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 
 
 @pytest.fixture(scope="module")

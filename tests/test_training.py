@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
+from tiny import SIZES, without_pictures
 
 from dmdlite.__main__ import main
-from dmdlite.config import DMDConfig, TrainingConfig
-from dmdlite.data.features import feature_shapes, write_folder
+from dmdlite.config import TrainingConfig
+from dmdlite.data.features import write_folder
 from dmdlite.data.toy import toy_world
 from dmdlite.models.registry import build
 from dmdlite.training import checkpoints, runs
@@ -26,18 +26,7 @@ from dmdlite.training.loop import epochs_without_progress, plain_loop, predict_l
 from dmdlite.training.trainer import train
 
 KEYS = {"mae", "corr", "acc2", "f1", "acc7", "acc2_with_zero", "f1_with_zero"}
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
-
-
-@pytest.fixture(scope="session")
-def splits():
-    return toy_world(n=80, seed=0).splits
-
-
-@pytest.fixture(scope="session")
-def config(splits):
-    return DMDConfig.toy(**SIZES, **feature_shapes(splits))
 
 
 def make(config, name="dmd", seed=0):
@@ -59,8 +48,7 @@ def finished(splits, config, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch, finished):
     """Drawing takes longer than training here; `finished` has the real ones."""
-    for name in ("draw_losses", "draw_answers", "draw_edges"):
-        monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
+    without_pictures(monkeypatch)
 
 
 def losses_of_batches(model):

@@ -3,14 +3,10 @@
 import json
 import sys
 
-import jaxtyping
 import pytest
-from matplotlib.figure import Figure
 from pandas.testing import assert_frame_equal
 
-from dmdlite.config import DMDConfig, TrainingConfig
-from dmdlite.data.features import feature_shapes
-from dmdlite.data.toy import toy_world
+from dmdlite.config import TrainingConfig
 from dmdlite.experiments import study as studies
 from dmdlite.experiments.tune import tune
 from dmdlite.models.registry import RECIPES, Recipe
@@ -18,30 +14,10 @@ from dmdlite.models.spaces import Choices, Range
 from dmdlite.models.unimodal import Unimodal
 from dmdlite.training import runs
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 QUICK = TrainingConfig(epochs=2, batch_size=16)
 
 
-@pytest.fixture(scope="module")
-def splits():
-    return toy_world(n=60, seed=0).splits
-
-
-@pytest.fixture(scope="module")
-def config(splits):
-    return DMDConfig.toy(**SIZES, **feature_shapes(splits))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def only_what_counts():
-    """Pictures, linear models and checks of shapes take longer than a training here."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw_losses", "draw_answers", "draw_edges"):
-            patch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
-        patch.setattr(runs, "linear_baseline", lambda *_: None)
-        jaxtyping.config.update("jaxtyping_disable", True)
-        yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+pytestmark = pytest.mark.usefixtures("only_what_counts")
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import jaxtyping
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from tiny import SIZES
 
 from dmdlite.__main__ import main
 from dmdlite.config import DMDConfig, TrainingConfig
@@ -19,9 +18,7 @@ from dmdlite.data.toy import toy_world
 from dmdlite.experiments import study as studies
 from dmdlite.experiments.compare import compare
 from dmdlite.experiments.tables import Comparison
-from dmdlite.training import runs
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
 TINY = [word for name, value in SIZES.items() for word in ("--set", f"{name}={value}")]
 
 
@@ -32,15 +29,7 @@ def place(tmp_path_factory):
     return place
 
 
-@pytest.fixture(autouse=True)
-def only_what_counts(monkeypatch):
-    """Pictures, linear models and checks of shapes take longer than a training here."""
-    for name in ("draw_losses", "draw_answers", "draw_edges"):
-        monkeypatch.setattr(runs, name, lambda *_: Figure(figsize=(1, 1)))
-    monkeypatch.setattr(runs, "linear_baseline", lambda *_: None)
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+pytestmark = pytest.mark.usefixtures("only_what_counts")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
+from tiny import SIZES
 from torch.nn.parallel import DistributedDataParallel
 
 from dmdlite.config import MODALITIES, DMDConfig, TrainingConfig
@@ -16,8 +17,7 @@ from dmdlite.models.misa import MISA, MISAConfig
 from dmdlite.training.loop import seed_everything
 from dmdlite.training.trainer import SentimentTrainer, Trainee, has_unused_parameters
 
-SIZES = dict(width=8, heads=2, layers=1, minimum_memory_layers=1)
-SIZES |= dict(feature_widths=dict(language=6, vision=5, audio=4), lengths=dict(language=7, vision=9, audio=8))
+SIZES = SIZES | dict(feature_widths=dict(language=6, vision=5, audio=4), lengths=dict(language=7, vision=9, audio=8))
 PRESETS = {
     "official": DMDConfig.official(**SIZES, orthogonality_over="over_batch").without_dropout(),
     "paper": DMDConfig.paper(**SIZES).without_dropout(),
