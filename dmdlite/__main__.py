@@ -125,13 +125,12 @@ def tune(options: argparse.Namespace) -> None:
         raise ValueError("the seed of the trials is given by --seed")
     splits, source, config, training, settings = read_options(options)
     from dmdlite.experiments.executors import cluster
-    from dmdlite.experiments.plan import TUNING_SEED
     from dmdlite.experiments.tune import tune as run
 
     output = options.output or Path("runs") / f"tune-{options.model}-{options.preset}"
     own = {"settings": settings, "fixed": given_numbers(options), "jobs": options.jobs, "restart": options.restart}
     own |= {"reading": splits.reading} if source else {}
-    own |= {"trials": options.trials, "seed": TUNING_SEED if options.seed is None else options.seed}
+    own |= {"trials": options.trials, "seed": options.seed}
     with cluster(options.cluster) if options.cluster else nullcontext() as executor:
         found = run(options.model, source or splits, config, output, training, executor=executor, **own)
     print(f"\nvalidation error {found.error:.4f}, with the defaults {found.own_error:.4f}")

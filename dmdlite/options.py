@@ -5,12 +5,13 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dmdlite.presets import TASKS
+from dmdlite.presets import TASKS, TUNING_SEED
 
 MOSI, MOSEI = {"dataset": "mosi"}, {"dataset": "mosei"}
 # Name -> the constructor of DMDConfig, and its argument.
 PRESETS = {"toy": ("toy", {}), "small": ("small", {}), "mosi": ("official", MOSI), "mosei": ("official", MOSEI)}
 PRESETS |= {"paper-mosi": ("paper", MOSI), "paper-mosei": ("paper", MOSEI)}
+MODEL_HELP = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
 DATA_HELP = "a file or folder of features, or a converted folder"
 
 
@@ -60,8 +61,7 @@ def _command(commands: Any, name: str, summary: str, example: str) -> Parser:
 def _add_train(commands: Any) -> None:
     example = "--data mosi.pkl --preset mosi --seed 1 --set width=32 --set 'loss_weights={\"margin\": 0}'"
     command = _command(commands, "train", "train a model; resumes an interrupted run", example)
-    text = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
-    command.add_argument("--model", default="dmd", metavar="NAME", help=text)
+    command.add_argument("--model", default="dmd", metavar="NAME", help=MODEL_HELP)
     command.add_argument("--seed", type=int, metavar="N", help="seed of weights, dropout and order (default: 0)")
     text = "start from the weights of a run, of a saved model or of a .safetensors, .pt or .pth file"
     command.add_argument("--from", dest="start", type=Path, metavar="PATH", help=text)
@@ -89,8 +89,8 @@ def _add_compare(commands: Any) -> None:
     part.add_argument("--collect", action="store_true", help=text)
     text = "first tune every model on the validation split, with N trials each, see tune (default: nothing is tuned)"
     command.add_argument("--tune", type=int, default=0, metavar="N", help=text)
-    text = "seed of the trials, which must not be one of the comparison's (default: 1000)"
-    command.add_argument("--tuning-seed", type=int, default=1000, metavar="N", help=text)
+    text = f"seed of the trials, which must not be one of the comparison's (default: {TUNING_SEED})"
+    command.add_argument("--tuning-seed", type=int, default=TUNING_SEED, metavar="N", help=text)
     text = "what other habits of reporting would add: audit.md, .csv, .png (logs test scores of every epoch)"
     command.add_argument("--audit", action="store_true", help=text)
     text = "train afresh what other code or settings have left in the folder (default: refuse it)"
@@ -102,8 +102,7 @@ def _add_compare(commands: Any) -> None:
 def _add_tune(commands: Any) -> None:
     text = "search a model's numbers by its validation error, and print the train command with the best ones"
     command = _command(commands, "tune", text, "--model mult --trials 20 --data mosi.pkl --preset mosi")
-    text = "dmd, a rival, an ablation, or language, vision, audio; an unknown name lists them all (default: dmd)"
-    command.add_argument("--model", default="dmd", metavar="NAME", help=text)
+    command.add_argument("--model", default="dmd", metavar="NAME", help=MODEL_HELP)
     add_search(command)
     _add_data_and_recipe(command)
 
@@ -112,7 +111,8 @@ def add_search(parser: Any) -> None:
     """What `tune` takes and `train` does not."""
     text = "runs with other numbers each, the first with the defaults (default: 20)"
     parser.add_argument("--trials", type=int, default=20, metavar="N", help=text)
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the search and of every trial (default: 1000)")
+    text = f"seed of the search and of every trial (default: {TUNING_SEED})"
+    parser.add_argument("--seed", type=int, default=TUNING_SEED, metavar="N", help=text)
     where = parser.add_mutually_exclusive_group()
     text = "trials at the same time; with more than one the search depends on which end first (default: 1)"
     where.add_argument("--jobs", type=int, default=1, metavar="N", help=text)

@@ -8,6 +8,7 @@ SPACES = ("homogeneous", "heterogeneous")
 SENTIMENT_RANGE = (-3.0, 3.0)
 EDGES = [f"{source}->{target}" for source in MODALITIES for target in MODALITIES if source != target]
 Matrix = list[list[float]]
+TUNING_SEED = 1000  # of trials: one that no comparison is likely to use
 Task = Literal["regression", "classification", "ordinal", "multilabel"]
 TASKS: tuple[str, ...] = get_args(Task)
 

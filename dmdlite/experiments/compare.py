@@ -31,14 +31,15 @@ from dmdlite.experiments.audit import write_audit
 from dmdlite.experiments.checks import Variant
 from dmdlite.experiments.executors import Outcome, executor_for, run_all
 from dmdlite.experiments.parcels import unpack
-from dmdlite.experiments.plan import TUNING_SEED, Plan, Run, make_plan
+from dmdlite.experiments.plan import Plan, Run, make_plan
 from dmdlite.experiments.reports import write_reports
 from dmdlite.experiments.study import Study, in_words
 from dmdlite.experiments.tables import Comparison, missing_table, model_table, published_rows, seeds_table
 from dmdlite.experiments.timing import count_parameters, seconds_per_epoch
-from dmdlite.experiments.tune import tune_all, with_numbers_of
+from dmdlite.experiments.tune import best_numbers, tune_all, with_numbers_of
 from dmdlite.files import write_json
 from dmdlite.models.saving import name_of
+from dmdlite.presets import TUNING_SEED
 from dmdlite.training.linear import linear_baseline
 from dmdlite.training.metrics import Splits, all_scores
 from dmdlite.training.optimizers import check_rates
@@ -97,7 +98,8 @@ def tuned(
     if search:
         _check_fits(plan, runs)
         _claim(plan, [])
-    return with_numbers_of(plan, tune_all(plan, names, executor, jobs if search else 0, progress))
+        tune_all(plan, names, executor, jobs, progress)
+    return with_numbers_of(plan, best_numbers(plan, names))
 
 
 def train_runs(

@@ -123,7 +123,7 @@ def executor_for(jobs: int) -> AbstractContextManager[Executor | None]:
 
 @contextmanager
 def cluster(address: str) -> Iterator[Executor]:
-    """The workers of a Dask scheduler. Raises ValueError if Dask is not installed, or nobody answers there."""
+    """The workers of a Dask scheduler. Raises ValueError if Dask is not installed, or no scheduler answers there."""
     try:
         from distributed import Client
     except ImportError:
@@ -132,9 +132,8 @@ def cluster(address: str) -> Iterator[Executor]:
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError):
-        raise ValueError(
-            f"no Dask scheduler answers at {address}; `dask scheduler` starts one and prints where"
-        ) from None
+        remedy = "`dask scheduler` starts one and prints where"
+        raise ValueError(f"no Dask scheduler answers at {address}; {remedy}") from None
     with client:
         yield client.get_executor(pure=False)
 

@@ -21,6 +21,7 @@ from dmdlite.experiments.parcels import pack, unpack
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import RECIPES, Recipe, check_settings, in_groups, with_teachers
 from dmdlite.models.spaces import Numbers, with_numbers
+from dmdlite.presets import TUNING_SEED
 from dmdlite.sources import code_digests
 from dmdlite.training import runs
 from dmdlite.training.metrics import Splits, table_scores
@@ -29,7 +30,6 @@ from dmdlite.training.reporting import check_reporter
 from dmdlite.training.systems import fresh
 from dmdlite.training.trainer import train
 
-TUNING_SEED = 1000  # one that no comparison is likely to use
 Run = tuple[str, int]  # the name of a model and a seed
 
 

@@ -1,7 +1,7 @@
 """One study of Optuna: its trials, each a run that sees the training and the validation split and no other.
 
 Processes and machines may share it. Locks, which end with their process, tell which trials are being worked on, so that
-what a dead process has left is gone on with.
+the trial of a dead process is resumed.
 """
 
 import json

@@ -25,12 +25,13 @@ from dmdlite.checking import known
 from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.experiments.checks import Variant, check_variants
 from dmdlite.experiments.executors import check_jobs, executor_for, run_all
-from dmdlite.experiments.plan import TUNING_SEED, Plan
+from dmdlite.experiments.plan import Plan
 from dmdlite.experiments.study import Study
 from dmdlite.experiments.tables import title_of
 from dmdlite.files import write_json, write_text
 from dmdlite.models.registry import RECIPES
 from dmdlite.models.spaces import Numbers
+from dmdlite.presets import TUNING_SEED
 from dmdlite.training.figures import INK, MODEL, QUIET
 from dmdlite.training.metrics import Splits
 from dmdlite.training.runs import write_picture
@@ -75,7 +76,7 @@ def tune(
 
     training: the budget of each trial; its seed is replaced by `seed`. fixed: names of numbers that stay as they are,
     as all settings do. A teacher is trained anew in each trial, with the same numbers. The rest is as in `compare`.
-    The same call goes on with what was stopped, or does more trials; several at once share the folder and the trials.
+    The same call resumes an interrupted search, or does more trials; several at once share the folder and the trials.
     With one job the result depends on the arguments alone; with more, also on the order in which trials end.
     Raises ValueError, before anything is touched, for what cannot be tuned, and if the folder holds something else.
     """
@@ -127,28 +128,34 @@ def report(study: Study) -> Tuned:
     return found
 
 
-def tune_all(
-    plan: Plan, names: Sequence[str], executor: Executor | None, jobs: int, progress: bool
-) -> dict[str, Numbers]:
-    """The best numbers of each system, as `Tuned.settings`; none if no trial has come to its end, or without jobs.
+def tune_all(plan: Plan, names: Sequence[str], executor: Executor | None, jobs: int, progress: bool) -> None:
+    """Makes all trials of each system.
 
-    The trials of one system follow each other in one place, so that the numbers do not depend on how many there are.
+    Those of one system follow each other in one place, so that its numbers do not depend on how many places there are.
     """
     say = partial(print, flush=True) if progress else lambda _: None
     with ExitStack() as stack:
         sent = stack.enter_context(plan.sent()) if executor else plan
-        studies = [Study.of(name, sent, sent.folder / "tuning" / name) for name in names]
-        for study in studies if jobs else ():
+        studies = studies_of(sent, names)
+        for study in studies:
             study.begin()
-        left = [study for study in studies if jobs and study.left]
+        left = [study for study in studies if study.left]
         say(f"{plan.folder / 'tuning'}: {len(left)} of {len(names)} models to tune")
         where = executor or stack.enter_context(executor_for(max(1, min(jobs, len(left)))))
         for number, outcome in enumerate(run_all(Study.search, left, where), start=1):
             if outcome.failure:
-                raise OSError(
-                    f"{outcome.task.name}: tuning was broken off; the same command goes on: {outcome.failure}"
-                )
+                name = outcome.task.name
+                raise OSError(f"{name}: tuning was broken off; the same command goes on: {outcome.failure}")
             say(f"[{number:{len(str(len(left)))}d}/{len(left)}] {outcome.task.name}: {outcome.value}")
+
+
+def studies_of(plan: Plan, names: Sequence[str]) -> list[Study]:
+    return [Study.of(name, plan, plan.folder / "tuning" / name) for name in names]
+
+
+def best_numbers(plan: Plan, names: Sequence[str]) -> dict[str, Numbers]:
+    """The best numbers of each system, as `Tuned.settings`; none where trials are missing, or none has ended."""
+    studies = studies_of(plan, names)
     done = [study for study in studies if (study.folder / "journal.log").is_file() and not study.left]
     found: dict[str, Numbers] = dict.fromkeys(names, {})
     for study in done:

@@ -35,7 +35,7 @@ class ClipFeatures:
     text: str = ""  # the transcript, or else the words that were guessed
     words: list[Word] = field(default_factory=list)
     seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)  # what is to be known of it, in sentences
+    notes: list[str] = field(default_factory=list)  # remarks, in sentences
 
 
 def extract_clip(

@@ -3,9 +3,9 @@
 extractor.json                   the extractor, and the names and units of the channels
 clips.csv                        a row for each clip: id, raw_text, its labels, extractor
 text/ID.npy vision/… audio/…     (time, width) of each clip
-clips/ID.json                    its words with their times, its length, what is to be known of it; written last
+clips/ID.json                    its words with their times, its length, remarks; written last
 text_bert.npy                    (clips, 3, time) with a language model: token ids, attention mask, segment ids
-failures.txt, notes.txt          a line for each clip that failed, and why; and for what is to be known of the others
+failures.txt, notes.txt          a line for each clip that failed, and why; remarks on the others
 
 `load_features` reads it as "a folder with a CSV" (docs/own_data.md).
 """
