@@ -68,6 +68,10 @@ def published_batch(size: dict) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(x) for name, x in found.items()}
 
 
+def in_double(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: x.double() if x.is_floating_point() else x for name, x in tensors.items()}
+
+
 def our_batch(size: dict, given: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> dict:
     """The same for our model: language as its config reads it, and a mask in place of the lengths."""
     real = torch.arange(size["time"]) < given["lengths"][:, None]

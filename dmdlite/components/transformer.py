@@ -19,7 +19,7 @@ from dmdlite.config import ModelConfig
 Lengths = Sequence[int]  # numbers of time steps, one for each encoder
 StreamList = Sequence[Float[Tensor, "batch _ width"]]  # one for each encoder
 MaskList = Sequence[Bool[Tensor, "batch _"]]  # one for each encoder, True at real steps
-PADDED = 1.25  # streams up to this many times longer than the shortest are padded; longer ones take turns
+PADDED = 1.25  # streams up to this many times longer than the shortest are padded; others take turns
 
 
 class LayerNorm(nn.Module):
@@ -61,10 +61,10 @@ class TransformerLayer(nn.Module):
 
     def feed_forward(self, x: Target) -> Target:
         """Step by step: x + W₂ ReLU(W₁ x)."""
-        return x + self.transform(self.feed_forward_norm(x))
+        return x + self.transform(self.expand(self.feed_forward_norm(x)))
 
-    def transform(self, x: Target) -> Target:
-        hidden = F.relu(self.expand(x), inplace=True)
+    def transform(self, hidden: Float[Tensor, "*encoder batch target hidden"]) -> Target:
+        hidden = F.relu(hidden)
         return self.residual_dropout(self.contract(self.feed_forward_dropout(hidden)))
 
 
@@ -130,26 +130,43 @@ def encode_each(encoders: nn.Module, *streams: StreamList, masks: MaskList | Non
     """One result for each encoder. Each stream that an encoder takes is given as a list, one for each encoder.
 
     masks: the real steps of the last of these streams, the one that is attended to.
-    Streams of about equal lengths are padded, stacked and computed together; others take turns.
+    Encoders with streams of about equal lengths take one turn: these are padded, stacked and computed together.
     """
-    lengths = [[x.shape[1] for x in same] for same in streams]
-    turns = [(slice(None), encoders)]
-    if any(max(same) > PADDED * min(same) for same in lengths):
-        turns = [(slice(e, e + 1), select_encoder(encoders, e)) for e in range(len(lengths[0]))]
-    results = []
-    for turn, encode in turns:
-        targets, sources = lengths[0][turn], lengths[-1][turn]
-        mask = attention_mask(targets, sources, encoders.causal, masks and masks[turn], streams[0][0].device)
-        encoded = encode(*(stack(same[turn]) for same in streams), mask)
-        results += [x[:, :target] for x, target in zip(encoded, targets)]
-    return results
+    lengths, results = [[x.shape[1] for x in same] for same in streams], {}
+    turns = turns_of(lengths)
+    for turn, encode in zip(turns, select_encoders(encoders, turns)):
+        targets, sources = ([same[e] for e in turn] for same in (lengths[0], lengths[-1]))
+        real = masks and [masks[e] for e in turn]
+        mask = attention_mask(targets, sources, encoders.causal, real, streams[0][0].device)
+        encoded = encode(*(stack([same[e] for e in turn]) for same in streams), mask)
+        results |= {e: x[:, :target] for e, x, target in zip(turn, encoded, targets)}
+    return [results[e] for e in range(len(results))]
 
 
-def select_encoder(encoders: nn.Module, e: int) -> Callable:
-    """Encoder e of several, as a function."""
+def turns_of(lengths: Sequence[Lengths]) -> list[list[int]]:
+    """The encoders that may be computed together, by number. lengths: of each stream that they take."""
+    turns: list[list[int]] = []
+    for e in range(len(lengths[0])):
+        for turn in turns:
+            own = [[same[i] for i in (*turn, e)] for same in lengths]
+            if all(max(same) <= PADDED * min(same) for same in own):
+                turn.append(e)
+                break
+        else:
+            turns.append([e])
+    return turns
+
+
+def select_encoders(encoders: nn.Module, turns: list[list[int]]) -> list[Callable]:
+    """The encoders of each turn, as one function."""
+    if len(turns) == 1:
+        return [encoders]
     weights = dict(encoders.named_parameters()) | dict(encoders.named_buffers())
-    own = {name: weight[e : e + 1] if weight.ndim else weight for name, weight in weights.items()}
-    return lambda *inputs: functional_call(encoders, own, inputs)
+    order = torch.tensor([e for turn in turns for e in turn], device=next(encoders.parameters()).device)
+    sizes = [len(turn) for turn in turns]
+    parts = {name: x.index_select(0, order).split(sizes) if x.ndim else [x] * len(turns) for name, x in weights.items()}
+    own = [{name: part[i] for name, part in parts.items()} for i in range(len(turns))]
+    return [lambda *inputs, part=part: functional_call(encoders, part, inputs) for part in own]
 
 
 def attention_mask(

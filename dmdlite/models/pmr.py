@@ -159,7 +159,7 @@ class ReinforcementUnits(fast.TransformerLayer):
     def feed_forward(self, x: Three) -> Three:
         if self.pre:
             return super().feed_forward(x)
-        return self.feed_forward_norm(x + self.transform(x))
+        return self.feed_forward_norm(x + self.transform(self.expand(x)))
 
 
 class FeedForward(nn.Sequential):

@@ -34,7 +34,8 @@ def make_optimizer(model: nn.Module, training: TrainingConfig) -> Optimizer:
     for part, rate in training.learning_rates.items():
         groups.append({"params": [rest.pop(name) for name in list(rest) if part in name], "lr": rate})
     groups = [{"params": list(rest.values())}, *groups]
-    return OPTIMIZERS[training.optimizer](groups, lr=training.learning_rate, weight_decay=training.weight_decay)
+    own = {"lr": training.learning_rate, "weight_decay": training.weight_decay, "fused": True}
+    return OPTIMIZERS[training.optimizer](groups, **own)
 
 
 def _own(make: Callable[[nn.Module], Any], model: nn.Module) -> Optimizer:

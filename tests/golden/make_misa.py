@@ -24,7 +24,7 @@ import models
 import transformers
 from config import get_config
 from published import formula_weights, gradient_norms
-from published_misa import FULL_SIZES, SMALL_SIZES, WORDS, bert_fields, published_batch, widths_of
+from published_misa import FULL_SIZES, SMALL_SIZES, WORDS, bert_fields, in_double, published_batch, widths_of
 from solver import Solver
 
 
@@ -119,10 +119,10 @@ def make_small(name, size, folder):
 
 
 def make_full(size):
-    given = published_batch(size)
+    given = in_double(published_batch(size))
     solver = published_solver(size, given)
     shapes = {name: list(x.shape) for name, x in solver.model.state_dict().items() if x.is_floating_point()}
-    solver.model.load_state_dict(formula_weights(shapes, size["seed"]), strict=False)
+    solver.model.load_state_dict(in_double(formula_weights(shapes, size["seed"])), strict=False)
     prediction, losses = published_step(solver, given)
     losses = {name: x.item() for name, x in losses.items()}
     norms = gradient_norms(solver.model)
@@ -133,5 +133,6 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     for name, size in SMALL_SIZES.items():
         make_small(name, size, folder)
+    torch.set_default_dtype(torch.float64)  # the difference loss divides by lengths near zero
     full = {name: make_full(size) for name, size in FULL_SIZES.items()}
     (folder / "misa_full_sizes.json").write_text(json.dumps(full) + "\n")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -28,7 +29,8 @@ def keep_mask(shape: Sequence[int], rate: float | Tensor, device: torch.device) 
     if device.type != "cpu" or torch.compiler.is_compiling():
         return (torch.rand(shape, device=device) >= rate).to(torch.uint8)
     count = math.prod(shape)
-    words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
-    bits = words.view(torch.int16)[:count].view(shape)  # uniform over −2¹⁵ … 2¹⁵ − 1
+    seed = int(torch.randint(2**63 - 1, ()))  # SFC64 fills a tensor in less than half of PyTorch's time
+    words = torch.from_numpy(np.random.SFC64(seed).random_raw(-(-count // 4)).view(np.int16))
+    bits = words[:count].view(shape)  # uniform over −2¹⁵ … 2¹⁵ − 1
     threshold = torch.as_tensor(rate * 2**16 - 2**15).round().clamp(max=2**15 - 1).to(torch.int16)
     return (bits >= threshold).view(torch.uint8)
