@@ -1,4 +1,4 @@
-"""The command line: `python -m dmdlite train|evaluate|predict|compare|tune|extract|convert`, each with --help."""
+"""The command line, `python -m dmdlite COMMAND`: one function for each command of `options.py`."""
 
 import argparse
 import os
@@ -208,6 +208,13 @@ def convert(options: argparse.Namespace) -> None:
     print(f"wrote {options.folder}")
 
 
+def course(options: argparse.Namespace) -> None:
+    from dmdlite.course import write_course
+
+    write_course(options.folder, "full" if options.solutions else "student")
+    print(f"begin with:\n  cd {options.folder}\n  jupyter lab notebooks/00_start_here.ipynb")
+
+
 def score_table(metrics: Mapping[str, Any], config: Any) -> str:
     """Test and validation scores beside those of a line, if there is one, and of a constant prediction."""
     import pandas as pd
@@ -222,7 +229,7 @@ def score_table(metrics: Mapping[str, Any], config: Any) -> str:
     return table.to_string(header=[f" {title(score)}" for score in table], float_format="{:.3f}".format, col_space=7)
 
 
-COMMANDS = {command.__name__: command for command in (train, evaluate, predict, compare, tune, extract, convert)}
+COMMANDS = {x.__name__: x for x in (train, evaluate, predict, compare, tune, extract, convert, course)}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -50,6 +50,9 @@ def make_parser() -> Parser:
     command = _command(commands, "convert", text, "aligned_50.pkl mosi_aligned")
     command.add_argument("source", type=Path, metavar="IN.pkl")
     command.add_argument("folder", type=Path, metavar="OUT", help="a new or empty folder")
+    command = _command(commands, "course", "write the course into a new folder, to work in", "my_course")
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="a new or empty folder")
+    command.add_argument("--solutions", action="store_true", help="with the solutions of all exercises")
     return parser
 
 

@@ -1,7 +1,9 @@
-"""Builds the two editions of the course that a teacher hands out.
+"""Builds the editions of the course that a teacher hands out.
 
-python notebooks/publish.py student      build/student: without solutions and without outputs, to work in
-python notebooks/publish.py book         build/book: the course as pages that open offline, index.html first
+python notebooks/publish.py student          build/student: without solutions and without outputs, to work in
+python notebooks/publish.py full             build/full: the same with solutions
+python notebooks/publish.py book             build/book: the course as pages that open offline, index.html first
+python notebooks/publish.py student FOLDER   an edition in another place, as `python -m dmdlite course FOLDER` does
 """
 
 import re
@@ -33,23 +35,29 @@ pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f
 """
 PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
 PLAYGROUND = "\n\n[The playground](playground.html): three students learn while you change who teaches whom.\n"
+OPENED = "tests/golden/dmd_aligned.npz"  # by notebook 08
 # A folder with one of these is opened or imported by a notebook.
 NEEDED = ("model.safetensors", "comparison.csv", "runs.csv", "__init__.py")
 
 
 def student(folder: Path) -> None:
     """Writes the notebooks without solutions, outputs and counts, beside all that they open and import."""
+    full(folder)
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        nbformat.write(without_solutions(nbformat.read(path, as_version=4)), path)
+
+
+def full(folder: Path) -> None:
+    """Writes the notebooks beside all that they open and import."""
     (folder / "notebooks").mkdir(parents=True)
     for part in HERE.iterdir():
         if any((part / needed).exists() for needed in NEEDED):
             shutil.copytree(part, folder / "notebooks" / part.name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif part.suffix == ".csv":
+        elif part.suffix in (".csv", ".ipynb", ".md"):
             shutil.copyfile(part, folder / "notebooks" / part.name)
-    for opened in ("data_samples", "tests/golden"):
-        shutil.copytree(HERE.parent / opened, folder / opened)
-    shutil.copyfile(HERE / "README.md", folder / "notebooks" / "README.md")
-    for path in NOTEBOOKS:
-        nbformat.write(without_solutions(nbformat.read(path, as_version=4)), folder / "notebooks" / path.name)
+    shutil.copytree(HERE.parent / "data_samples", folder / "data_samples")
+    (folder / OPENED).parent.mkdir(parents=True)
+    shutil.copyfile(HERE.parent / OPENED, folder / OPENED)
 
 
 def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -93,10 +101,11 @@ def with_mathml(markdown: str) -> str:
 
 
 if __name__ == "__main__":
-    editions = {"student": student, "book": book}
-    if len(sys.argv) != 2 or sys.argv[1] not in editions:
+    editions = {"student": student, "full": full, "book": book}
+    if len(sys.argv) not in (2, 3) or sys.argv[1] not in editions:
         sys.exit(__doc__)
-    target = BUILD / sys.argv[1]
-    shutil.rmtree(target, ignore_errors=True)
+    target = Path(sys.argv[2]) if len(sys.argv) == 3 else BUILD / sys.argv[1]
+    if len(sys.argv) == 2:
+        shutil.rmtree(target, ignore_errors=True)
     editions[sys.argv[1]](target)
     print(f"wrote {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")

@@ -1,5 +1,8 @@
 """Switches on the run-time check of every shape in a signature; the config checks itself, in sentences."""
 
+import ipaddress
+import socket
+
 import jaxtyping
 import pytest
 import torch
@@ -8,6 +11,28 @@ from tiny import SIZES, without_pictures
 FLOORS = ("data", "components", "models", "training", "experiments")
 jaxtyping.install_import_hook([*(f"dmdlite.{floor}" for floor in FLOORS), "course"], "beartype.beartype")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def offline():
+    """The course works without a network, and so do its tests."""
+    own = socket.socket.connect
+
+    def connect(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not is_here(address[0]):
+            raise OSError(f"the tests are offline, and {address[0]} is not this machine")
+        return own(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        yield
+
+
+def is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -34,6 +35,7 @@ TOOLS = {  # used without an import: the file that names it, and how
     "pytest-benchmark": ("Makefile", "--benchmark-quiet"),
     "ruff": ("Makefile", "ruff check"),
     "mypy": ("Makefile", "mypy"),
+    "setuptools": ("tests/test_wheel.py", "from setuptools"),
     "beartype": ("tests/conftest.py", "beartype.beartype"),
     "tensorboard": ("dmdlite/training/reporting.py", "torch.utils.tensorboard"),
     "wandb": ("dmdlite/training/reporting.py", "WandbCallback"),
@@ -189,3 +191,8 @@ def test_import_brings_no_heavy_modules():
     code = f"import sys, dmdlite; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_tests_have_no_network():
+    with socket.socket() as outside, pytest.raises(OSError, match="offline, and 192.0.2.1 is not this machine"):
+        outside.connect(("192.0.2.1", 80))

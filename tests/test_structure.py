@@ -22,6 +22,7 @@ FLOORS = (
     ("dmdlite.models",),
     ("dmdlite.training",),
     ("dmdlite.experiments",),
+    ("dmdlite.course",),
     ("dmdlite.options",),
     ("dmdlite.given",),
     ("dmdlite.__main__",),
