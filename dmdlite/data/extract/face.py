@@ -1,8 +1,10 @@
 """A face in a picture: found, cut out upright, 468 landmarks put on it, and followed from picture to picture.
 
-The models are MediaPipe's full-range detector and its face mesh. Anchors, margin and thresholds are those of its graphs
-(github.com/google-ai-edge/mediapipe, mediapipe/modules: face_detection/face_detection_full_range.pbtxt; face_landmark/:
-face_landmark_cpu.pbtxt, face_detection_front_detection_to_roi.pbtxt, face_landmark_landmarks_to_roi.pbtxt).
+The models are MediaPipe's full-range detector, its face mesh, and its model of one eye. The mesh puts the eyes and
+brows of nearly the same face everywhere: a lid that closes moves its lid by 6 % of the way, the eye model's by 43 %.
+Anchors, margins and thresholds are those of MediaPipe's graphs (github.com/google-ai-edge/mediapipe, mediapipe/modules:
+face_detection/face_detection_full_range.pbtxt; face_landmark/: face_landmark_cpu.pbtxt,
+face_detection_front_detection_to_roi.pbtxt, face_landmark_landmarks_to_roi.pbtxt; iris_landmark/).
 """
 
 import os
@@ -16,7 +18,7 @@ from jaxtyping import Float, UInt8
 
 from dmdlite.data.extract.setup import extra, model_paths
 
-INPUT = 192  # pixels of the side of either model's input
+INPUT, EYE_INPUT = 192, 64  # pixels of the side of the models' inputs: of the detector and the mesh; of the eye model
 STRIDE = 4  # the detector has one anchor in the middle of every 4 × 4 pixels
 CERTAIN = 0.6  # least probability of a face, by the detector
 STILL_THERE = 0.5  # and by the mesh
@@ -25,6 +27,12 @@ OVERLAP = 0.3  # intersection over union, above which two detections are one fac
 LOOK_AGAIN = 25  # pictures after which the faces are counted again
 SIDE, RISE = 4.9, 0.05  # of that square, and of its middle above that of the landmarks, in root mean squares of these
 OUTER_CORNERS = (33, 263)  # landmarks: of the right eye and of the left
+EYE_MARGIN = 2.3  # the eye model is shown a square of this many times the distance of an eye's corners
+OF_EYE = [*range(16), *range(64, 70)]  # of the 71 points of the eye model: the edge of the lids, and the brow
+EYES = (  # their landmarks, right and left; the corners come first and ninth
+    [33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173, 70, 63, 105, 66, 107, 55],
+    [263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398, 300, 293, 334, 296, 336, 285],
+)
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Landmarks = Float[np.ndarray, "468 3"]  # x to the right, y down, z away from the camera, in pixels of the picture
@@ -44,17 +52,19 @@ class Region:
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         return np.array([[cos, sin], [-sin, cos]])
 
-    def cut(self, picture: Picture) -> UInt8[np.ndarray, "side side 3"]:
-        """What it shows, INPUT × INPUT pixels; black beyond the picture."""
+    def cut(self, picture: Picture, size: int = INPUT) -> UInt8[np.ndarray, "size size 3"]:
+        """What it shows, size × size pixels; black beyond the picture."""
         from PIL import Image
 
-        (a, b), (c, d) = self.axes.T * self.side / INPUT
-        x, y = self.centre - np.array([a + b, c + d]) * INPUT / 2
-        return np.asarray(Image.fromarray(picture).transform((INPUT, INPUT), 0, (a, b, x, c, d, y), 2))  # bilinear
+        (a, b), (c, d) = self.axes.T * self.side / size
+        x, y = self.centre - np.array([a + b, c + d]) * size / 2
+        return np.asarray(Image.fromarray(picture).transform((size, size), 0, (a, b, x, c, d, y), 2))  # bilinear
 
-    def to_picture(self, points: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points 2"]:
+    def to_picture(
+        self, points: Float[np.ndarray, "*points 2"], size: int = INPUT
+    ) -> Float[np.ndarray, "*points 2"]:
         """From pixels of the cut to pixels of the picture."""
-        return (points / INPUT - 0.5) * self.side @ self.axes + self.centre
+        return (points / size - 0.5) * self.side @ self.axes + self.centre
 
 
 class FaceFinder:
@@ -67,9 +77,10 @@ class FaceFinder:
         with extra():
             from ai_edge_litert.interpreter import Interpreter
         with quiet():
-            self._detector, self._mesh = (Interpreter(model_path=str(path), num_threads=1) for path in model_paths())
-            self._detector.allocate_tensors()
-            self._mesh.allocate_tensors()
+            models = [Interpreter(model_path=str(path), num_threads=1) for path in model_paths()]
+            for model in models:
+                model.allocate_tensors()
+        self._detector, self._mesh, self._eye = models
         self._region: Region | None = None
         self._pictures = self.seen = 0
 
@@ -82,7 +93,7 @@ class FaceFinder:
             points = self._look_twice(picture, regions[0]) if points is None and regions else points
         self._pictures += 1
         self._region = None if points is None else around(points)
-        return points
+        return None if points is None else self._with_eyes(picture, points)
 
     def detect(self, picture: Picture) -> list[Region]:
         """The faces of a picture, the largest first."""
@@ -105,14 +116,13 @@ class FaceFinder:
         return [Region(middles[i], float(sides[i]), float(angles[i])) for i in sorted(kept, key=lambda i: -sides[i])]
 
     def _look_twice(self, picture: Picture, region: Region) -> Landmarks | None:
-        """The mean of two looks, the second one at the face that the first has found.
+        """The second look is at the face that the first has found.
 
         Where a face lies in the region moves its landmarks by a pixel or so, which hides small changes of expression.
         """
-        if (first := self._landmarks(picture, region)) is None:
-            return None
-        second = self._landmarks(picture, around(first))
-        return first if second is None else (first + second) / 2
+        first = self._landmarks(picture, region)
+        second = None if first is None else self._landmarks(picture, around(first))
+        return first if second is None else second
 
     def _landmarks(self, picture: Picture, region: Region) -> Landmarks | None:
         points, score = _run(self._mesh, region.cut(picture) / 255)
@@ -120,6 +130,21 @@ class FaceFinder:
             return None
         points = points.reshape(-1, 3).astype(np.float64)
         return np.column_stack([region.to_picture(points[:, :2]), points[:, 2] * region.side / INPUT])
+
+    def _with_eyes(self, picture: Picture, points: Landmarks) -> Landmarks:
+        """The landmarks with lids and brows as the eye model sees them; it knows right eyes, and mirrored left ones."""
+        found = points.copy()
+        for eye, way in zip(EYES, (1, -1), strict=True):
+            outer, inner = points[eye[0], :2], points[eye[8], :2]
+            along = (inner - outer) * way
+            angle = float(np.arctan2(along[1], along[0]))
+            region = Region((outer + inner) / 2, EYE_MARGIN * float(np.linalg.norm(along)), angle)
+            seen, _ = _run(self._eye, region.cut(picture, EYE_INPUT)[:, ::way] / 255)
+            places = seen.reshape(-1, 3)[OF_EYE, :2].astype(np.float64)
+            if way < 0:
+                places[:, 0] = EYE_INPUT - places[:, 0]
+            found[eye, :2] = region.to_picture(places, EYE_INPUT)
+        return found
 
 
 def around(points: Landmarks) -> Region:
@@ -156,7 +181,7 @@ def _logit(probability: float) -> float:
 
 
 def _run(model: Any, picture: Float[np.ndarray, "h w 3"]) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes or points, and the logits of a face."""
+    """Boxes and the logits of a face, or points and that; of an eye its points, and the iris."""
     model.set_tensor(model.get_input_details()[0]["index"], picture[None].astype(np.float32))
     model.invoke()
     first, second = (model.get_tensor(x["index"]) for x in model.get_output_details())

