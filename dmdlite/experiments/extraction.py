@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from dmdlite.data.extract.folder import VIDEOS, Clip, FeatureFolder, find_clips, token_ids
 from dmdlite.data.extract.setup import extra, model_paths
-from dmdlite.data.extract.video import LONGEST
+from dmdlite.data.extract.video import LONGEST, MOST_SECONDS
 from dmdlite.experiments.executors import Processes, run_all
 
 
@@ -27,10 +27,12 @@ def extract(
 
     labels: a CSV that names clips and has columns such as label and split. transcripts: a folder of ID.txt, or a CSV.
     aligned: vision and audio get one step for each word. language_model: a name on the Hub, for token ids.
-    longest: seconds of a clip. jobs: clips at the same time, each in a process of its own.
+    longest: seconds of a clip, at most an hour. jobs: clips at the same time, each in a process of its own.
     Each clip that fails is reported in a line and returned with the reason; the same call tries it again.
     Raises ValueError, before anything is written, if the folders, the tables or the language model cannot be used.
     """
+    if not 0 < longest <= MOST_SECONDS:
+        raise ValueError(f"longest must be at most {MOST_SECONDS:g} seconds, got {longest:g}; cut longer clips")
     out, labels, transcripts = Path(out), labels and Path(labels), transcripts and Path(transcripts)
     found, failures = find_clips(Path(clips), out, transcripts, labels)
     folder = FeatureFolder(out, aligned, language_model, longest)

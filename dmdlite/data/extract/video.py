@@ -8,7 +8,7 @@ start of the file, where pictures and sound begin together.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ PICTURES_PER_SECOND = 25.0
 SOUND_RATE = 16_000  # samples a second
 LARGEST_SIDE = 640  # pixels: larger pictures are made smaller
 LONGEST = 600.0  # seconds, unless another limit is asked for
+MOST_SECONDS = 3600.0  # of that limit: a clip's sound is held in memory
 FORMATS = "mov,mp4,m4a,3gp,matroska,webm,avi,asf,flv,mpegts,mpeg,ogg,wav,mp3,flac,aac,aiff,amr,caf,dv,mxf,w64,au"
 MICROSECONDS = 1_000_000  # a second in FFmpeg's unit
 MILLISECOND = 1e-3  # a picture this late is on time
@@ -46,7 +47,7 @@ class Video:
             if not any(found):
                 raise ValueError(f"{self.path.name} has neither pictures nor sound")
             if not container.duration or container.duration / MICROSECONDS > self.longest:  # the header may be wrong
-                for packet in container.demux(container.streams.best("video") or container.streams.best("audio")):
+                for packet in container.demux([*container.streams.video, *container.streams.audio]):
                     if packet.pts is not None:
                         self._check_time(float(packet.pts * packet.time_base) - _start(container))
         return found
@@ -55,7 +56,7 @@ class Video:
         """Times 0, 1 / per_second, … and the picture shown then, upright, RGB; the same array while it is shown."""
         with self._opened() as container:
             latest, shown, before, length, step = None, None, 0.0, 1 / per_second, 0
-            for time, frame in chain(self._frames(container, _pictures(container)), [(None, None)]):
+            for time, frame in chain(self._frames(container, "video"), [(None, None)]):
                 end = before + length if time is None else time
                 while latest is not None and step / per_second < end - MILLISECOND:
                     shown = _upright(latest) if shown is None else shown
@@ -69,15 +70,17 @@ class Video:
         with self._opened() as container:
             import av
 
-            resampler = av.AudioResampler("flt", "mono", SOUND_RATE)
-            parts = [np.zeros(0, np.float32)]
-            for time, frame in self._frames(container, container.streams.best("audio")):
-                if len(parts) == 1:
-                    parts.append(np.zeros(round(time * SOUND_RATE), np.float32))
-                frame.pts = None
-                parts += [x.to_ndarray()[0] for x in resampler.resample(frame)]
-            parts += [x.to_ndarray()[0] for x in resampler.resample(None)] if len(parts) > 1 else []
-        return np.nan_to_num(np.concatenate(parts)).clip(-1, 1)
+            kind = lambda timed: (timed[1].sample_rate, timed[1].layout.name, timed[1].format.name)
+            parts: list[np.ndarray] = []
+            for _, alike in groupby(self._frames(container, "audio"), kind):  # it may change in the middle of a file
+                resampler = av.AudioResampler("flt", "mono", SOUND_RATE)
+                for time, frame in alike:
+                    parts = parts or [np.zeros(round(time * SOUND_RATE), np.float32)]
+                    frame.pts = None
+                    parts += [x.to_ndarray()[0] for x in resampler.resample(frame)]
+                parts += [x.to_ndarray()[0] for x in resampler.resample(None)]
+        sound = np.concatenate(parts or [np.zeros(0, np.float32)])
+        return np.nan_to_num(sound, copy=False).clip(-1, 1, out=sound)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -92,13 +95,16 @@ class Video:
             reason = "it is empty" if self.path.is_file() and not self.path.stat().st_size else _reason(problem)
             raise ValueError(f"{self.path.name} cannot be read as pictures or sound: {reason}") from None
 
-    def _frames(self, container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
+    def _frames(self, container: Any, kind: str) -> Iterator[tuple[float, Any]]:
         """Time and frame, in order; what cannot be decoded is left out; damage is noted."""
         import av
 
-        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
-        stream.codec_context.thread_count = 1  # a process of its own for each clip is faster
-        last, lost, packets = -1.0, 0, container.demux(stream)
+        stream = _pictures(container) if kind == "video" else container.streams.best("audio")
+        last, lost, packets = -1.0, 0, iter(())
+        if decoder := getattr(stream, "codec_context", None):  # there is none for an unknown kind of stream
+            decoder.options = {"max_pixels": str(MOST_PIXELS)}
+            decoder.thread_count = 1  # a process of its own for each clip is faster
+            packets = container.demux(stream)
         while True:
             try:
                 if (packet := next(packets, None)) is None:
@@ -115,9 +121,9 @@ class Video:
                     last = time
                     yield time, frame
         if last < 0:
-            self.notes.append(f"none of its {stream.type} can be decoded")
+            self.notes.append(f"none of its {kind} can be decoded")
         elif lost:
-            self.notes.append(f"{lost} parts of its {stream.type} are damaged")
+            self.notes.append(f"{lost} parts of its {kind} are damaged")
 
     def _check_time(self, time: float) -> None:
         if time > self.longest:

@@ -70,7 +70,8 @@ def resampled(samples: Float[np.ndarray, "samples"], rate: int) -> Float[np.ndar
         raise ValueError("samples must be one channel of floats between -1 and 1: shape (samples,)")
     if not 1000 <= rate <= 1_000_000:
         raise ValueError(f"rate must be the samples per second of the sound, 1000 to 1,000,000, got {rate}")
-    sound = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1).astype(np.float32)
+    sound = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    sound = np.clip(sound, -1, 1, out=sound).astype(np.float32, copy=False)
     common = gcd(RATE, rate)
     return sound if rate == RATE else signal.resample_poly(sound, RATE // common, rate // common)
 
