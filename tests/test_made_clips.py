@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course.film import EYES, HEIGHT, MIDDLE, PARTS, WIDTH, Look, film, photograph
+from course.film import EYES, HEIGHT, MIDDLE, PARTS, WIDTH, Look, film, patches, photograph
 from dmdlite.data.toy import toy_world
 
 STILL = {part: np.zeros(1) for part in PARTS}
@@ -31,6 +31,11 @@ def test_each_part_moves_alone_and_where_it_is(part):
     middle = 1.3 * places.mean(axis=0) + [WIDTH / 2, HEIGHT / 2]
     assert 20 < changed.sum() < 0.05 * changed.size
     assert np.hypot(columns.mean() - middle[0], rows.mean() - middle[1]) < 12
+
+
+def test_brows_do_not_drag_the_lids_along():
+    for (x, y), _, _ in PARTS["blink"]:
+        assert abs(patches()["brows"][round(y), round(x), 1]) < 0.15 < 0.9 < patches()["blink"][round(y), round(x), 1]
 
 
 def test_a_warp_is_in_distances_between_the_eyes():
