@@ -1,13 +1,16 @@
 """What is measured on a voice follows what is known of it: of tones, of noise, and of espeak-ng's settings."""
 
 import librosa
+import made_clips
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmdlite.data.extract import voice as module
 from dmdlite.data.extract.voice import HOP, LONG, MEASURES, NAMES, RATE, SHORT, voice
+from dmdlite.data.toy import toy_world
 
 SENTENCE = "well i think the acting in this film was really wonderful".split()
 
@@ -142,6 +145,24 @@ def test_pitch_and_energy_follow_espeak(espeak, name):
     pitch, energy = np.transpose(found)
     assert np.corrcoef(pitches, pitch)[0, 1] > 0.98
     assert np.corrcoef(20 * np.log10(volumes), energy)[0, 1] > 0.95
+
+
+def test_pitch_and_energy_follow_espeak_whatever_is_said(espeak):
+    """Within a speaker: voices differ in their own pitch and loudness. 120 finished clips: 0.97 and 0.94."""
+    world = toy_world(120, 17, reliability=made_clips.RELIABILITY, sarcasm=made_clips.SARCASM)
+    scenes = made_clips.scenes(world).head(48)
+    rows = []
+    for scene in scenes.itertuples():
+        asked = {name: getattr(scene, name) for name in ("pitch", "rate", "loudness", "melody")}
+        sound, _ = espeak.say(scene.text.split(), made_clips.SPEAKERS[scene.speaker].voice, **asked)
+        values = measured(sound, espeak.sample_rate)
+        voiced = values["voiced"] > 0
+        loudness = 20 * np.log10(scene.loudness)
+        rows.append([scene.pitch, np.median(values["pitch"][voiced]), loudness, values["energy"][voiced].mean()])
+    table = pd.DataFrame(rows)
+    table -= table.groupby(scenes.speaker.to_numpy()).transform("mean")
+    r = table.corr()
+    assert r.loc[0, 1] > 0.93 and r.loc[2, 3] > 0.9
 
 
 def test_melody_follows_espeak(espeak):

@@ -11,7 +11,7 @@ from dmdlite.data.extract.face import FaceFinder
 from dmdlite.data.extract.video import LONGEST, PICTURES_PER_SECOND, SOUND_RATE, Video
 from dmdlite.data.extract.words import Word, words
 
-EXTRACTOR = "dmdlite clips 1"  # the number counts up whenever the same clip would give other features
+EXTRACTOR = "dmdlite clips 2"  # the number counts up whenever the same clip would give other features
 TEXT = ".txt"
 SECONDS_PER_WORD = 0.4  # where there is text alone
 CHANNELS = {  # modality -> the names of its channels with their units
@@ -22,6 +22,7 @@ CHANNELS = {  # modality -> the names of its channels with their units
 # Channels that mean nothing, and are 0, where another one is 0: a mean leaves these steps out.
 ONLY_WHERE = dict.fromkeys(measures.NAMES[1:], "face") | dict.fromkeys(("pitch", "jitter", "shimmer"), "voiced")
 
+NO_FACES, NO_SOUND = np.zeros((0, len(measures.NAMES)), np.float32), np.zeros(0, np.float32)
 Values = Float[np.ndarray, "time width"]
 Spans = Float[np.ndarray, "step 2"]  # start and end in seconds
 
@@ -50,7 +51,7 @@ def extract_clip(
     clip = ClipFeatures()
     if path.suffix.lower() == TEXT:
         transcript = read_text(path)
-        faces, sound = no_values(measures.NAMES), np.zeros(0, np.float32)
+        faces, sound = NO_FACES, NO_SOUND
         silence = SECONDS_PER_WORD * len(transcript.split())
     else:
         faces, sound = look_and_listen(Video(path, longest, clip.notes))
@@ -82,15 +83,11 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path.name} is not a text in UTF-8") from None
 
 
-def no_values(names: tuple[str, ...]) -> Values:
-    return np.zeros((0, len(names)), np.float32)
-
-
 def look_and_listen(video: Video) -> tuple[Values, Float32[np.ndarray, "sample"]]:
     """What the face does in each picture, and the sound; either may be empty, but not both."""
     pictures, sound = video.streams
-    faces = follow_face(video) if pictures else no_values(measures.NAMES)
-    samples = video.sound() if sound else np.zeros(0, np.float32)
+    faces = follow_face(video) if pictures else NO_FACES
+    samples = video.sound() if sound else NO_SOUND
     if not len(faces) and not len(samples):
         raise ValueError(f"{video.path.name} cannot be decoded: {'; '.join(video.notes) or 'it is empty'}")
     return faces, samples
@@ -102,7 +99,7 @@ def follow_face(video: Video) -> Values:
     for _, picture in video.pictures():
         rows.append(rows[-1] if picture is before else measures.measure(finder(picture), picture.shape))
         before = picture
-    faces = np.stack(rows) if rows else no_values(measures.NAMES)
+    faces = np.stack(rows) if rows else NO_FACES
     if absent := int((faces[:, 0] == 0).sum()):
         video.notes.append(f"no face in {absent} of {len(faces)} pictures")
     if finder.seen > 1:

@@ -20,8 +20,7 @@ from dmdlite.data.extract.setup import extra, model_paths
 
 INPUT, EYE_INPUT = 192, 64  # pixels of the side of the models' inputs: of the detector and the mesh; of the eye model
 STRIDE = 4  # the detector has one anchor in the middle of every 4 × 4 pixels
-CERTAIN = 0.6  # least probability of a face, by the detector
-STILL_THERE = 0.5  # and by the mesh
+CERTAIN, STILL_THERE = 0.405, 0.0  # least logits of a face, by the detector (60 %) and by the mesh (50 %)
 MARGIN = 1.5  # the mesh is shown a square of this many times the face's longer side
 OVERLAP = 0.3  # intersection over union, above which two detections are one face
 LOOK_AGAIN = 25  # pictures after which the faces are counted again
@@ -45,12 +44,13 @@ class Region:
     centre: Float[np.ndarray, "2"]
     side: float
     angle: float = 0.0  # radians, clockwise as seen
+    way: int = 1  # -1: mirrored
 
     @property
     def axes(self) -> Float[np.ndarray, "2 2"]:
         """Its right and its down, as steps (x, y) of the picture."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        return np.array([[cos, sin], [-sin, cos]])
+        return np.array([[self.way * cos, self.way * sin], [-sin, cos]])
 
     def cut(self, picture: Picture, size: int = INPUT) -> UInt8[np.ndarray, "size size 3"]:
         """What it shows, size × size pixels; black beyond the picture."""
@@ -60,9 +60,7 @@ class Region:
         x, y = self.centre - np.array([a + b, c + d]) * size / 2
         return np.asarray(Image.fromarray(picture).transform((size, size), 0, (a, b, x, c, d, y), 2))  # bilinear
 
-    def to_picture(
-        self, points: Float[np.ndarray, "*points 2"], size: int = INPUT
-    ) -> Float[np.ndarray, "*points 2"]:
+    def to_picture(self, points: Float[np.ndarray, "*points 2"], size: int = INPUT) -> Float[np.ndarray, "*points 2"]:
         """From pixels of the cut to pixels of the picture."""
         return (points / size - 0.5) * self.side @ self.axes + self.centre
 
@@ -100,9 +98,7 @@ class FaceFinder:
         height, width = picture.shape[:2]
         whole = Region(np.array([width / 2, height / 2]), float(max(height, width)))
         boxes, scores = _run(self._detector, whole.cut(picture) / 127.5 - 1)
-        scores = scores.ravel()
-        likely = np.flatnonzero(scores > _logit(CERTAIN))
-        likely = likely[np.argsort(-scores[likely])]
+        likely = np.argsort(-scores.ravel())[: (scores > CERTAIN).sum()]
         found = boxes.reshape(-1, 8, 2)[likely]  # pairs (x, y): centre, size, right eye, left eye, four more points
         rows, columns = np.divmod(likely, INPUT // STRIDE)
         centres, sizes = found[:, 0] + (np.stack([columns, rows], axis=1) + 0.5) * STRIDE, found[:, 1]
@@ -126,7 +122,7 @@ class FaceFinder:
 
     def _landmarks(self, picture: Picture, region: Region) -> Landmarks | None:
         points, score = _run(self._mesh, region.cut(picture) / 255)
-        if score.item() < _logit(STILL_THERE):
+        if score.item() < STILL_THERE:
             return None
         points = points.reshape(-1, 3).astype(np.float64)
         return np.column_stack([region.to_picture(points[:, :2]), points[:, 2] * region.side / INPUT])
@@ -136,14 +132,11 @@ class FaceFinder:
         found = points.copy()
         for eye, way in zip(EYES, (1, -1), strict=True):
             outer, inner = points[eye[0], :2], points[eye[8], :2]
-            along = (inner - outer) * way
-            angle = float(np.arctan2(along[1], along[0]))
-            region = Region((outer + inner) / 2, EYE_MARGIN * float(np.linalg.norm(along)), angle)
-            seen, _ = _run(self._eye, region.cut(picture, EYE_INPUT)[:, ::way] / 255)
-            places = seen.reshape(-1, 3)[OF_EYE, :2].astype(np.float64)
-            if way < 0:
-                places[:, 0] = EYE_INPUT - places[:, 0]
-            found[eye, :2] = region.to_picture(places, EYE_INPUT)
+            across, down = way * (inner - outer)
+            side, angle = EYE_MARGIN * float(np.hypot(across, down)), float(np.arctan2(down, across))
+            region = Region((outer + inner) / 2, side, angle, way)
+            seen, _ = _run(self._eye, region.cut(picture, EYE_INPUT) / 255)
+            found[eye, :2] = region.to_picture(seen.reshape(-1, 3)[OF_EYE, :2].astype(np.float64), EYE_INPUT)
         return found
 
 
@@ -174,10 +167,6 @@ def quiet() -> Iterator[None]:
         os.dup2(before, 2)
         os.close(before)
         os.close(nowhere)
-
-
-def _logit(probability: float) -> float:
-    return float(np.log(probability / (1 - probability)))
 
 
 def _run(model: Any, picture: Float[np.ndarray, "h w 3"]) -> tuple[np.ndarray, np.ndarray]:

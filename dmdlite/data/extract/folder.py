@@ -44,9 +44,8 @@ class Clip:
 
     def stamp(self) -> list[Any]:
         """What tells whether the features of a clip are still those of its files."""
-        files = [self.path, *([self.transcript] if isinstance(self.transcript, Path) else [])]
-        found = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-        return [*found, *([] if isinstance(self.transcript, Path) else [self.transcript])]
+        stamped = lambda file: [file.name, file.stat().st_size, file.stat().st_mtime_ns]
+        return [stamped(x) if isinstance(x, Path) else x for x in (self.path, self.transcript)]
 
 
 def find_clips(
@@ -142,8 +141,7 @@ class FeatureFolder:
         except (OSError, ValueError, KeyError, TypeError):
             there = "nothing of dmdlite's" if self.path.exists() and any(self.path.iterdir()) else self.extractor
         if there != self.extractor:
-            advice = "choose another folder"
-            raise DataError(f"{self.path} holds {there}, and this would be {self.extractor}; {advice}.")
+            raise DataError(f"{self.path} holds {there}, and this would be {self.extractor}; choose another folder.")
         (self.path / "clips").mkdir(parents=True, exist_ok=True)
         steps = dict.fromkeys(KEYS, "word") | ({} if self.aligned else dict.fromkeys(("vision", "audio"), STEP))
         write_json(self.path / "extractor.json", {"extractor": self.extractor, "steps": steps, "channels": CHANNELS})

