@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from dmdlite.data.extract.folder import VIDEOS, Clip, FeatureFolder, find_clips, token_ids
 from dmdlite.data.extract.setup import extra, model_paths
-from dmdlite.data.extract.video import LONGEST, MOST_SECONDS
+from dmdlite.data.extract.video import LONGEST
 from dmdlite.experiments.executors import Processes, run_all
 
 
@@ -31,9 +32,8 @@ def extract(
     Each clip that fails is reported in a line and returned with the reason; the same call tries it again.
     Raises ValueError, before anything is written, if the folders, the tables or the language model cannot be used.
     """
-    if not 0 < longest <= MOST_SECONDS:
-        raise ValueError(f"longest must be at most {MOST_SECONDS:g} seconds, got {longest:g}; cut longer clips")
     out, labels, transcripts = Path(out), labels and Path(labels), transcripts and Path(transcripts)
+    say = partial(tqdm.write, file=sys.stderr)
     found, failures = find_clips(Path(clips), out, transcripts, labels)
     folder = FeatureFolder(out, aligned, language_model, longest)
     _check_ready(found, language_model)
@@ -44,12 +44,12 @@ def extract(
         tqdm(total=len(found), initial=len(found) - len(left), unit="clip", leave=False, disable=None) as bar,
     ):
         for name, why in failures.items():
-            _say(f"failed: {name}: {why}")
+            say(f"failed: {name}: {why}")
         for clip, _, failure in run_all(folder.make, left, executor):
             bar.update()
             if failure is not None:
                 failures[clip.id] = failure
-                _say(f"failed: {clip.id}: {failure}")
+                say(f"failed: {clip.id}: {failure}")
     if not folder.finish(found, labels, failures):
         raise ValueError(f"none of the {len(found)} clips could be read; {out / 'failures.txt'} says why")
     return failures
@@ -63,7 +63,3 @@ def _check_ready(clips: Sequence[Clip], language_model: str | None) -> None:
         model_paths()
     if language_model:
         token_ids([""], language_model)
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)

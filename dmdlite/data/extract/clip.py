@@ -108,10 +108,7 @@ def follow_face(video: Video) -> Values:
 
 
 def add(clip: ClipFeatures, modality: str, values: Values, rate: float, spans: Spans | None) -> None:
-    """Adds a stream, averaged over these spans, or over the steps of the even grid of time.
-
-    rate: how many values there are in a second.
-    """
+    """Adds a stream of `rate` values a second, averaged over these spans, or the steps of an even grid of time."""
     if spans is None:
         steps = np.arange(max(1, round(len(values) / rate * PICTURES_PER_SECOND)))
         spans = np.stack([steps, steps + 1], axis=1) / PICTURES_PER_SECOND

@@ -1,10 +1,9 @@
 """A face in a picture: found, cut out upright, 468 landmarks put on it, and followed from picture to picture.
 
-The models are MediaPipe's full-range detector, its face mesh, and its model of one eye. The mesh puts the eyes and
-brows of nearly the same face everywhere: a lid that closes moves its lid by 6 % of the way, the eye model's by 43 %.
-Anchors, margins and thresholds are those of MediaPipe's graphs (github.com/google-ai-edge/mediapipe, mediapipe/modules:
-face_detection/face_detection_full_range.pbtxt; face_landmark/: face_landmark_cpu.pbtxt,
-face_detection_front_detection_to_roi.pbtxt, face_landmark_landmarks_to_roi.pbtxt; iris_landmark/).
+The models are MediaPipe's full-range detector, its face mesh, and its model of one eye: a lid that closes moves the
+mesh's lid by 6 % of the way, the eye model's by 43 %. Anchors, margins and thresholds are those of its graphs
+(github.com/google-ai-edge/mediapipe, mediapipe/modules: face_detection/face_detection_full_range.pbtxt; iris_landmark/;
+face_landmark/: _cpu, _landmarks_to_roi; face_detection_front_detection_to_roi).
 """
 
 import os
@@ -112,10 +111,7 @@ class FaceFinder:
         return [Region(middles[i], float(sides[i]), float(angles[i])) for i in sorted(kept, key=lambda i: -sides[i])]
 
     def _look_twice(self, picture: Picture, region: Region) -> Landmarks | None:
-        """The second look is at the face that the first has found.
-
-        Where a face lies in the region moves its landmarks by a pixel or so, which hides small changes of expression.
-        """
+        """The second look is at what the first has found: a face in the middle of its region is measured best."""
         first = self._landmarks(picture, region)
         second = None if first is None else self._landmarks(picture, around(first))
         return first if second is None else second
@@ -159,14 +155,14 @@ def overlap(centres: Float[np.ndarray, "2 2"], sizes: Float[np.ndarray, "2 2"]) 
 @contextmanager
 def quiet() -> Iterator[None]:
     """What libraries in C print as errors is lost: LiteRT tells of itself, and no setting stops it."""
-    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    before = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
         os.dup2(before, 2)
         os.close(before)
-        os.close(nowhere)
 
 
 def _run(model: Any, picture: Float[np.ndarray, "h w 3"]) -> tuple[np.ndarray, np.ndarray]:

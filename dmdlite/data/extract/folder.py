@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from dmdlite.data.extract.clip import CHANNELS, EXTRACTOR, TEXT, extract_clip, read_text
-from dmdlite.data.extract.video import LONGEST, PICTURES_PER_SECOND
+from dmdlite.data.extract.video import LONGEST, MOST_SECONDS, PICTURES_PER_SECOND
 from dmdlite.data.pickles import DataError
 from dmdlite.data.splits import KEYS
 from dmdlite.files import write_bytes, write_json, write_text
@@ -92,8 +92,8 @@ def read_table(path: Path) -> pd.DataFrame:
     elif column := next((name for name in NAME_COLUMNS if name in table), None):
         names = table.pop(column)
     else:
-        known, there = ", ".join(NAME_COLUMNS), ", ".join(table)
-        raise DataError(f"{path} has no column that names the clips ({known}); it has {there}.")
+        known = ", ".join(NAME_COLUMNS)
+        raise DataError(f"{path} has no column that names the clips ({known}); it has {', '.join(table)}.")
     ending = "|".join(sorted(suffix[1:] for suffix in VIDEOS | SOUNDS | {TEXT}))
     table.index = names.str.strip().str.replace(rf"\.({ending})$", "", case=False, regex=True).str.replace("/", BETWEEN)
     if repeated := table.index[table.index.duplicated()].tolist():
@@ -135,7 +135,11 @@ class FeatureFolder:
         return f"{EXTRACTOR}, {'aligned' if self.aligned else 'unaligned'}{tokens}"
 
     def begin(self) -> None:
-        """Raises DataError if the folder holds anything but features of this extractor."""
+        """Raises DataError if the folder holds anything but features of this extractor, or clips may be too long."""
+        if not 0 < self.longest <= MOST_SECONDS:
+            raise DataError(
+                f"longest must be at most {MOST_SECONDS:g} seconds, got {self.longest:g}; cut longer clips."
+            )
         try:
             there = json.loads((self.path / "extractor.json").read_text(encoding="utf-8"))["extractor"]
         except (OSError, ValueError, KeyError, TypeError):

@@ -38,13 +38,10 @@ def vector(word: str) -> tuple[float, ...]:
     valences, degrees, negations = lexicon()
     letters = f"<{word}>"
     parts = [letters] + [letters[i : i + 3] for i in range(len(letters) - 2)]
-    codes = np.mean([code(part) for part in parts], axis=0) * np.sqrt(len(parts))
+    # Random numbers that depend on the letters alone, of length 1 on average.
+    codes = sum(np.random.default_rng(zlib.crc32(part.encode())).standard_normal(LETTERS) for part in parts)
+    codes = codes / np.sqrt(len(parts) * LETTERS)
     return valences.get(word, 0.0), np.sign(degrees.get(word, 0.0)), float(word in negations), *codes
-
-
-def code(part: str) -> Float[np.ndarray, "letters"]:
-    """Random numbers that depend on the letters alone, of length 1 on average."""
-    return np.random.default_rng(zlib.crc32(part.encode())).standard_normal(LETTERS) / np.sqrt(LETTERS)
 
 
 @cache

@@ -52,8 +52,7 @@ class Words:
 
     @property
     def note(self) -> str:
-        sure = "" if self.how in ("spread", "none") else f" (confidence {self.confidence:.2f} of 1)"
-        return NOTES[self.how] + sure
+        return NOTES[self.how] + (f" (confidence {self.confidence:.2f} of 1)" if self.confidence else "")
 
 
 def words(
@@ -160,10 +159,7 @@ def fit(segments: list[Any]) -> float:
 
 
 def timed(texts: list[str], segments: list[Any]) -> list[Word]:
-    return [
-        Word(text, FRAME * segment.start_frame, FRAME * (segment.end_frame + 1))
-        for text, segment in zip(texts, segments, strict=True)
-    ]
+    return [Word(text, FRAME * x.start_frame, FRAME * (x.end_frame + 1)) for text, x in zip(texts, segments)]
 
 
 def spread(energy: Float[np.ndarray, "frame"], texts: list[str]) -> list[Word]:
