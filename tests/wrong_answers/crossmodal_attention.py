@@ -13,6 +13,12 @@ def seen(rule):
     return lambda targets, sources: rule(*grid(targets, sources))
 
 
+def overwritten(weights, counted):
+    weights *= counted
+    weights /= weights.sum(dim=1, keepdim=True)
+    return weights * counted.sum(dim=1, keepdim=True)
+
+
 WRONG = {
     "attention_weights": [
         lambda q, k: scores(q, k).softmax(dim=1),
@@ -47,5 +53,6 @@ WRONG = {
         lambda weights, counted: weights * counted.sum(dim=1, keepdim=True),
         lambda weights, counted: weights * counted / (weights * counted).sum() * counted.sum(),
         lambda weights, counted: weights[counted],
+        overwritten,
     ],
 }

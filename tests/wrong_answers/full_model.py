@@ -17,6 +17,7 @@ WRONG = {
         lambda losses, weights: sum(weights.get(name, 1.0) * loss for name, loss in losses.items()),
         lambda losses, weights: sum(weights[name] for name in weights),
         lambda losses, weights: sum(a * b for a, b in zip(losses.values(), weights.values())),
+        lambda losses, weights: sum(weights[name] * losses[name].detach() for name in weights),
     ],
     "edge_matrix": [
         lambda six: matrix(six, ORDER).transpose(1, 2),
@@ -25,5 +26,7 @@ WRONG = {
         lambda six: matrix(six, ORDER) + torch.eye(3),
         lambda six: matrix(six, ORDER[:-1]),
         lambda six: matrix(torch.arange(1.0, 13.0).view(6, 2), ORDER),
+        lambda six: matrix(six.detach(), ORDER),
+        lambda six: torch.tensor(matrix(six, ORDER).tolist()),
     ],
 }

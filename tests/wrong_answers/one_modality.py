@@ -49,6 +49,7 @@ WRONG = {
         lambda predictions, labels: (classes(predictions) == classes(labels)).sum(),
         lambda predictions, labels: classes(predictions) == classes(labels),
         lambda predictions, labels: (classes(predictions) == classes(labels))[labels != 0].mean(),
+        lambda predictions, labels: (np.round(np.clip(predictions, -2, 2)) == np.round(np.clip(labels, -2, 2))).mean(),
     ],
     "correlation": [
         lambda predictions, labels: predictions @ labels / np.linalg.norm(predictions) / np.linalg.norm(labels),

@@ -30,6 +30,9 @@ WRONG = {
         lambda c, p, encode, decode: (p - encode(decode(p))).square().mean(),
         lambda c, p, encode, decode: (p - encode(both(c, p))).square().mean(),
         lambda c, p, encode, decode: torch.tensor(0.0),
+        lambda c, p, encode, decode: (p - encode(decode(both(c, p)))).square().mean().detach(),
+        lambda c, p, encode, decode: (p.detach() - encode(decode(both(c, p)))).square().mean(),
+        lambda c, p, encode, decode: (p - encode(decode(both(c.detach(), p)))).square().mean(),
     ],
     "hiding_place": [
         lambda: -torch.eye(4),

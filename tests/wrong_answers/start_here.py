@@ -21,5 +21,10 @@ WRONG = {
         lambda edges: named(*divmod(int(edges.T.argmax()), 3)),
         lambda edges: "language -> audio",
         lambda edges: named(*divmod(int((-edges).argmax()), 3)),
+        # Other rules: the strongest teacher and student, the strongest pair, the weakest edge
+        lambda edges: named(int(edges.sum(dim=1).argmax()), int(edges.sum(dim=0).argmax())),
+        lambda edges: named(int(edges.max(dim=1).values.argmax()), int(edges.sum(dim=0).argmax())),
+        lambda edges: named(*divmod(int((edges + edges.T).triu().argmax()), 3)),
+        lambda edges: named(*divmod(int((edges + 9 * edges.eq(0)).argmin()), 3)),
     ],
 }

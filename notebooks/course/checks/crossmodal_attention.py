@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
-@exercise("7.1")
+def _questions(dice: Dice) -> tuple:
+    width = dice.whole(1, 6)
+    return dice.tensor(dice.whole(1, 5), width), dice.tensor(dice.whole(2, 6), width)
+
+
+def _attention_weights(questions: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    exponentials = torch.exp((questions[:, None] * keys).sum(dim=2) / math.sqrt(keys.shape[1]))
+    return exponentials / exponentials.sum(dim=1, keepdim=True)
+
+
+def _sizes(dice: Dice) -> tuple:
+    return dice.whole(1, 7), dice.whole(1, 7)
+
+
+def _may_look(targets: int, sources: int) -> torch.Tensor:
+    ahead = max(sources, targets) - min(sources, targets)
+    return torch.tensor([[source <= target + ahead for source in range(sources)] for target in range(targets)])
+
+
+def _map(dice: Dice) -> tuple:
+    """Every row counts at least one step."""
+    size = dice.whole(1, 5), dice.whole(2, 6)
+    counted = dice.positive(*size) < 0.6
+    counted[torch.arange(size[0]), torch.tensor([dice.whole(0, size[1] - 1) for _ in range(size[0])])] = True
+    return dice.tensor(*size).softmax(dim=1), counted
+
+
+def _in_fair_shares(weights: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+    rows = []
+    for row, counts in zip(weights, counted, strict=True):
+        even = row[counts].sum() / counts.sum()
+        rows.append(torch.where(counts, row / even, torch.zeros(())))
+    return torch.stack(rows)
+
+
+@exercise("7.1", returns="tensor", draw=_questions, right=_attention_weights, gradient=True)
 def attention_weights(answer: Callable) -> None:
     """answer(questions, keys) -> softmax(Q Kᵀ / √d), (target, source)."""
     questions = torch.tensor([[2.0, 0.0, 1.0, -1.0], [0.5, 1.0, -2.0, 0.0]])
@@ -44,7 +81,7 @@ def attention_weights(answer: Callable) -> None:
     )
 
 
-@exercise("7.2")
+@exercise("7.2", returns="mask", draw=_sizes, right=_may_look)
 def may_look(answer: Callable) -> None:
     """answer(targets, sources) -> (target, source) bool, True where a target step sees a source step, as published."""
     for targets, sources in ((4, 6), (6, 4), (4, 4), (2, 3)):
@@ -71,7 +108,7 @@ def may_look(answer: Callable) -> None:
         expect(not len(wrong), f"{here}: entry {tuple(wrong[0].tolist()) if len(wrong) else ()} is wrong")
 
 
-@exercise("7.3")
+@exercise("7.3", returns="tensor", draw=_map, right=_in_fair_shares)
 def in_fair_shares(answer: Callable) -> None:
     """answer(weights, counted) -> attention in units of an even spread over the steps that count."""
     weights = torch.tensor([[0.1, 0.5, 0.2, 0.2], [0.25, 0.25, 0.25, 0.25]])
@@ -95,3 +132,6 @@ def in_fair_shares(answer: Callable) -> None:
             like(shares[row], expected),
             f"row {row} should be {[round(x, 2) for x in expected]}, got {[round(x, 2) for x in shares[row].tolist()]}",
         )
+
+
+summary = summary_of(__name__)

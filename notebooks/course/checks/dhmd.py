@@ -6,10 +6,33 @@ from collections.abc import Callable
 
 import torch
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
-@exercise("13.1")
+def _scores(dice: Dice) -> tuple:
+    atoms = dice.whole(2, 7)
+    return dice.tensor(atoms), dice.whole(1, atoms)
+
+
+def _threshold(scores: torch.Tensor, k: int) -> float:
+    return (sum(sorted(scores.tolist())[-k:]) - 1) / k
+
+
+def _table(dice: Dice) -> tuple:
+    clips = dice.whole(2, 6)
+    return (dice.tensor(clips, clips, scale=2.0),)
+
+
+def _info_nce(similarity: torch.Tensor) -> torch.Tensor:
+    """Softmax by softmax."""
+    exponentials, clips = similarity.exp(), len(similarity)
+    found = [exponentials[i, i] / exponentials[i].sum() for i in range(clips)]
+    found += [exponentials[i, i] / exponentials[:, i].sum() for i in range(clips)]
+    return -torch.stack(found).log().mean()
+
+
+@exercise("13.1", returns="number", draw=_scores, right=_threshold)
 def threshold(answer: Callable) -> None:
     """answer(scores, k) -> τ, which leaves the k highest scores with a sum of 1 when it is subtracted from each."""
     scores = torch.tensor([0.2, 1.0, -2.0, 0.7])
@@ -28,7 +51,7 @@ def threshold(answer: Callable) -> None:
     expect(like(float(answer(scores.clone(), 1)), 0.0, 1e-4), "for k = 1 the highest score, 1.0, should stay 1: τ = 0")
 
 
-@exercise("13.2")
+@exercise("13.2", returns="loss", draw=_table, right=_info_nce, gradient=True)
 def symmetric_info_nce(answer: Callable) -> None:
     """answer(similarity) -> (): the mean of the cross-entropies along rows and columns, partners on the diagonal."""
     similarity = torch.tensor([[2.0, 0.0, 1.0], [-1.0, 1.0, 3.0], [0.0, 0.5, 1.0]])
@@ -54,3 +77,6 @@ def symmetric_info_nce(answer: Callable) -> None:
     }
     rule_out(value, mistakes, 1e-4)
     expect(like(value, expected, 1e-4), f"expected {expected:.3f} for a small example, got {value:.3f}")
+
+
+summary = summary_of(__name__)

@@ -8,11 +8,31 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 from dmdlite.config import MODALITIES
 
 
-@exercise("5.1")
+def _pair(dice: Dice) -> tuple:
+    clips = dice.whole(2, 6)
+    return dice.tensor(clips), dice.tensor(clips)
+
+
+def _distillation_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    return sum(abs(s - t) for s, t in zip(student, teacher.detach(), strict=True)) / len(student)
+
+
+def _scheme(dice: Dice) -> tuple:
+    return dice.edges().detach(), dice.tensor(dice.whole(2, 5), 3)
+
+
+def _taught(weights: Tensor, logits: Tensor) -> Tensor:
+    held = logits.detach()
+    columns = [sum(weights[i, j] * abs(logits[:, j] - held[:, i]) for i in range(3) if i != j) for j in range(3)]
+    return torch.stack(columns, dim=1)
+
+
+@exercise("5.1", returns="loss", draw=_pair, right=_distillation_loss, gradient=True)
 def distillation_loss(answer: Callable) -> None:
     """answer(student, teacher) -> () the mean of |student − teacher| with the teacher held fixed; both are (batch,)."""
     student = torch.tensor([0.5, -1.0, 2.0, 0.0], requires_grad=True)
@@ -35,7 +55,7 @@ def distillation_loss(answer: Callable) -> None:
     expect(like(student_gradient, right), "the value is right, but the student's gradient is not ±1/4 for each clip")
 
 
-@exercise("5.2")
+@exercise("5.2", returns="tensor", draw=_scheme, right=_taught, gradient=True)
 def taught(answer: Callable) -> None:
     """answer(weights, logits) -> (batch, 3) ζ_j of Eq. (7) for each clip; weights (3, 3), logits (batch, 3)."""
     weights = torch.tensor([[0.0, 1.0, 2.0], [0.5, 0.0, 4.0], [0.25, 8.0, 0.0]])
@@ -78,3 +98,6 @@ def _zeta(weights: Float[Tensor, "3 3"], logits: Float[Tensor, "batch 3"]) -> Fl
         for j in range(3):
             zeta[b, j] = sum(weights[i, j] * abs(logits[b, j] - logits[b, i]) for i in range(3) if i != j)
     return zeta
+
+
+summary = summary_of(__name__)

@@ -7,10 +7,38 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
-@exercise("11.1")
+def _graph(dice: Dice) -> tuple:
+    return (dice.edges(),)
+
+
+def _main_teacher(edges: torch.Tensor) -> int:
+    leaving = [sum(row) for row in edges.tolist()]
+    return leaving.index(max(leaving))
+
+
+def _two_graphs(dice: Dice) -> tuple:
+    return tuple(edges / edges.sum() for edges in (dice.edges(), dice.edges()))
+
+
+def _distance(shares: torch.Tensor, prior: torch.Tensor) -> float:
+    """What has to arrive somewhere is as much as has to leave elsewhere."""
+    return float((shares - prior).clamp_min(0).double().sum())
+
+
+def _scores(dice: Dice) -> tuple:
+    return (dice.tensor(3, 3, scale=2.0),)
+
+
+def _edges_with_nobody(scores: torch.Tensor) -> torch.Tensor:
+    teachers = scores.exp() * (1 - torch.eye(3))
+    return teachers / (1 + teachers.sum(dim=0))
+
+
+@exercise("11.1", returns="whole", draw=_graph, right=_main_teacher)
 def main_teacher(answer: Callable) -> None:
     """answer(edges) -> 0, 1 or 2: the modality whose outgoing edges, row by row, weigh most."""
     columns = torch.tensor([[0.0, 0.05, 0.1], [0.25, 0.0, 0.2], [0.35, 0.05, 0.0]])
@@ -25,7 +53,7 @@ def main_teacher(answer: Callable) -> None:
     expect(got == 1, f"expected 1 (vision, 0.25 + 0.25) where language has the widest arrow, 0.36; got {got}")
 
 
-@exercise("11.2")
+@exercise("11.2", returns="number", draw=_two_graphs, right=_distance)
 def distance(answer: Callable) -> None:
     """answer(shares, prior) -> (): half of the summed absolute differences: how much weight has to move."""
     prior = torch.tensor([[0.0, 0.5, 0.5], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
@@ -44,7 +72,7 @@ def distance(answer: Callable) -> None:
     expect(like(got, 0.6), f"expected 0.600: 0.2 leave language → vision and 0.4 language → audio; got {got:.3f}")
 
 
-@exercise("11.3")
+@exercise("11.3", returns="tensor", draw=_scores, right=_edges_with_nobody)
 def edges_with_nobody(answer: Callable) -> None:
     """answer(scores) -> (3, 3): for each student, a column, a softmax over two teachers and nobody, who scores 0."""
     scores = torch.tensor([[9.0, 2.0, 1.0], [-2.0, 9.0, -1.0], [-1.0, 1.0, 9.0]])
@@ -65,3 +93,6 @@ def edges_with_nobody(answer: Callable) -> None:
     rule_out(got, mistakes, 1e-4)
     expected, found = columns[:, 0].tolist(), got[:, 0].tolist()
     expect(like(got, columns, 1e-4), f"expected language's column {expected}, got {found}")
+
+
+summary = summary_of(__name__)

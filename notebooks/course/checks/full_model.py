@@ -6,11 +6,33 @@ from collections.abc import Callable
 
 import torch
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 from dmdlite.config import DMDConfig
 
 
-@exercise("8.1")
+def _six(dice: Dice) -> tuple:
+    return (dice.tensor(6, dice.whole(1, 5)),)
+
+
+def _edge_matrix(six: torch.Tensor) -> torch.Tensor:
+    zero = torch.zeros_like(six[0])
+    rows = [[zero, six[2], six[4]], [six[0], zero, six[5]], [six[1], six[3], zero]]
+    return torch.stack([torch.stack(row) for row in rows]).permute(2, 0, 1)
+
+
+def _losses(dice: Dice) -> tuple:
+    """In another order than their weights, one of them without a weight."""
+    names = [f"term_{place}" for place in range(dice.whole(2, 6))]
+    losses = {name: dice.tensor() for name in [*reversed(names), "a_term_without_weight"]}
+    return losses, {name: dice.pick([0.0, 0.1, 0.5, 2.0]) for name in names[:-1]} | {names[-1]: 1.5}
+
+
+def _weighted_total(losses: dict, weights: dict) -> torch.Tensor:
+    return torch.stack([losses[name] * weight for name, weight in weights.items()]).sum()
+
+
+@exercise("8.1", returns="tensor", draw=_six, right=_edge_matrix, gradient=True)
 def edge_matrix(answer: Callable) -> None:
     """answer(six) -> (batch, 3, 3) from (6, batch) in the published order v→l, a→l, l→v, a→v, l→a, v→a."""
     six = torch.arange(1.0, 13.0).view(6, 2)
@@ -31,7 +53,7 @@ def edge_matrix(answer: Callable) -> None:
     expect(tuple(more.shape) == (5, 3, 3), f"for 5 clips the shape should be (5, 3, 3), got {tuple(more.shape)}")
 
 
-@exercise("8.2")
+@exercise("8.2", returns="loss", draw=_losses, right=_weighted_total, gradient=True)
 def weighted_total(answer: Callable) -> None:
     """answer(losses, weights) -> Eq. (11): the sum of all terms, each times its weight."""
     weights = DMDConfig.official().loss_weights
@@ -46,3 +68,6 @@ def weighted_total(answer: Callable) -> None:
     expect(like(total, expected), f"expected {expected:.4f} for a small example, got {total:.4f}")
     more = {"a_term_without_weight": torch.tensor(100.0)} | losses
     expect(like(float(answer(more, weights)), expected), "a term that has no weight must not count")
+
+
+summary = summary_of(__name__)

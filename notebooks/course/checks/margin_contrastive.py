@@ -8,10 +8,36 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
-@exercise("4.1")
+def _triplet(dice: Dice) -> tuple:
+    width = dice.whole(2, 5)
+    return *(dice.tensor(width, scale=2.0) for _ in range(3)), dice.whole(1, 12) / 8
+
+
+def _hinge(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    near, far = (anchor @ x / (anchor.norm() * x.norm()) for x in (positive, negative))
+    value = margin - near + far
+    return value if value > 0 else 0 * value
+
+
+def _samples(dice: Dice) -> tuple:
+    """Labels that never lie halfway between two classes, modalities in any order."""
+    size = dice.whole(6, 12)
+    labels = [dice.whole(-2, 2) + dice.pick([-0.4, -0.1, 0.0, 0.3, 0.45]) for _ in range(size)]
+    return torch.tensor(labels), torch.tensor([dice.whole(0, 2) for _ in range(size)])
+
+
+def _paper_pairs(labels: Tensor, modality: Tensor) -> tuple[Tensor, Tensor]:
+    samples = [(round(label), m) for label, m in zip(labels.tolist(), modality.tolist(), strict=True)]
+    positive = [[a == b and m != n for b, n in samples] for a, m in samples]
+    negative = [[a != b and m == n for b, n in samples] for a, m in samples]
+    return torch.tensor(positive), torch.tensor(negative)
+
+
+@exercise("4.1", returns="loss", draw=_triplet, right=_hinge, gradient=True)
 def hinge(answer: Callable) -> None:
     """answer(anchor, positive, negative, margin) -> max(0, margin − cos(anchor, positive) + cos(anchor, negative))."""
     anchor, right, up, left = (torch.tensor(x) for x in ([2.0, 0.0], [3.0, 0.0], [0.0, 2.0], [-1.0, 0.0]))
@@ -35,7 +61,7 @@ def hinge(answer: Callable) -> None:
     expect(like(worst, 3.0, 1e-4), f"for the triplet (0°, 180°, 0°) at margin 1 expected 3, got {worst:.4f}")
 
 
-@exercise("4.2")
+@exercise("4.2", returns="masks", draw=_samples, right=_paper_pairs)
 def paper_pairs(answer: Callable) -> None:
     """answer(labels, modality) -> two (sample, sample) masks, positives and negatives of each anchor, Eq. (4)."""
     labels, modality = torch.tensor([0.6, 1.0, -2.0]).repeat(2), torch.tensor([0, 0, 0, 1, 1, 1])
@@ -94,3 +120,6 @@ def _same(x: Shaped[Tensor, "sample"]) -> Bool[Tensor, "sample sample"]:
 def _compare(mask: Bool[Tensor, "sample sample"], expected: Bool[Tensor, "sample sample"], name: str) -> None:
     for i, j in (mask != expected).nonzero().tolist():
         raise AssertionError(f"{name}[{i}, {j}] is {bool(mask[i, j])}; check the conditions of S once more")
+
+
+summary = summary_of(__name__)

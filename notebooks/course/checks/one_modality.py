@@ -10,10 +10,42 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
-@exercise("2.1")
+def _clip(dice: Dice) -> tuple:
+    features = dice.whole(1, 4)
+    return dice.tensor(dice.whole(3, 8), features), dice.tensor(dice.whole(1, 4), features, dice.pick([1, 3, 5, 7]))
+
+
+def _same_convolution(x: Tensor, weight: Tensor) -> Tensor:
+    half = weight.shape[2] // 2
+    return _convolve(x, weight, half, half)
+
+
+def _predictions(dice: Dice) -> tuple:
+    """Labels between −3 and 3; predictions that go beyond, with halves among them."""
+    clips = dice.whole(6, 12)
+    labels = np.clip(dice.array(clips, scale=2.0), -3, 3)
+    return np.append(labels[2:] + dice.array(clips - 2, scale=0.6), [0.5, -3.8]), labels
+
+
+def _acc7(predictions: np.ndarray, labels: np.ndarray) -> float:
+    classes = [[max(-3, min(3, round(x))) for x in values.tolist()] for values in (predictions, labels)]
+    return sum(a == b for a, b in zip(*classes, strict=True)) / len(labels)
+
+
+def _pairs(dice: Dice) -> tuple:
+    clips, scale = dice.whole(3, 8), dice.pick([0.01, 1.0, 10.0])
+    return dice.array(clips, scale=scale), dice.array(clips, scale=scale)
+
+
+def _correlation(predictions: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.corrcoef(predictions, labels)[0, 1])
+
+
+@exercise("2.1", returns="tensor", draw=_clip, right=_same_convolution, gradient=True)
 def same_convolution(answer: Callable) -> None:
     """answer(x, weight) -> (time, width) from (time, feature) and (width, feature, kernel): as long as its input."""
     for kernel in (3, 5, 1):
@@ -54,7 +86,7 @@ def _convolve(
     return F.conv1d(F.pad(x.T, (before, after))[None], weight)[0].T
 
 
-@exercise("2.2")
+@exercise("2.2", returns="number", draw=_predictions, right=_acc7)
 def acc7(answer: Callable) -> None:
     """answer(predictions, labels) -> share of clips in the same of seven classes."""
     score = _scorer(answer)
@@ -64,6 +96,10 @@ def acc7(answer: Callable) -> None:
         "0.9 belongs to class 1 and −1.8 to class −2: round to the nearest class, do not truncate",
     )
     expect(score([1.0, -2.0], [1.4, -1.6]) == 1, "the labels have to be rounded too: 1.4 belongs to class 1")
+    expect(
+        score([3.0, -2.0, 2.0], [2.0, -3.0, 3.0]) == 0,
+        "2 and 3 are different classes: the seven run from −3 to 3, so clip there (clipped at ±2 you get five)",
+    )
     expect(score([3.9, -3.7], [2.8, -3.0]) == 1, "3.9 belongs to class 3 and −3.7 to class −3: clip to ±3")
     expect(
         score([0.5, 2.5, -1.5], [0.0, 2.0, -2.0]) == 1,
@@ -79,7 +115,7 @@ def acc7(answer: Callable) -> None:
     )
 
 
-@exercise("2.3")
+@exercise("2.3", returns="number", draw=_pairs, right=_correlation)
 def correlation(answer: Callable) -> None:
     """answer(predictions, labels) -> Pearson's correlation; 0 where one of the two is constant."""
     score = _scorer(answer)
@@ -112,3 +148,6 @@ def _scorer(answer: Callable) -> Callable[..., float]:
         return float(value)
 
     return score
+
+
+summary = summary_of(__name__)

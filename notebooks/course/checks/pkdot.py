@@ -9,10 +9,38 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
-@exercise("14.1")
+def _row_step(cost: Float[Tensor, "n m"], g: Float[Tensor, "m"], epsilon: float) -> Float[Tensor, "n"]:
+    """Computed row by row in plain Python; the largest exponent is factored out by hand."""
+    f = []
+    for row in cost.tolist():
+        exponents = [(potential - c) / epsilon for potential, c in zip(g.tolist(), row)]
+        largest = max(exponents)
+        total = sum(math.exp(e - largest) for e in exponents) / len(exponents)
+        f.append(-epsilon * (largest + math.log(total)))
+    return torch.tensor(f, dtype=cost.dtype)
+
+
+def _transport(dice: Dice) -> tuple:
+    n, m = dice.whole(1, 5), dice.whole(1, 5)
+    cost, g = dice.positive(n, m).double(), dice.tensor(m, scale=0.3).double()
+    return cost, g, dice.pick([0.0001, 0.05, 0.5, 2.0])
+
+
+def _clips(dice: Dice) -> tuple:
+    return (dice.tensor(dice.whole(2, 5), dice.whole(2, 4)),)
+
+
+def _similarities(z: Tensor) -> Tensor:
+    """Pair by pair."""
+    cosines = torch.stack([torch.stack([a @ b / (a.norm() * b.norm()) for b in z]) for a in z])
+    return cosines - cosines.amin()
+
+
+@exercise("14.1", returns="tensor", draw=_transport, right=_row_step)
 def row_step(answer: Callable) -> None:
     """answer(cost, g, epsilon) -> (n,) the potentials f with which every row of the plan sums to 1/n."""
     cost = torch.tensor([[0.0, 0.5, 2.0], [0.5, 0.0, 0.5]], dtype=torch.float64)
@@ -49,18 +77,7 @@ def row_step(answer: Callable) -> None:
     expect(like(tiny, _row_step(cost, g, 1e-4)), "right for ε = 0.5, but not for ε = 0.0001")
 
 
-def _row_step(cost: Float[Tensor, "n m"], g: Float[Tensor, "m"], epsilon: float) -> Float[Tensor, "n"]:
-    """Computed row by row in plain Python; the largest exponent is factored out by hand."""
-    f = []
-    for row in cost.tolist():
-        exponents = [(potential - c) / epsilon for potential, c in zip(g.tolist(), row)]
-        largest = max(exponents)
-        total = sum(math.exp(e - largest) for e in exponents) / len(exponents)
-        f.append(-epsilon * (largest + math.log(total)))
-    return torch.tensor(f, dtype=cost.dtype)
-
-
-@exercise("14.2")
+@exercise("14.2", returns="tensor", draw=_clips, right=_similarities, gradient=True)
 def similarities(answer: Callable) -> None:
     """answer(z) -> (batch, batch) cosines of all pairs of rows, minus the smallest of all."""
     z = torch.tensor([[3.0, 0.0], [1.0, 1.0], [0.0, -2.0]])
@@ -86,3 +103,6 @@ def similarities(answer: Callable) -> None:
     }
     rule_out(s, mistakes)
     expect(like(s, cosines + r), f"S_11 should be {1 + r:.3f} in a small example, got {s[0, 0]:.3f}")
+
+
+summary = summary_of(__name__)

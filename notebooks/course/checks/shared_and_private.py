@@ -6,11 +6,53 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
-@exercise("3.1")
+def _parts(dice: Dice) -> tuple:
+    size = dice.whole(3, 6), dice.whole(1, 4), dice.whole(2, 4)
+    return dice.tensor(*size), dice.tensor(*size)
+
+
+def _orthogonality(common: Tensor, private: Tensor) -> Tensor:
+    """By hand, clip by clip."""
+    cosines = [(a * b).sum() / (a.norm() * b.norm()) for a, b in zip(common, private, strict=True)]
+    return torch.stack([cosine if cosine > 0 else 0 * cosine for cosine in cosines]).mean()
+
+
+class Layer:
+    """An encoder or decoder that says what it reads."""
+
+    def __init__(self, weights: Tensor, reads: str, bent: bool) -> None:
+        self.weights, self.reads, self.bent = weights, reads, bent
+
+    def __call__(self, x: Tensor) -> Tensor:
+        width = self.weights.shape[1]
+        expect(x.shape[-1] == width, f"{self.reads}, width {width}, but got {x.shape[-1]}")
+        y = x @ self.weights.T
+        return torch.tanh(y) if self.bent else y
+
+
+def _layers(encoder: Tensor, decoder: Tensor) -> tuple[Layer, Layer]:
+    both = "the decoder reads common and private side by side"
+    return Layer(encoder, "the encoder reads features", True), Layer(decoder, both, False)
+
+
+def _cycle(dice: Dice) -> tuple:
+    width, size = dice.whole(2, 4), (dice.whole(2, 4), dice.whole(2, 3))
+    encoder, decoder = dice.tensor(width, width).detach(), dice.tensor(width, 2 * width).detach()
+    return dice.tensor(*size, width), dice.tensor(*size, width), *_layers(encoder, decoder)
+
+
+def _cycle_loss(common: Tensor, private: Tensor, encode: Callable, decode: Callable) -> Tensor:
+    misses = encode(decode(torch.cat([common, private], dim=2))) - private
+    return (misses**2).sum() / misses.numel()
+
+
+@exercise("3.1", returns="loss", draw=_parts, right=_orthogonality, gradient=True)
 def orthogonality(answer: Callable) -> None:
     """answer(common, private) -> the mean over the clips of max(0, cos), one cosine for each (time, width) clip."""
     generator = torch.Generator().manual_seed(3)
@@ -37,21 +79,14 @@ def orthogonality(answer: Callable) -> None:
     expect(like(value, expected), f"expected {expected:.4f} for a small example, got {value:.4f}")
 
 
-@exercise("3.2")
+@exercise("3.2", returns="loss", draw=_cycle, right=_cycle_loss, gradient=True)
 def cycle_loss(answer: Callable) -> None:
     """answer(common, private, encode, decode) -> mean squared difference of private and encode(decode([both]))."""
     generator = torch.Generator().manual_seed(4)
     common, private = torch.randn(2, 4, 3, 2, generator=generator)
     encoder, decoder = torch.randn(2, 2, generator=generator), torch.randn(2, 4, generator=generator)
 
-    def encode(x):
-        expect(x.shape[-1] == 2, f"the encoder reads width 2, but got {x.shape[-1]}")
-        return torch.tanh(x @ encoder.T)
-
-    def decode(x):
-        expect(x.shape[-1] == 4, f"the decoder reads common and private side by side, width 4, but got {x.shape[-1]}")
-        return x @ decoder.T
-
+    encode, decode = _layers(encoder, decoder)
     value = float(torch.as_tensor(answer(common, private, encode, decode)))
     back, swapped = decode(torch.cat([common, private], -1)), decode(torch.cat([private, common], -1))
     missed = (private - encode(back)).square()
@@ -95,3 +130,6 @@ def hiding_place(answer: Callable) -> None:
         cosine.abs().max() < 1e-6,
         f"for one x the cosine of x and Qx is {cosine[place]:.2f}; it should be 0 for every x",
     )
+
+
+summary = summary_of(__name__)

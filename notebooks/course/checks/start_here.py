@@ -7,11 +7,32 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from course.checks.marking import exercise, expect
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, summary_of
 from dmdlite.config import MODALITIES
 
 
-@exercise("0.1")
+def _two_sets(dice: Dice) -> tuple:
+    return dice.array(dice.whole(3, 8)), dice.array(dice.whole(2, 6))
+
+
+def _constant_error(train_labels: np.ndarray, test_labels: np.ndarray) -> float:
+    """By sorting."""
+    train, test = sorted(train_labels.tolist()), test_labels.tolist()
+    middle = (train[(len(train) - 1) // 2] + train[len(train) // 2]) / 2
+    return sum(abs(label - middle) for label in test) / len(test)
+
+
+def _graph(dice: Dice) -> tuple:
+    return (dice.edges(),)
+
+
+def _strongest_edge(edges: torch.Tensor) -> str:
+    named = {f"{a} -> {b}": edges[i, j] for i, a in enumerate(MODALITIES) for j, b in enumerate(MODALITIES) if i != j}
+    return max(named, key=named.__getitem__)
+
+
+@exercise("0.1", returns="number", draw=_two_sets, right=_constant_error)
 def constant_error(answer: Callable) -> None:
     """answer(train_labels, test_labels) -> the mean absolute error of always predicting the training median."""
     train, test = np.array([-3.0, 1.0, 1.2, 1.4, 3.0]), np.array([0.0, 2.0, 2.6])
@@ -29,7 +50,7 @@ def constant_error(answer: Callable) -> None:
     expect(abs(value - np.abs(test - 1.2).mean()) < 1e-6, f"expected 1.1333 for a small example, got {value:.4f}")
 
 
-@exercise("0.2")
+@exercise("0.2", returns="text", draw=_graph, right=_strongest_edge)
 def strongest_edge(answer: Callable) -> None:
     """answer(edges) -> "source -> target" of the largest entry of a 3 by 3 matrix w[i, j], i teaches j."""
     for i, j in ((0, 2), (2, 1), (1, 0)):
@@ -42,3 +63,6 @@ def strongest_edge(answer: Callable) -> None:
             f"edges[{i}, {j}] is the largest: row {i} teaches column {j}, so it is {right!r}, not {reverse!r}",
         )
         expect(got == right, f"edges[{i}, {j}] is the largest, so the answer is {right!r}, got {got!r}")
+
+
+summary = summary_of(__name__)

@@ -7,10 +7,36 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from course.checks.marking import exercise, expect
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, summary_of
 
 
-@exercise("1.1")
+def _lengths(dice: Dice) -> tuple:
+    steps = dice.whole(2, 7)
+    return torch.tensor([dice.whole(1, steps) for _ in range(dice.whole(1, 5))]), steps
+
+
+def _length_mask(lengths: torch.Tensor, steps: int) -> torch.Tensor:
+    return torch.tensor([[step < length for step in range(steps)] for length in lengths.tolist()])
+
+
+def _words(dice: Dice) -> tuple:
+    """Two to five words with gaps; some begin or end exactly at a frame, and some are too short for one."""
+    frames = dice.array(dice.whole(6, 12), dice.whole(1, 3))
+    seconds = 0.25 * np.arange(len(frames)) + 0.125
+    edges = np.sort(dice.rng.choice(0.0625 * np.arange(1, 4 * len(frames)), 2 * dice.whole(2, 5), replace=False))
+    return frames, seconds, edges[::2], edges[1::2]
+
+
+def _frames_to_words(frames: np.ndarray, seconds: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    words = []
+    for start, end in zip(starts, ends, strict=True):
+        inside = [frame for frame, second in zip(frames, seconds, strict=True) if start <= second < end]
+        words.append(sum(inside) / len(inside) if inside else np.zeros(frames.shape[1]))
+    return np.array(words)
+
+
+@exercise("1.1", returns="mask", draw=_lengths, right=_length_mask)
 def length_mask(answer: Callable) -> None:
     """answer(lengths, steps) -> (clip, step) bool, True at the first `lengths[clip]` steps."""
     lengths, steps = torch.tensor([2, 4, 1]), 6
@@ -35,7 +61,7 @@ def length_mask(answer: Callable) -> None:
     )
 
 
-@exercise("1.2")
+@exercise("1.2", returns="array", draw=_words, right=_frames_to_words)
 def frames_to_words(answer: Callable) -> None:
     """answer(frames, seconds, starts, ends) -> (word, width): the mean of the frames with start <= seconds < end."""
     seconds = np.array([0.125, 0.375, 0.5, 0.75, 0.875])
@@ -66,3 +92,6 @@ def frames_to_words(answer: Callable) -> None:
         later.shape == (2, 1) and np.allclose(later[:, 0], [1.5, 6.5]),
         "two words ten seconds later come out wrong: count in `seconds`, not in frame or word numbers",
     )
+
+
+summary = summary_of(__name__)

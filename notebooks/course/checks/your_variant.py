@@ -6,11 +6,46 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
+from scipy.stats import t as student_t
 from torch import Tensor, nn
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.answers import NotAttempted, describe
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
+from dmdlite.components.dropout import Dropout
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.dmd import DMD
+
+
+def _private_streams(dice: Dice) -> tuple:
+    clips, width = dice.whole(3, 5), dice.whole(1, 3)
+    private, common = (
+        {m: dice.tensor(clips, dice.whole(1, 4), width, scale=dice.pick([0.5, 1.0, 2.0])) for m in MODALITIES}
+        for _ in range(2)
+    )
+    return SimpleNamespace(decoupled=SimpleNamespace(private=private, common=common)), torch.zeros(clips)
+
+
+def _silence(out: SimpleNamespace, labels: Tensor) -> Tensor:
+    """Channel by channel."""
+    short = []
+    for x in out.decoupled.private.values():
+        for channel in (x.sum(dim=1) / x.shape[1]).T:
+            spread = ((channel - channel.mean()) ** 2).mean().sqrt()
+            short.append(1 - spread if spread < 1 else 0 * spread)
+    return torch.stack(short).mean()
+
+
+def _effect(dice: Dice) -> tuple:
+    return dice.pick([-1, 1]) * dice.whole(2, 30) / 100, dice.whole(1, 60) / 1000
+
+
+def _seeds_needed(difference: float, deviation: float) -> int:
+    """From the other side: the critical value of t, by its quantile."""
+    seeds = 2
+    while abs(difference) * seeds**0.5 / deviation <= student_t.ppf(0.975, seeds - 1):
+        seeds += 1
+    return seeds
 
 
 @exercise("15.1")
@@ -18,11 +53,18 @@ def fusion(answer: type[nn.Module]) -> None:
     """answer(private_width, common_width): a module that predicts from three private vectors and a common one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        part = answer(4, 6).eval()
+        part = answer(4, 6)
+        expect(isinstance(part, nn.Module), f"the class should be a torch.nn.Module, not {describe(part)}")
+        part.eval()
         private = {m: torch.randn(5, 4, requires_grad=True) for m in MODALITIES}
         common = torch.randn(5, 6, requires_grad=True)
         prediction = _prediction(part(private, common))
         _reads_everything(part, prediction, private | {"the common vector": common})
+        training = _prediction(part.train()(private, common))
+        rates = [layer.rate for layer in part.modules() if isinstance(layer, Dropout)]
+        expect(all(0 <= rate < 1 for rate in rates), f"a dropout rate lies between 0 and 1, below 1; got {rates}")
+        _reads_everything(part, training, private | {"the common vector": common}, "in training mode ")
+        part.eval()
         _keeps_clips_apart(part, prediction, private, common)
         config = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
         try:
@@ -36,6 +78,9 @@ def fusion(answer: type[nn.Module]) -> None:
 
 
 def _prediction(out: object) -> Tensor:
+    if out is ... or out is NotImplemented:
+        raise NotAttempted
+    expect(out is not None, "`forward` returns nothing; is a `return` missing?")
     expect(
         hasattr(out, "prediction"),
         f"DMD reads `.prediction` of what a fusion returns; a {type(out).__name__} has none. ResidualHead returns one",
@@ -45,7 +90,7 @@ def _prediction(out: object) -> Tensor:
     return out.prediction
 
 
-def _reads_everything(part: nn.Module, prediction: Tensor, inputs: dict[str, Tensor]) -> None:
+def _reads_everything(part: nn.Module, prediction: Tensor, inputs: dict[str, Tensor], when: str = "") -> None:
     expect(
         prediction.requires_grad, "no gradient flows through the prediction; was it detached or turned into a number?"
     )
@@ -53,10 +98,8 @@ def _reads_everything(part: nn.Module, prediction: Tensor, inputs: dict[str, Ten
     expect(weights, "an optimizer finds no weights in the module; keep layers as attributes, not in a list")
     found = torch.autograd.grad(prediction.sum(), [*inputs.values(), *weights.values()], allow_unused=True)
     still = [name for name, x in zip([*inputs, *weights], found, strict=True) if x is None or not x.any()]
-    expect(
-        not still,
-        f"the prediction does not depend on {still[0] if still else ''}; all four vectors and all weights must count",
-    )
+    what = still[0] if still else ""
+    expect(not still, f"{when}the prediction does not depend on {what}; all four vectors and all weights must count")
 
 
 def _keeps_clips_apart(part: nn.Module, prediction: Tensor, private: dict[str, Tensor], common: Tensor) -> None:
@@ -71,7 +114,7 @@ def _clips(config: DMDConfig) -> dict[str, Tensor]:
     return {m: torch.randn(2, config.lengths[m], config.feature_widths[m]) for m in MODALITIES}
 
 
-@exercise("15.2")
+@exercise("15.2", returns="loss", draw=_private_streams, right=_silence, gradient=True)
 def silence(answer: Callable) -> None:
     """answer(out, labels) -> (): how far the private streams fall short of a spread of 1 between clips, on average."""
     private = {
@@ -93,7 +136,7 @@ def silence(answer: Callable) -> None:
     mistakes = {
         "that is the sum over channels and modalities; return the mean": 3.9,
         "the mean over channels is right; take the mean over modalities, too, not their sum": 1.95,
-        "a spread of 3 counts as −2: clamp at zero, channel by channel (`clamp_min(0)`, `F.relu`)": (3.9 - 2.0) / 6,
+        "a spread of 3 counts as −2: clamp at zero, channel by channel (`clamp_min(0)`, `torch.relu`)": (3.9 - 2.0) / 6,
         "that is the excess over 1, max(0, s − 1); return the shortfall, max(0, 1 − s)": 2 / 6,
         "every spread is 0: are those the common streams? The private ones are in out.decoupled.private": 1.0,
         "that is the spread with `correction=1`; use `correction=0`, which divides by the number of clips": 3.4444 / 6,
@@ -103,7 +146,7 @@ def silence(answer: Callable) -> None:
     expect(like(value, 3.9 / 6, 1e-4), f"in a small example the term should be {3.9 / 6:.2f}, got {value:.4f}")
 
 
-@exercise("15.3")
+@exercise("15.3", returns="whole", draw=_effect, right=_seeds_needed)
 def seeds_needed(answer: Callable) -> None:
     """answer(difference, deviation) -> the smallest number of seeds for which the paired t-test has p < 0.05."""
     found = answer(0.02, 0.03)
@@ -121,3 +164,6 @@ def seeds_needed(answer: Callable) -> None:
         "a difference of 0.5 with a deviation of 0.01 takes 2 seeds; a single seed has no deviation",
     )
     expect(answer(0.02, 0.02) == 7, f"when both are 0.02 it takes 7 seeds, got {answer(0.02, 0.02)}")
+
+
+summary = summary_of(__name__)

@@ -1,0 +1,1 @@
+"""Marks what students hand in; for teachers, and not in the student's edition."""
