@@ -43,6 +43,7 @@ def test_student_copy_has_everything_but_solutions(tmp_path):
             text,
         ):
             assert (path.parent / opened).exists(), opened
+    assert (copies[0].parent / "course" / "checks").exists() and not (copies[0].parent / "course" / "mark").exists()
     imports = {line for path in copies for line in re.findall(r"from course[\w.]* import [^\"\\]+", path.read_text())}
     lines = [*sorted(imports), "import course; print(course.__path__[0])"]
     command = [sys.executable, "-c", "\n".join(lines)]

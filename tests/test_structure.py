@@ -28,6 +28,7 @@ FLOORS = (
     ("dmdlite.__main__",),
     ("course",),  # its single files
     ("course.checks",),
+    ("course.mark",),
     ("course.figures",),
     ("course.edge_audit",),
     ("course.widgets",),

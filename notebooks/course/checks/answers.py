@@ -76,9 +76,8 @@ def guarded(answer: Any, returns: str | None) -> Callable:
             raise Wrong(f"{name} returns nothing; is a `return` missing?")
         changed = [place for place, (x, old) in enumerate(zip(inputs, before, strict=True)) if not _equal(x, old)]
         if changed:
-            given = list(signature(answer).parameters)[changed[0]]
             raise Wrong(
-                f"{name} writes into `{given}`, which the caller may need again: make a new one and leave it as it was"
+                f"{name} writes into {_argument(answer, changed[0])}, which the caller may need again: make a new one and leave it as it was"
             )
         is_kind, wanted = KINDS[returns] if returns else (lambda _: True, "")
         if not is_kind(result):
@@ -115,6 +114,12 @@ def said(problem: BaseException) -> str:
     """Kind and first line of an error."""
     text = str(problem).strip().split("\n")[0]
     return f"{type(problem).__name__}: {text}"[:300] if text else type(problem).__name__
+
+
+def _argument(function: Callable, place: int) -> str:
+    """An argument by its name, or by its place if that has none."""
+    names = list(signature(function).parameters)
+    return f"`{names[place]}`" if place < len(names) else f"its argument number {place + 1}"
 
 
 def _where(problem: BaseException, name: str) -> str:

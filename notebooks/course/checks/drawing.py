@@ -22,7 +22,7 @@ class Dice:
 
     def array(self, *shape: int, scale: float = 1.0) -> np.ndarray:
         """Normally distributed numbers, float64."""
-        return scale * self.rng.standard_normal(shape)
+        return np.asarray(scale * self.rng.standard_normal(shape))
 
     def tensor(self, *shape: int, scale: float = 1.0) -> Tensor:
         """Normally distributed numbers, float32."""

@@ -96,13 +96,13 @@ def expect(condition: Any, message: str) -> None:
 
 def like(got: Any, value: Any, tolerance: float = 1e-5) -> bool:
     """Do two numbers or tensors have the same shape and, but for rounding, the same values?"""
-    got, value = (torch.as_tensor(np.array(_still(x)), dtype=torch.float64) for x in (got, value))
+    got, value = _doubles(got), _doubles(value)
     return got.shape == value.shape and torch.allclose(got, value, atol=tolerance)
 
 
-def _still(x: Any) -> Any:
-    """A tensor without its gradient; anything else as it is."""
-    return x.detach() if isinstance(x, torch.Tensor) else x
+def _doubles(x: Any) -> torch.Tensor:
+    """Any number, list, array or tensor as a tensor, without its gradient."""
+    return x.detach().double() if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x, dtype=np.float64))
 
 
 def rule_out(got: Any, mistakes: Mapping[str, Any], tolerance: float = 1e-5) -> None:
@@ -140,5 +140,5 @@ def _compare(got: Any, expected: Any) -> None:
         if shape:
             expect(got.dtype == expected.dtype, f"your numbers are {got.dtype}; {expected.dtype} came in")
         same = like(got, expected, 1e-4 if shape else 1e-5)
-        values = "" if shape else f": {float(_still(expected)):.4f} expected, got {float(_still(got)):.4f}"
+        values = "" if shape else f": {float(_doubles(expected)):.4f} expected, got {float(_doubles(got)):.4f}"
         expect(same, f"right in the first examples, but not in another one{values}; does it use all that it is given?")
