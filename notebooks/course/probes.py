@@ -21,6 +21,8 @@ FACTORS = {  # modality -> the sentiment as it shows it, and a factor that is pr
     "vision": ("vision_view", "head_yaw"),
     "audio": ("audio_view", "voice_pitch"),
 }
+# Turns two planes of four channels by a right angle: invertible, and the cosine of x and its image is 0 for every x.
+QUARTER_TURN = torch.tensor([[0.0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]])
 Means = dict[tuple[str, str], Float[np.ndarray, "clip width"]]  # (modality, part) -> the mean over each clip's time
 
 
