@@ -76,8 +76,9 @@ def guarded(answer: Any, returns: str | None) -> Callable:
             raise Wrong(f"{name} returns nothing; is a `return` missing?")
         changed = [place for place, (x, old) in enumerate(zip(inputs, before, strict=True)) if not _equal(x, old)]
         if changed:
+            what = _argument(answer, changed[0])
             raise Wrong(
-                f"{name} writes into {_argument(answer, changed[0])}, which the caller may need again: make a new one and leave it as it was"
+                f"{name} writes into {what}, which the caller may need again: make a new one and leave it as it was"
             )
         is_kind, wanted = KINDS[returns] if returns else (lambda _: True, "")
         if not is_kind(result):
@@ -91,7 +92,7 @@ def _call(answer: Callable, name: str, inputs: tuple, options: dict) -> Any:
     """Calls; an error of the student's code becomes `Wrong`, with its line."""
     try:
         return answer(*inputs, **options)
-    except Wrong:
+    except (Wrong, NotAttempted):
         raise
     except (Exception, SystemExit) as problem:
         if is_a_stub(problem):

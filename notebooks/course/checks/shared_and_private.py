@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course.checks.drawing import Dice
+from course.checks.layers import Layer
 from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
@@ -21,19 +22,6 @@ def _orthogonality(common: Tensor, private: Tensor) -> Tensor:
     """By hand, clip by clip."""
     cosines = [(a * b).sum() / (a.norm() * b.norm()) for a, b in zip(common, private, strict=True)]
     return torch.stack([cosine if cosine > 0 else 0 * cosine for cosine in cosines]).mean()
-
-
-class Layer:
-    """An encoder or decoder that says what it reads."""
-
-    def __init__(self, weights: Tensor, reads: str, bent: bool) -> None:
-        self.weights, self.reads, self.bent = weights, reads, bent
-
-    def __call__(self, x: Tensor) -> Tensor:
-        width = self.weights.shape[1]
-        expect(x.shape[-1] == width, f"{self.reads}, width {width}, but got {x.shape[-1]}")
-        y = x @ self.weights.T
-        return torch.tanh(y) if self.bent else y
 
 
 def _layers(encoder: Tensor, decoder: Tensor) -> tuple[Layer, Layer]:

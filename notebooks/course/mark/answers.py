@@ -64,6 +64,9 @@ def namespace(cells: list[str] | tuple[str, ...]) -> dict[str, Any]:
         for statement in definitions(source):
             try:
                 exec(compile(ast.Module([statement], []), "<notebook>", "exec"), names)
-            except Exception:  # it needs what only a whole run makes; an answer that needs it says so itself
+            except (
+                Exception,
+                SystemExit,
+            ):  # it needs what only a whole run makes; an answer that needs it says so itself
                 continue
     return names

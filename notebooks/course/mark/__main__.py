@@ -1,0 +1,43 @@
+"""python -m course.mark SUBMISSIONS --output marks.csv: marks a class, one folder of notebooks for each student."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+from pathlib import Path
+
+from course.mark import reports, sandbox
+from course.mark.marking import mark
+
+
+def students(folder: Path) -> list[Path]:
+    """The folders in it, by name; links are left out, because they could lead anywhere."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m course.mark", description=__doc__)
+    parser.add_argument("submissions", type=Path, help="a folder with one folder of notebooks for each student")
+    parser.add_argument("--output", type=Path, default=Path("marks.csv"), help="the table (marks.csv)")
+    parser.add_argument("--seed", type=int, help="of the hidden examples; drawn if not given, and printed")
+    parser.add_argument("--seconds", type=float, default=10.0, help="for one call of an answer (10)")
+    options = parser.parse_args(arguments)
+    if problem := sandbox.missing():
+        sys.exit(f"{problem}; answers of students run only in a sandbox. docs/marking.md says what to do.")
+    found = students(options.submissions) if options.submissions.is_dir() else []
+    if not found:
+        sys.exit(f"{options.submissions} has no folders: put each student's notebooks into a folder with their name.")
+    seed = secrets.randbelow(10**9) + 1000 if options.seed is None else options.seed
+    print(f"hidden examples: --seed {seed}")
+    marks = {}
+    for folder in found:
+        marks[folder.name] = list(mark(folder, seed, options.seconds))
+        points = sum(one.points for one in marks[folder.name])
+        print(f"{folder.name}: {points} of {len(marks[folder.name])} points", flush=True)
+    for path in reports.write(marks, options.output):
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Marks one student's notebooks: every answer against its check, and against examples that nobody has seen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from course.checks.answers import NotAttempted, Wrong
+from course.checks.marking import CORRECT, OPEN, WRONG
+from course.mark.answers import CALL, Exercise, exercises
+from course.mark.remote import Sandbox, answer
+
+COURSE = Path(__file__).parent.parent.parent
+MISSING, BY_HEART = "not handed in", "right only in the examples of the check"
+LARGEST = 20_000_000  # bytes of a notebook
+HIDDEN_EXAMPLES = 12
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What became of one exercise of one student."""
+
+    number: str
+    outcome: str
+    told: str = ""
+
+    @property
+    def points(self) -> int:
+        return int(self.outcome == CORRECT)
+
+
+@cache
+def course() -> dict[str, list[Exercise]]:
+    """File name of a notebook -> its exercises."""
+    paths = sorted(COURSE.glob("[0-9][0-9]_*.ipynb"))
+    return {path.name: list(exercises(path)) for path in paths}
+
+
+def mark(folder: Path, seed: int, seconds: float) -> Iterator[Mark]:
+    """Every exercise of the course, in order, for the notebooks in one student's folder.
+
+    seed: of the hidden examples. seconds: for one call of an answer.
+    """
+    with Sandbox(seconds, cpu_seconds=60 + int(20 * seconds)) as sandbox:
+        for name, asked in course().items():
+            checks = import_module(f"course.checks.{name[3:-6]}")
+            cells = _cells(folder / name)
+            for exercise in asked:
+                check = getattr(checks, exercise.check)
+                if isinstance(cells, str):
+                    yield Mark(check.exercise, MISSING, cells)
+                else:
+                    yield _mark(check, exercise, cells, sandbox, seed)
+
+
+def _mark(check, exercise: Exercise, cells: list[str], sandbox: Sandbox, seed: int) -> Mark:
+    before, name = _answered(cells, exercise)
+    try:
+        given = answer(sandbox, before, name)
+    except NotAttempted:
+        return Mark(check.exercise, OPEN)
+    except Wrong as problem:
+        return Mark(check.exercise, WRONG, plain(str(problem)))
+    outcome, told = check.examine(given)
+    if outcome == CORRECT and check.draw:
+        hidden, told = check.examine(given, range(seed, seed + HIDDEN_EXAMPLES))
+        outcome = CORRECT if hidden == CORRECT else BY_HEART
+    return Mark(check.exercise, outcome, plain(told))
+
+
+def _answered(cells: list[str], exercise: Exercise) -> tuple[list[str], str]:
+    """The cells up to an exercise, and what its answer is called there."""
+    for place, source in enumerate(cells):
+        for check, name in CALL.findall(source):
+            if check == exercise.check and name.isidentifier():
+                return cells[: place + 1], name
+    return cells, exercise.answer  # somebody has deleted the call of the check
+
+
+def _cells(path: Path) -> list[str] | str:
+    """The sources of the code cells of an untrusted file, or why there are none."""
+    if path.is_symlink() or not path.is_file():
+        return "" if not path.exists() and not path.is_symlink() else "not a plain file"
+    if path.stat().st_size > LARGEST:
+        return f"larger than {LARGEST // 1_000_000} MB; clear its outputs"
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        found = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+        return ["".join(source) for source in found]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "not a notebook; save it once more"
+
+
+def plain(text: str) -> str:
+    """Words of an untrusted process, without what a terminal, a table or Markdown would act upon."""
+    text = re.sub(r"[^\S\n]+", " ", "".join(c for c in text if c.isprintable() or c.isspace()))
+    return text.replace("`", "'").strip()[:400]
