@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Slowest first: side by side, two processes then end at about the same time. All other files follow in their order.
 SLOWEST = (
     "test_every_model.py",
+    "test_marking.py",
     "test_training.py",
     "test_compare.py",
     "test_cluster.py",

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import dmdlite
 from course.checks.answers import NotAttempted, Wrong
 from course.mark import wire
 from course.mark.worker import tensors
@@ -60,7 +61,7 @@ class Sandbox:
             self.process = None
 
     def start(self) -> None:
-        paths = os.pathsep.join(dict.fromkeys([str(NOTEBOOKS), *filter(None, sys.path)]))
+        paths = f"{NOTEBOOKS}{os.pathsep}{Path(dmdlite.__file__).parent.parent}"
         environment = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "HOME": self.scratch.name, "LANG": "C.UTF-8"}
         self.process = subprocess.Popen(
             [sys.executable, "-B", "-m", "course.mark.worker", str(self.cpu_seconds)], cwd=self.scratch.name,
@@ -73,6 +74,11 @@ class Sandbox:
         except (OSError, ValueError, Stopped) as problem:
             self.stop()
             raise RuntimeError("the sandbox does not start: `python -m course.mark.worker 60` says why") from problem
+
+    def forget(self) -> None:
+        """Stops a process that has written more than it was asked for: its next reply could be an old one."""
+        if self.process and (self.buffer or select.select([self.process.stdout], [], [], 0)[0]):
+            self.stop()
 
     def ask(self, method: str, *inputs: Any) -> dict[str, Any]:
         """One request. Raises Wrong with what the answer did wrong, or NotAttempted."""
@@ -124,6 +130,7 @@ class Sandbox:
 
 def answer(sandbox: Sandbox, cells: list[str], name: str) -> Callable | type:
     """The answer called `name` after these cells. Raises Wrong or NotAttempted."""
+    sandbox.forget()
     loaded = sandbox.ask("load", cells, name)
     if loaded.get("class"):
         return _module(sandbox, name)
