@@ -11,6 +11,7 @@ import pytest
 from tensorboard.plugins.core.core_plugin import CorePluginLoader
 from torch.distributed.run import get_args_parser
 
+from course.mark.__main__ import make_parser as marking_parser
 from dmdlite.__main__ import make_parser
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +63,8 @@ def exists(path: str) -> bool:
 def check_python(words: list[str]) -> None:
     if words[:2] == ["-m", "dmdlite"]:
         assert accepted(words[2:])
+    elif words[:2] == ["-m", "course.mark"]:
+        assert marking_parser().parse_args(words[2:]).submissions
     elif words[0] == "-m":
         assert words[1:] in (["venv", ".venv"], ["build"])
     else:
@@ -108,7 +111,7 @@ def check_tensorboard(words: list[str]) -> None:
 
 
 CHECKS = {"python": check_python, "torchrun": check_torchrun, "dask": check_dask, "make": check_make, "pip": check_pip}
-CHECKS |= dict.fromkeys(("pytest", "jupyter", "conda"), check_paths)
+CHECKS |= dict.fromkeys(("pytest", "jupyter", "conda", "cd"), check_paths)
 CHECKS["tensorboard"] = check_tensorboard
 CHECKS["twine"] = lambda words: None
 

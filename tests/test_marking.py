@@ -263,6 +263,6 @@ def test_gradients_functions_and_modules_cross_the_border(marked):
 def test_without_folders_or_protection_it_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="put each student's notebooks into a folder"):
         main([str(tmp_path / "nothing")])
-    monkeypatch.setattr(sandbox, "missing", lambda: "marking needs Landlock 5, this machine has 0")
-    with pytest.raises(SystemExit, match="needs Landlock 5, this machine has 0; .* only in a sandbox"):
+    monkeypatch.setattr(sandbox, "missing", lambda: "marking needs Landlock 3, this machine has 0")
+    with pytest.raises(SystemExit, match="needs Landlock 3, this machine has 0; .* only in a sandbox"):
         main([str(tmp_path)])

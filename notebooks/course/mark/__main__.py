@@ -16,13 +16,17 @@ def students(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
 
 
-def main(arguments: list[str] | None = None) -> None:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m course.mark", description=__doc__)
     parser.add_argument("submissions", type=Path, help="a folder with one folder of notebooks for each student")
     parser.add_argument("--output", type=Path, default=Path("marks.csv"), help="the table (marks.csv)")
     parser.add_argument("--seed", type=int, help="of the hidden examples; drawn if not given, and printed")
     parser.add_argument("--seconds", type=float, default=10.0, help="for one call of an answer (10)")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = make_parser().parse_args(arguments)
     if problem := sandbox.missing():
         sys.exit(f"{problem}; answers of students run only in a sandbox. docs/marking.md says what to do.")
     found = students(options.submissions) if options.submissions.is_dir() else []

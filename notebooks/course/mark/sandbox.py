@@ -18,8 +18,9 @@ from pathlib import Path
 LIBC = ctypes.CDLL(None, use_errno=True)
 NO_NEW_PRIVILEGES, DROP_BOUND_CAPABILITY = 38, 24  # of prctl
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT, SECCOMP = 444, 445, 446, 317  # system calls of x86-64
-EXECUTE, READ_FILE, READ_DIRECTORY, EVERYTHING = 1 << 0, 1 << 2, 1 << 3, (1 << 16) - 1  # rights of Landlock's ABI 5
-OLDEST_LANDLOCK = 5  # Linux 6.10; older ones let a device be controlled or a file be truncated
+EXECUTE, READ_FILE, READ_DIRECTORY = 1 << 0, 1 << 2, 1 << 3  # rights of Landlock, of which there are
+RIGHTS, RIGHTS_BEFORE_5 = 16, 15
+OLDEST_LANDLOCK = 3  # Linux 6.2; older ones let files be truncated
 ALL_THREADS, ALLOW, REFUSE = 1, 0x7FFF0000, 0x00050000
 X86_64, OF_X32 = 0xC000003E, 0x40000000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # of the filter's small machine
@@ -42,10 +43,14 @@ def missing() -> str:
     """What this machine lacks for the protection; empty if nothing."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"marking needs Linux on x86-64, this is {platform.system()} on {platform.machine()}"
-    found = LIBC.syscall(LANDLOCK_CREATE, None, 0, 1)
-    if found < OLDEST_LANDLOCK:
-        return f"marking needs Landlock {OLDEST_LANDLOCK} (Linux 6.10), this machine has {max(found, 0)}"
+    if (found := _landlock()) < OLDEST_LANDLOCK:
+        return f"marking needs Landlock {OLDEST_LANDLOCK} (Linux 6.2), this machine has {max(found, 0)}"
     return ""
+
+
+def _landlock() -> int:
+    """Its version, or -1."""
+    return LIBC.syscall(LANDLOCK_CREATE, None, 0, 1)
 
 
 def restrict(files: Iterable[Path], folders: Iterable[Path], listed: Iterable[Path], cpu_seconds: int) -> None:
@@ -78,7 +83,8 @@ def _call(name: str, result: int) -> int:
 
 
 def _close_files(files: Iterable[Path], folders: Iterable[Path], listed: Iterable[Path]) -> None:
-    rules = ctypes.create_string_buffer(struct.pack("=Q", EVERYTHING))
+    known = RIGHTS if _landlock() >= 5 else RIGHTS_BEFORE_5
+    rules = ctypes.create_string_buffer(struct.pack("=Q", (1 << known) - 1))
     ruleset = _call("landlock", LIBC.syscall(LANDLOCK_CREATE, rules, 8, 0))
     for paths, rights in (
         (files, READ_FILE), (folders, EXECUTE | READ_FILE | READ_DIRECTORY), (listed, READ_DIRECTORY),
