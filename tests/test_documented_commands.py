@@ -144,9 +144,8 @@ def test_options_in_the_prose_are_known(document, capsys):
     prose = re.sub(r"`(?:pip|python).*?`", "", without_blocks(text_of(document)), flags=re.DOTALL)
     for command in ("train", "compare", "tune", "extract"):
         assert accepted([command, "--help"])
-    assert set(re.findall(r"(?<=[`\s])--[a-z][\w-]+", prose)) <= set(
-        re.findall(r"--[a-z][\w-]+", capsys.readouterr().out)
-    )
+    known = capsys.readouterr().out + marking_parser().format_help()
+    assert set(re.findall(r"(?<=[`\s])--[a-z][\w-]+", prose)) <= set(re.findall(r"--[a-z][\w-]+", known))
 
 
 @pytest.mark.parametrize("document", [*PROSE, "data_samples/README.md"])
