@@ -58,15 +58,23 @@ def _defines(statement: ast.stmt) -> bool:
 
 
 def namespace(cells: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """What an answer finds around it: everything that the cells define at no cost. Runs their code."""
+    """What an answer finds around it: everything that the cells define at no cost. Runs their code.
+
+    Imports of names that no definition uses are left out; they would take seconds.
+    """
     names: dict[str, Any] = {"__name__": "__main__"}
-    for source in cells:
-        for statement in definitions(source):
-            try:
-                exec(compile(ast.Module([statement], []), "<notebook>", "exec"), names)
-            except (
-                Exception,
-                SystemExit,
-            ):  # it needs what only a whole run makes; an answer that needs it says so itself
-                continue
+    statements = [statement for source in cells for statement in definitions(source)]
+    used = {node.id for statement in statements for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    for statement in statements:
+        if isinstance(statement, ast.Import | ast.ImportFrom) and not used & set(_bound(statement)):
+            continue
+        try:
+            exec(compile(ast.Module([statement], []), "<notebook>", "exec"), names)
+        except (Exception, SystemExit):
+            continue  # it needs what only a whole run makes; an answer that needs it says so itself
     return names
+
+
+def _bound(statement: ast.Import | ast.ImportFrom) -> list[str]:
+    """The names that an import gives."""
+    return [alias.asname or alias.name.partition(".")[0] for alias in statement.names]

@@ -146,8 +146,6 @@ def main() -> None:
     for stream in (0, 1):  # standard error is the parent's affair
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
     close()
-    import numpy  # noqa: F401
-    import scipy.stats  # noqa: F401
     import torch
 
     import course.checks.layers  # noqa: F401
