@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from course.mark import reports, sandbox
-from course.mark.marking import mark
+from course.mark.marking import course, mark
 
 
 def students(folder: Path) -> list[Path]:
@@ -34,6 +34,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"{options.submissions} has no folders: put each student's notebooks into a folder with their name.")
     seed = secrets.randbelow(10**9) + 1000 if options.seed is None else options.seed
     print(f"hidden examples: --seed {seed}")
+    try:
+        course()
+    except ValueError as problem:
+        sys.exit(f"{problem}: mark with the full edition of the course, not with the students'.")
     marks = {}
     for folder in found:
         marks[folder.name] = list(mark(folder, seed, options.seconds))
