@@ -63,7 +63,7 @@ def known_right() -> set[str]:
 
 def answers(exercise: Exercise) -> Iterator[tuple[str, Callable[[], Callable]]]:
     """(name, what makes the answer) of every mutant; making it may already fail."""
-    around = namespace(exercise.before)
+    around = namespace([*exercise.before, exercise.solution])
 
     def made(source: str) -> Callable:
         names = dict(around)

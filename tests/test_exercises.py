@@ -56,7 +56,7 @@ def test_published_scores_are_these():
 
 def test_what_is_right_after_all_has_a_reason():
     blocks = RIGHT.read_text(encoding="utf-8").strip().split("\n\n")
-    assert all(re.match(r"# .{40,}\n\d+\.\d \| ", block) for block in blocks)
+    assert all(re.match(r"# .{30,}\n\d+\.\d \| ", block) for block in blocks)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
