@@ -10,6 +10,7 @@ import pickle
 import struct
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 from course.mark import sandbox
 
 COURSE = Path(__file__).parent.parent
+PACKAGE = Path(find_spec("dmdlite").origin).parent
 MORE_MEMORY = 1 << 30  # for answers, beyond what PyTorch and the package take
 CLOSED = {"checks", "mark", "figures", "widgets", "playground"}  # what holds answers, and what only draws
 OPEN = ("__init__.py", "checks/__init__.py", "checks/answers.py", "checks/layers.py", "mark/__init__.py",
@@ -25,12 +27,10 @@ OPEN = ("__init__.py", "checks/__init__.py", "checks/answers.py", "checks/layers
 
 def close() -> None:
     """Before anything else is imported."""
-    import dmdlite
-
     python = [Path(place) for place in {sys.prefix, sys.base_prefix, *sys.path} if place]
     python = [place for place in python if place.is_dir() and place not in (COURSE.parent, COURSE.parent.parent)]
     system = [Path(place) for place in ("/usr", "/lib", "/lib64", "/etc/localtime", "/sys/devices/system/cpu")]
-    package, single = Path(dmdlite.__file__).parent, [part for part in COURSE.iterdir() if part.name not in CLOSED]
+    single = [part for part in COURSE.iterdir() if part.name not in CLOSED]
     devices = [
         Path("/dev/null"),
         Path("/dev/urandom"),
@@ -40,8 +40,8 @@ def close() -> None:
     ]
     sandbox.restrict(
         files=[*(COURSE / name for name in OPEN), *devices],
-        folders=[*python, *system, package, *single],
-        listed=[COURSE.parent, package.parent, Path.cwd()],
+        folders=[*python, *system, PACKAGE, *single],
+        listed=[COURSE.parent, PACKAGE.parent, Path.cwd()],
         cpu_seconds=int(sys.argv[1]),
     )
 
