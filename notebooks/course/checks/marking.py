@@ -38,21 +38,14 @@ def exercise(
     def decorate(check: Check) -> Check:
         def examine(answer: Callable, seeds: Iterable[int] = SEEDS) -> tuple[str, str]:
             """The outcome and what to tell about it."""
-            try:
+
+            def attempt() -> None:
                 call = guarded(answer, returns)
                 check(call)
                 if draw and right:
                     further(call, draw, right, gradient, seeds)
-            except NotAttempted:
-                return OPEN, ""
-            except (Wrong, AssertionError) as problem:
-                return WRONG, str(problem)
-            except Exception as problem:
-                if is_a_stub(problem):  # in a class
-                    return OPEN, ""
-                what = "your class stops with an error" if isclass(answer) else "the check cannot use what you return"
-                return WRONG, f"{what}\n{said(problem)}"
-            return CORRECT, ""
+
+            return _outcome(attempt, answer)
 
         @wraps(check)
         def report(answer: Callable) -> None:
@@ -65,6 +58,22 @@ def exercise(
         return report
 
     return decorate
+
+
+def _outcome(attempt: Callable[[], None], answer: Any) -> tuple[str, str]:
+    """What became of an attempt, and what to tell about it; nothing but an interrupt gets through."""
+    try:
+        attempt()
+    except NotAttempted:
+        return OPEN, ""
+    except (Wrong, AssertionError) as problem:
+        return WRONG, str(problem)
+    except Exception as problem:
+        if is_a_stub(problem):  # in a class
+            return OPEN, ""
+        what = "your class stops with an error" if isclass(answer) else "the check cannot use what you return"
+        return WRONG, f"{what}\n{said(problem)}"
+    return CORRECT, ""
 
 
 def block(title: str, text: str) -> str:
