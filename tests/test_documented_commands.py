@@ -20,6 +20,7 @@ DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "dask", "pip", "pytest", "jupyter", "conda", "source")
 NO_PATHS = ("lab", "env", "create", "2", "loadfile")  # commands and values of options
 WRITTEN_BY_A_RUN = {"predictions.csv", "trials.csv", "best.json", "audit.md", "logs/"}
+WRITTEN_BY_A_RUN |= {"marks.csv", "marks_told.md", "marks_class.md"}
 OF_OTHERS = {"vocab.txt"}  # BERT's
 ABOUT_OTHER_FILES = ("docs/own_data.md", "docs/own_clips.md", "docs/real_data.md")  # those of data sets
 
