@@ -36,7 +36,7 @@ def exercise(
     """
 
     def decorate(check: Check) -> Check:
-        def examine(answer: Callable, seeds: Iterable[int] = SEEDS) -> tuple[str, str]:
+        def examine(answer: Any, seeds: Iterable[int] = SEEDS) -> tuple[str, str]:
             """The outcome and what to tell about it."""
 
             def attempt() -> None:
@@ -48,7 +48,7 @@ def exercise(
             return _outcome(attempt, answer)
 
         @wraps(check)
-        def report(answer: Callable) -> None:
+        def report(answer: Any) -> None:
             outcome, told = examine(answer)
             _outcomes[number] = outcome
             print(block(f"Exercise {number}: {outcome}", told))
