@@ -165,9 +165,8 @@ export class Graph {
       pathLength: 100,
     });
     made(group, "text", { class: "pg-name", x, y: y - 36 }).textContent = m;
-    const number = made(group, "text", { class: "pg-error", x, y: y + 1 }),
-      error = made(number, "tspan");
-    made(number, "tspan", { class: "pg-unit", dx: 4 }).textContent = "points";
+    const error = made(group, "text", { class: "pg-error", x: x - 26, y: y + 1 });
+    made(group, "text", { class: "pg-unit", x: x + 39, y: y + 1 }).textContent = "points";
     const against = made(group, "text", { class: "pg-against", x, y: y + 26 });
     const labels = made(group, "text", { class: "pg-labels", x, y: y + 48 });
     return { group, arc, error, against, labels };
