@@ -1,6 +1,7 @@
 """The playground as a student meets it: from a file, with a pointer, with keys alone, by a link."""
 
 import json
+import re
 
 import publish
 import pytest
@@ -60,7 +61,7 @@ def test_it_fits_on_one_screen(browser, address, size, scheme):
         " && x.scrollWidth > x.clientWidth + 1).map(x => x.textContent)"
     )
     outside = page.evaluate(
-        "[...document.querySelectorAll('.pg button, .pg input, .pg output, .pg p, .pg text, .pg canvas')].filter(x => {"
+        "[...document.querySelectorAll('.pg :is(button, input, .pg-value, p, text, canvas)')].filter(x => {"
         "const box = x.getBoundingClientRect(); return box.right > innerWidth + 1 || box.bottom > innerHeight + 1 ||"
         " box.left < 0 || box.top < 0}).map(x => x.outerHTML.slice(0, 80))"
     )
@@ -127,6 +128,21 @@ def test_keys_alone_reach_and_move_everything(page):
     assert 0 < state(page)["edges"]["homogeneous"][0][2] < 1
     page.keyboard.press(" ")
     page.wait_for_function("playground.state().step > 2")
+
+
+def test_a_screen_reader_finds_a_name_at_every_control(page):
+    named = page.locator("main").aria_snapshot()
+    controls = [
+        line.strip(" -:") for line in named.splitlines() if re.match(r" *- (button|slider|radio|switch|combobox)", line)
+    ]
+    assert len(controls) == 35 and all('"' in control.split(":")[0] for control in controls)
+    page.locator("[data-is=labels]").fill("50")
+    assert (
+        page.get_by_role("slider", name="Labelled clips", exact=True).get_attribute("aria-valuetext")
+        == "50 % (60 of 120)"
+    )
+    live = page.locator("[aria-live], output, [role=status]")
+    assert live.count() == 1  # numbers that change sixty times a second are not read out
 
 
 def test_the_sentence_says_what_happens(page):

@@ -10,7 +10,7 @@ const radio = (name, value) =>
   `<label class="pg-${value}"><input type="radio" name="${name}" value="${value}"><span>${value}</span></label>`;
 const radios = (name, values) => `<div class="pg-choice">${values.map((value) => radio(name, value)).join("")}</div>`;
 const range = (name, title, high, step, small = "") => `
-  <label class="pg-range ${small}"><span>${title}<output data-of="${name}"></output></span>
+  <label class="pg-range ${small}"><span>${title}<i class="pg-value" data-of="${name}" aria-hidden="true"></i></span>
     <input type="range" data-is="${name}" min="0" max="${high}" step="${step}"></label>`;
 const share = (m) => `<div class="pg-${m}">${range(m, m, 100, 5, "pg-small")}</div>`;
 const chart = (m) => `
@@ -40,7 +40,7 @@ const html = (id) => `
     <fieldset><legend>Graph of the space</legend>${radios(`pg-space-${id}`, SPACES)}</fieldset>
     <label class="pg-select"><span>All six arrows</span><select data-is="preset"></select></label>
     ${range("labels", "Labelled clips", 100, 5)}
-    <div class="pg-shares">${MODALITIES.map(share).join("")}</div>
+    <div class="pg-shares" role="group" aria-label="labelled clips, by student">${MODALITIES.map(share).join("")}</div>
     ${range("noise", "Annotator noise", 2, 0.1)}
     ${range("lessons", "Weight of lessons", 10, 0.5)}
     <label class="pg-switch"><input type="checkbox" role="switch" data-is="prior">
@@ -57,7 +57,7 @@ const html = (id) => `
     <div class="pg-inspect" role="group" aria-label="the chosen arrow">
       <strong data-of="arrow"></strong>${radios(`pg-mode-${id}`, ["learned", "set", "off"])}
       <input type="range" data-is="strength" min="0" max="1" step="0.01" aria-label="strength of the chosen arrow">
-      <output data-of="strength"></output>
+      <i class="pg-value" data-of="strength"></i>
     </div>
     <p class="pg-sentence" aria-hidden="true"></p>
     <p class="pg-live" aria-live="polite"></p>
@@ -113,7 +113,11 @@ function show(parts, told, { now, space, shown, run, playing, presets: graphs, c
     if (node.type === "range")
       node.style.setProperty("--filled", `${(100 * (node.value - node.min)) / Math.max(1e-9, node.max - node.min)}%`);
   };
-  const say = (name, text) => told[name].textContent !== text && (told[name].textContent = text);
+  const say = (name, text) => {
+    if (told[name].textContent === text) return;
+    told[name].textContent = text;
+    parts[name]?.setAttribute("aria-valuetext", text);
+  };
   const check = (options, value) => options.forEach((radio) => (radio.checked = radio.value === value));
   if (!parts.preset.length) parts.preset.append(...[...Object.keys(graphs), BY_HAND].map((name) => new Option(name)));
   put(parts.preset, Object.keys(graphs).find((name) => same(graphs[name], held)) ?? BY_HAND);

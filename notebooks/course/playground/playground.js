@@ -41,8 +41,7 @@ export class Playground {
     this.show();
   }
 
-  // For programs and tests ---------------------------------------------------------------------------------------
-
+  // For programs and tests
   setEdge(space, source, target, strength) {
     this.change(withEdge(this.now.settings, space, source, target, strength));
   }
@@ -72,8 +71,7 @@ export class Playground {
     };
   }
 
-  // Changes ------------------------------------------------------------------------------------------------------
-
+  // Changes
   get history() {
     return this.run.tracks[this.space].history;
   }
@@ -160,8 +158,7 @@ export class Playground {
     this.show();
   }
 
-  // The state of a link, computed again ---------------------------------------------------------------------------
-
+  // The state of a link, computed again
   open() {
     this.complaint = null;
     try {
@@ -183,12 +180,17 @@ export class Playground {
 
   // One step of the way; false when the end is reached.
   replay() {
+    this.applyDue();
+    if (this.waiting.length) this.run.advance(this.space);
+    this.applyDue();
+    return this.waiting.length > 0;
+  }
+
+  applyDue() {
     while (this.waiting.length && this.waiting[0][0] <= this.run.step) {
       const [, settings] = this.waiting.shift();
       if (settings) this.run.change(settings);
     }
-    if (this.waiting.length) this.run.advance(this.space);
-    return this.waiting.length > 0;
   }
 
   link() {
@@ -206,15 +208,13 @@ export class Playground {
     }
   }
 
-  // Controls -----------------------------------------------------------------------------------------------------
-
+  // Controls
   setGraph(name) {
     const { settings } = this.now;
     if (name !== BY_HAND) this.change({ ...settings, edges: { ...settings.edges, [this.space]: this.presets[name] } });
   }
 
-  // Pictures -----------------------------------------------------------------------------------------------------
-
+  // Pictures
   fit() {
     for (const chart of this.charts) chart.fit();
   }
