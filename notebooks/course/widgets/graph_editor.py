@@ -8,7 +8,7 @@ import ipywidgets
 from ipywidgets import HTML, Layout
 
 from course.widgets import graph_views as views
-from course.widgets.graph_drawing import HIGH, WIDE
+from course.widgets.graph_drawing import HIGH
 from course.widgets.graph_state import (
     BY_HAND,
     PAIRS,
@@ -129,7 +129,7 @@ class GraphEditor:
         self.show_outcomes()
 
     def show(self) -> None:
-        """Everything but the table, from what is held and what was read."""
+        """Everything but the table of results, from what is held and what was read."""
         space = self.space.value
         held, reading = self.held[space], self.readings[space]
         self.preset.value = preset_name(held, self.graphs[space])
@@ -143,7 +143,7 @@ class GraphEditor:
         )
 
     def show_outcomes(self) -> None:
-        self.table.value = views.view_outcomes(self.before, self.control, self.outcomes)
+        self.table.value = views.view_outcomes(self.before, self.control, self.outcomes, self.space.value)
 
     def _graph_changed(self) -> None:
         self.trained = None
@@ -164,15 +164,15 @@ class GraphEditor:
         self.space = ipywidgets.ToggleButtons(options=list(SPACES))
         self.space.style.button_width = "120px"
         self.preset = ipywidgets.Dropdown(options=[*self.presets, BY_HAND], layout=Layout(width="240px"))
-        self.picture = ipywidgets.Image(format="svg+xml", width=WIDE, layout=Layout(align_self="flex-start"))
+        self.picture = ipywidgets.Image(format="svg+xml", width=400, layout=Layout(align_self="flex-start"))
         self.table = HTML(layout=Layout(max_height=f"{HIGH}px", overflow="auto"))
         self.edges = [EdgeControls(pair, self._setter(pair)) for pair in PAIRS]
         self.students = [HTML() for _ in MODALITIES]
-        self.invitation = f"Train {self.lessons.steps} steps with these graphs, in {self.lessons.orders} orders"
+        self.invitation = f"Train {self.lessons.steps} steps, in {self.lessons.orders} orders"
         wide = Layout(width="auto")
         self.train_button = ipywidgets.Button(description=self.invitation, button_style="primary", layout=wide)
         self.reset_button = ipywidgets.Button(description="Clear the table", layout=wide)
-        self.space.observe(lambda change: self.show(), names="value")
+        self.space.observe(lambda change: (self.show(), self.show_outcomes()), names="value")
         self.preset.observe(lambda change: self._on_preset(change["new"]), names="value")
         self.train_button.on_click(lambda button: self.train())
         self.reset_button.on_click(lambda button: self.reset())

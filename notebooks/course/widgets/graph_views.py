@@ -12,7 +12,7 @@ from torch import Tensor
 from course.figures.graphs import NODES, draw_graph
 from course.widgets.graph_drawing import graph_svg
 from course.widgets.graph_state import PAIRS, GraphReading
-from course.widgets.graph_training import HEADS, Outcome
+from course.widgets.graph_training import Outcome
 from dmdlite.config import MODALITIES, SPACES
 from dmdlite.training.figures import COLOURS, INK, QUIET
 
@@ -45,7 +45,7 @@ def draw_readings(readings: Mapping[str, GraphReading], chosen: str) -> Figure:
         notes = {m: f"ζ {zeta:.2f}" for m, zeta in zip(MODALITIES, reading.per_student.tolist(), strict=True)}
         draw_graph(axis, reading.strengths.numpy(), f"{space} graph", notes=notes)
         axis.title.set(color=INK if space == chosen else QUIET, weight="bold" if space == chosen else "normal")
-    figure.suptitle(f"{_message(readings[chosen])} in the {chosen} space", fontsize=11)
+    figure.suptitle(f"{chosen}: {_message(readings[chosen])}", fontsize=11)
     return figure
 
 
@@ -89,51 +89,46 @@ def view_student(reading: GraphReading, place: int) -> str:
     )
 
 
-def view_outcomes(before: Outcome, control: Outcome, outcomes: Sequence[Outcome]) -> str:
-    """One row for each choice of graphs: the error of every head, how it differs from the control, and the noise.
+def view_outcomes(before: Outcome, control: Outcome, outcomes: Sequence[Outcome], space: str) -> str:
+    """One row for each choice of graphs: the errors of a space's heads, their change from the control, and its noise.
 
     outcomes: without the control, which has the second row.
     """
-    owner = {head: head.split("_")[1] for head in HEADS}
-    spaces = "".join(f"<th colspan='3' style='{CELL}'>{space} heads</th>" for space in SPACES)
-    heads = "".join(f"<th style='{CELL} color: {COLOURS[owner[head]]}'>{owner[head]}</th>" for head in HEADS)
-    names = "".join(f"<th style='{CELL} text-align: left'>{space}<br>graph</th>" for space in SPACES)
-    rows = [f"<th colspan='2'></th>{spaces}", names + heads]
-    for name, known in (("before", before), ("no distillation: the control", control)):
-        cells = "".join(f"<td style='{CELL} color: {QUIET}'>{known.errors[head]:.2f}</td>" for head in HEADS)
-        rows.append(f"<td colspan='2' style='{CELL} color: {QUIET}'>{name}</td>{cells}")
+    heads = {m: f"{space}_{m}" for m in MODALITIES}
+    names = "".join(f"<th style='{CELL} color: {COLOURS[m]}'>{m}</th>" for m in heads)
+    graphs = f"<th style='{CELL}' rowspan='2'>graphs: {SPACES[0]},<br>{SPACES[1]}</th>"
+    rows = [f"{graphs}<th colspan='3' style='{CELL}'>errors of the {space} heads</th>", names]
+    for name, known in (("before", before), ("no distillation, the control", control)):
+        cells = "".join(f"<td style='{CELL} color: {QUIET}'>{known.errors[head]:.2f}</td>" for head in heads.values())
+        rows.append(f"<td style='{CELL} color: {QUIET}'>{name}</td>{cells}")
     for outcome in outcomes:
-        graphs = "".join(f"<td style='{CELL} white-space: normal'>{_graph(outcome, space)}</td>" for space in SPACES)
-        rows.append(graphs + "".join(_error(outcome, control, head) for head in HEADS))
+        errors = (_error(outcome.errors[head], outcome.changes(control, head), m) for m, head in heads.items())
+        rows.append(f"<td style='{CELL} white-space: normal'>{_graphs(outcome)}</td>{''.join(errors)}")
     if not outcomes:
         rows.append(
-            f"<td colspan='8' style='{CELL} padding: 14px'>Choose two graphs and train: a row appears here.</td>"
+            f"<td colspan='4' style='{CELL} padding: 14px 5px'>Choose two graphs and train: a row appears.</td>"
         )
     table = "".join(f"<tr style='border-top: 1px solid #e3e5ea'>{row}</tr>" for row in rows)
     explained = EXPLAINED.format(orders=len(control.runs))
-    return f"<table style='border-collapse: collapse; font-size: 12px'>{table}</table>{explained}"
+    return f"<table style='border-collapse: collapse; font-size: 12px; line-height: 1.3'>{table}</table>{explained}"
 
 
-CELL = "padding: 3px 5px; white-space: nowrap; font-variant-numeric: tabular-nums;"
+CELL = "padding: 3px 5px; white-space: nowrap; text-align: left; font-variant-numeric: tabular-nums;"
 EXPLAINED = (
-    "<div style='font-size: 12px; line-height: 1.4; padding: 6px 5px; max-width: 640px'>Mean absolute error of each "
-    "head on validation clips, in points, the mean over {orders} orders of batches, and its change from the control. "
-    "The bar spans the changes of the single orders; the tick marks no change. A change is bold if it has the same "
-    "sign in every order and is larger than the bar.</div>"
+    "<div style='font-size: 12px; line-height: 1.35; padding: 6px 5px; width: 390px'>Mean absolute errors on "
+    "validation clips, in points: the mean over {orders} orders of batches, its change from the control, and a bar "
+    "from the lowest to the highest change of a single order; the tick marks no change. Bold: larger than the bar, "
+    "and of one sign.</div>"
 )
-BAND, SCALE = 54, 90  # pixels: of a whole bar; for a change of one point
+BAND, SCALE = 66, 160  # pixels: of a whole bar; for a change of one point
 
 
-def _error(outcome: Outcome, control: Outcome, head: str) -> str:
-    changes = outcome.changes(control, head)
+def _error(error: float, changes: Sequence[float], modality: str) -> str:
     low, high, mean = min(changes), max(changes), round(sum(changes) / len(changes), 2) + 0.0  # no minus before zero
     clear = low * high > 0 and abs(mean) > high - low
     small = f"<span style='font-size: 11px; {'font-weight: bold' if clear else f'color: {QUIET}'}'>{mean:+.2f}</span>"
-    title = f"from {low:+.3f} to {high:+.3f}"
-    return (
-        f"<td style='{CELL}' title='{title}'>{outcome.errors[head]:.2f} {small}<br>"
-        f"{_band(low, high, COLOURS[head.split('_')[1]])}</td>"
-    )
+    bar = _band(low, high, COLOURS[modality])
+    return f"<td style='{CELL}' title='from {low:+.3f} to {high:+.3f}'>{error:.2f} {small}<br>{bar}</td>"
 
 
 def _band(low: float, high: float, colour: str) -> str:
@@ -144,8 +139,11 @@ def _band(low: float, high: float, colour: str) -> str:
     return f"<svg width='{BAND}' height='12' style='vertical-align: top'>{tick}{bar}</svg>"
 
 
-def _graph(outcome: Outcome, space: str) -> str:
-    return f"{graph_icon(outcome.edges[space])}<br>{escape(outcome.graphs[space])}"
+def _graphs(outcome: Outcome) -> str:
+    """Both graphs as they are after the lessons, and their names."""
+    icons = " ".join(graph_icon(outcome.edges[space]) for space in SPACES)
+    names = dict.fromkeys(outcome.graphs[space] for space in SPACES)  # once, if they are the same
+    return f"{icons}<br>{escape(', '.join(names))}"
 
 
 def graph_icon(strengths: Float[Tensor, "3 3"]) -> str:
