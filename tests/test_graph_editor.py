@@ -190,7 +190,7 @@ def test_the_train_button_adds_a_row(fresh):
 
 
 def test_the_table_is_empty_at_the_start_but_for_its_headings_and_the_control(fresh):
-    assert fresh.outcomes == [] and "a row appears here" in fresh.table.value
+    assert fresh.outcomes == [] and "a row appears" in fresh.table.value
     assert all(word in fresh.table.value for word in ("before", "the control", "homogeneous heads", "audio"))
 
 
@@ -211,11 +211,11 @@ def test_trained_edges_are_shown_large_until_one_is_changed(fresh):
 
 def test_the_picture_follows_a_slider_while_it_is_dragged(fresh):
     assert all(controls.slider.continuous_update for controls in fresh.edges)
-    began = time.perf_counter()
+    began = time.process_time()
     for strength in range(1, 11):
         fresh.edges[0].slider.value = strength / 10
         assert f">{strength / 10:.2f}<" in picture(fresh)
-    assert time.perf_counter() - began < 3  # ten pictures; matplotlib alone would take about as long on two busy cores
+    assert time.process_time() - began < 1.5  # ten pictures
 
 
 def reading_of(strengths):
