@@ -1,5 +1,9 @@
 """The distillation graph editor: what it computes, what it shows, and the controls bound to both."""
 
+import re
+import time
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +51,10 @@ def fresh(editor):
         editor.space.value = space
         editor.set_graph("learned")
     return editor
+
+
+def picture(editor):
+    return bytes(editor.picture.value).decode()
 
 
 def edge(editor, source, target):
@@ -166,19 +174,48 @@ def test_presets_and_spaces(fresh):
 def test_the_train_button_adds_a_row(fresh):
     fresh.preset.value = "uniform"
     fresh.train_button.click()
-    assert len(fresh.outcomes) == 2 and not fresh.train_button.disabled
-    assert fresh.outcomes[1].graphs == {"homogeneous": "uniform", "heterogeneous": "learned"}
+    assert len(fresh.outcomes) == 1 and not fresh.train_button.disabled
+    assert fresh.outcomes[0].graphs == {"homogeneous": "uniform", "heterogeneous": "learned"}
     assert (
-        f"{fresh.outcomes[1].errors['homogeneous_audio']:.2f}" in fresh.table.value and "uniform" in fresh.table.value
+        f"{fresh.outcomes[0].errors['homogeneous_audio']:.2f}" in fresh.table.value and "uniform" in fresh.table.value
     )
     fresh.train()
-    assert fresh.outcomes[2].errors == fresh.outcomes[1].errors
+    assert fresh.outcomes[1].errors == fresh.outcomes[0].errors
     fresh.reset_button.click()
-    assert fresh.outcomes == [fresh.control] and "uniform" not in fresh.table.value
+    assert fresh.outcomes == [] and "uniform" not in fresh.table.value
     fresh.space.value, fresh.preset.value = "homogeneous", "no distillation"
     fresh.space.value = "heterogeneous"
     fresh.preset.value = "no distillation"
     assert fresh.train().errors == fresh.control.errors
+
+
+def test_the_table_is_empty_at_the_start_but_for_its_headings_and_the_control(fresh):
+    assert fresh.outcomes == [] and "a row appears" in fresh.table.value
+    assert all(word in fresh.table.value for word in ("before", "the control", "homogeneous heads", "audio"))
+
+
+def test_trained_edges_are_shown_large_until_one_is_changed(fresh):
+    start = picture(fresh)
+    outcome = fresh.train()  # all six are learned
+    assert f"after {fresh.lessons.steps} steps" in picture(fresh)
+    for space in SPACES:
+        fresh.space.value = space
+        assert all(f">{outcome.edges[space][pair]:.2f}<" in picture(fresh) for pair in PAIRS)
+        assert f"errors of the {space} heads" in fresh.table.value
+    fresh.space.value = "homogeneous"
+    fresh.edges[0].slider.value = 0.6
+    assert "at the start" in picture(fresh)
+    fresh.set_graph("learned")
+    assert picture(fresh) == start
+
+
+def test_the_picture_follows_a_slider_while_it_is_dragged(fresh):
+    assert all(controls.slider.continuous_update for controls in fresh.edges)
+    began = time.process_time()
+    for strength in range(1, 11):
+        fresh.edges[0].slider.value = strength / 10
+        assert f">{strength / 10:.2f}<" in picture(fresh)
+    assert time.process_time() - began < 1.5  # ten pictures
 
 
 def reading_of(strengths):
@@ -188,26 +225,31 @@ def reading_of(strengths):
 
 def test_views_say_what_they_are_given():
     reading = reading_of([[0.0, 0.2, 0.6], [0.0, 0.0, 0.2], [0.0, 0.0, 0.0]])
-    assert (
-        views._message(reading, "homogeneous")
-        == "language → audio makes 60% of the homogeneous distillation loss, 1.00"
-    )
-    assert views._message(reading_of([[0.0] * 3] * 3), "homogeneous") == "Nothing is distilled in the homogeneous space"
+    assert views._message(reading) == "language → audio makes 60% of the distillation loss, 1.00"
+    assert views._message(reading_of([[0.0] * 3] * 3)) == "Nothing is distilled"
     assert "ζ of vision <b>0.20</b>" in views.view_student(reading, 1) and "<b>1.50</b>" in views.view_student(
         reading, 1
     )
     assert [f">{x}<" in views.view_edge(reading, (0, 2)) for x in ("0.60", "1.00")] == [True, True]
-    pictures = [views.view_graphs(dict.fromkeys(SPACES, reading), space) for space in SPACES]
-    assert pictures[0] != pictures[1] and pictures[0].startswith(b"\x89PNG")
-    assert pictures[0] == views.view_graphs(dict.fromkeys(SPACES, reading), "homogeneous")
+    drawn = views.view_reading(reading, "homogeneous").decode()
+    assert drawn.count(">0.20<") == 2 and drawn.count(">off<") == 3 and drawn.count("<polygon") == 6
+    ElementTree.fromstring(drawn)  # well-formed
 
 
-def test_the_table_marks_the_best_and_the_change_from_the_control():
+def test_the_table_tells_a_change_from_its_noise():
     graphs, edges = dict.fromkeys(SPACES, "a & b"), dict.fromkeys(SPACES, torch.eye(3))
-    control, other = (Outcome(graphs, dict.fromkeys(HEADS, error), edges) for error in (0.5, 0.375))
-    table = views.view_outcomes(control, [control, other])
-    assert table.count("background") == 6 and table.count("-0.12") == 6 and "a &amp; b" in table
-    assert views.view_outcomes(control, [control]).count("background") == 6
+
+    def outcome(*errors):
+        return Outcome(graphs, [dict.fromkeys(HEADS, error) for error in errors], edges)
+
+    control = outcome(0.5, 0.6, 0.5)
+    table = views.view_outcomes(control, control, [outcome(0.4, 0.5, 0.375)], "homogeneous")
+    assert table.count("font-weight: bold'>-0.11<") == 3 and "a &amp; b" in table
+    assert table.count("from -0.125 to -0.100") == 3 and "3 orders" in table
+    noisy = views.view_outcomes(control, control, [outcome(0.4, 0.7, 0.5)], "homogeneous")
+    assert "bold'>" not in noisy and noisy.count(">+0.00<") == 3
+    widths = [float(re.search(r"width='([\d.]+)' height='6'", text)[1]) for text in (table, noisy)]
+    assert widths[1] > widths[0] > 0
 
 
 def test_graphs_beside_each_other():

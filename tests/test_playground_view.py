@@ -1,6 +1,7 @@
 """The playground as a student meets it: from a file, with a pointer, with keys alone, by a link."""
 
 import json
+import re
 
 import publish
 import pytest
@@ -56,15 +57,22 @@ def test_it_fits_on_one_screen(browser, address, size, scheme):
     ]  # fmt: skip
     cut = page.evaluate(
         "[...document.querySelectorAll('.pg *')].filter(x => x.children.length === 0 && x.textContent"
-        " && !x.closest('svg, .pg-speed, select') && getComputedStyle(x).display !== 'inline'"
+        " && !x.closest('svg, .pg-speed, .pg-live, select') && getComputedStyle(x).display !== 'inline'"
         " && x.scrollWidth > x.clientWidth + 1).map(x => x.textContent)"
     )
     outside = page.evaluate(
-        "[...document.querySelectorAll('.pg button, .pg input, .pg output, .pg p, .pg text, .pg canvas')].filter(x => {"
+        "[...document.querySelectorAll('.pg :is(button, input, .pg-value, p, text, canvas)')].filter(x => {"
         "const box = x.getBoundingClientRect(); return box.right > innerWidth + 1 || box.bottom > innerHeight + 1 ||"
         " box.left < 0 || box.top < 0}).map(x => x.outerHTML.slice(0, 80))"
     )
     assert cut == [] and outside == []
+    smallest = page.evaluate(
+        "(() => { const box = document.querySelector('.pg-svg').getBoundingClientRect(),"
+        " scale = Math.min(box.width / 620, box.height / 440);"
+        " return Math.min(...[...document.querySelectorAll('.pg *')].filter(x => x.textContent.trim()).map(x =>"
+        " parseFloat(getComputedStyle(x).fontSize) * (x.closest('svg') ? scale : 1))) })()"
+    )
+    assert smallest >= 14  # pixels, to be read from the last row
     page.close()
 
 
@@ -122,6 +130,21 @@ def test_keys_alone_reach_and_move_everything(page):
     page.wait_for_function("playground.state().step > 2")
 
 
+def test_a_screen_reader_finds_a_name_at_every_control(page):
+    named = page.locator("main").aria_snapshot()
+    controls = [
+        line.strip(" -:") for line in named.splitlines() if re.match(r" *- (button|slider|radio|switch|combobox)", line)
+    ]
+    assert len(controls) == 35 and all('"' in control.split(":")[0] for control in controls)
+    page.locator("[data-is=labels]").fill("50")
+    assert (
+        page.get_by_role("slider", name="Labelled clips", exact=True).get_attribute("aria-valuetext")
+        == "50 % (60 of 120)"
+    )
+    live = page.locator("[aria-live], output, [role=status]")
+    assert live.count() == 1  # numbers that change sixty times a second are not read out
+
+
 def test_the_sentence_says_what_happens(page):
     assert said(page).startswith("All six arrows are left to learn. Nothing is learned yet")
     page.get_by_role("button", name="Bad teacher").click()
@@ -133,7 +156,36 @@ def test_the_sentence_says_what_happens(page):
     assert said(page).startswith("All arrows are off: nobody teaches.")
     page.evaluate("playground.set('lessons', 0); playground.setEdge('homogeneous', 'audio', 'vision', 1)")
     assert said(page).startswith("Lessons weigh nothing")
-    assert page.locator(".pg-sentence").get_attribute("aria-live") == "polite"
+    assert page.locator(".pg-live[aria-live=polite]").text_content() == said(page)  # and a screen reader hears it
+
+
+def test_situations_ask_a_question_and_are_recognised(page):
+    pressed = page.locator(".pg-try [aria-pressed=true]")
+    assert pressed.count() == 0 and page.locator(".pg-question").inner_text().startswith("Try the buttons above")
+    for button in page.locator(".pg-try button").all():
+        button.click()
+        assert pressed.all_inner_texts() == button.all_inner_texts()
+        assert page.locator(".pg-question").inner_text().endswith("?")
+    outlines = [path.get_attribute("d") != "" for path in page.locator(".pg-aimed").all()]
+    assert outlines == [True, True, False, False, False, False]  # where the prior pulls: language teaches
+    page.evaluate("playground.setEdge('homogeneous', 'audio', 'vision', 1)")
+    assert pressed.count() == 0 and page.locator(".pg-question").inner_text().startswith("Your own experiment")
+
+
+def test_the_graph_stays_where_it_is_while_words_change(page):
+    """An arrow must not move away under the pointer."""
+    places = set()
+    for button in page.locator(".pg-try button").all():
+        button.click()
+        page.evaluate("playground.run(60)")
+        places.add(json.dumps(page.locator(".pg-svg").bounding_box()))
+    page.evaluate(
+        "playground.begin({preset: 'audio teaches', labels: {vision: 0.2, audio: 0.1, language: 1}});"
+        "for (const m of ['vision', 'audio']) playground.setEdge('homogeneous', 'language', m, 'learned');"
+        "playground.run(100)"
+    )
+    assert "softmax" in said(page)  # the longest sentence
+    assert len(places | {json.dumps(page.locator(".pg-svg").bounding_box())}) == 1
 
 
 def test_back_through_the_run_and_on_again(page):
@@ -155,12 +207,16 @@ def test_a_link_carries_the_whole_state(browser, page, address):
         "playground.run(30); playground.setEdge('heterogeneous', 'vision', 'audio', 'off')"
     )
     page.get_by_role("radio", name="heterogeneous").check()
+    arrow(page, "audio", "language").focus()
+    page.locator("[data-is=speed]").select_option("60")
     link, there = page.evaluate("playground.link()"), state(page)
     assert len(link) < 2000
     other = browser.new_page(viewport=LAPTOP)
     other.goto(address + link)
     other.wait_for_function("playground.state().step === 42")
     assert state(other) == there and other.locator("[value=heterogeneous]").is_checked()
+    assert other.locator(".pg-inspect strong").inner_text() == "audio → language"
+    assert other.locator("[data-is=speed]").input_value() == "60"
     other.goto(address + "#state=bm9uc2Vuc2U")
     other.wait_for_function("document.querySelector('.pg-sentence').textContent.startsWith('this link holds no state')")
     other.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from dmdlite.config import DMDConfig, TrainingConfig
 from dmdlite.data.features import feature_shapes, load_features
@@ -74,6 +75,14 @@ def test_readme_is_read_in_a_minute():
     assert len(text.split()) <= 900
     for picture in re.findall(r"!\[.+\]\((.+)\)", text):
         assert (ROOT / picture).is_file()
+
+
+def test_the_film_of_the_playground_moves_and_is_small():
+    """`python tests/animate_playground.py` makes it again."""
+    file = ROOT / "docs" / "pictures" / "playground.webp"
+    assert file.stat().st_size < 500_000
+    with Image.open(file) as film:
+        assert film.n_frames > 30 and film.size == (800, 496)
 
 
 def test_the_stored_comparison_is_of_these_models():

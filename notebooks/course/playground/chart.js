@@ -14,9 +14,9 @@ export class Chart {
     this.colours = Object.fromEntries(
       ["ink", "quiet", "line", this.modality].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
     );
-    const size = Math.round(0.8 * parseFloat(style.fontSize));
+    const size = Math.round(0.95 * parseFloat(style.fontSize));
     this.font = `${size}px ${style.fontFamily}`;
-    this.margin = { left: 2.8 * size, right: size, top: 10, bottom: 1.7 * size };
+    this.margin = { left: 2.5 * size, right: 0.8 * size, top: 10, bottom: 1.7 * size };
     [this.wide, this.high] = [this.canvas.clientWidth, this.canvas.clientHeight];
     [this.canvas.width, this.canvas.height] = [Math.round(this.wide * dense), Math.round(this.high * dense)];
     this.context.setTransform(dense, 0, 0, dense, 0, 0);

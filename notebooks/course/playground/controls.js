@@ -1,7 +1,7 @@
 // What every control does.
 
 import { MODALITIES } from "./data.js";
-import { SITUATIONS } from "./layout.js";
+import { SITUATIONS } from "./situations.js";
 
 export function listen(playground) {
   const { parts, root } = playground,

@@ -3,15 +3,16 @@
 import { MODALITIES, PAIRS } from "./data.js";
 
 const CENTRES = [
-    [310, 86],
-    [104, 356],
-    [516, 356],
+    [310, 87],
+    [104, 353],
+    [516, 353],
   ],
-  RADIUS = 76,
+  RADIUS = 84,
   APART = 23,
   NEAR = 8; // of the view box 620 by 440
 const WIDEST = 30,
   FULL_DRAG = 110; // strength 1: its width, and how far the pointer goes for it
+const CURSORS = ["ew-resize", "nwse-resize", "ns-resize", "nesw-resize"]; // by eighths of a turn
 const SVG = "http://www.w3.org/2000/svg";
 
 function made(parent, tag, attributes = {}) {
@@ -59,6 +60,14 @@ function outline({ x, y, dx, dy, nx, ny, length }, strength) {
   return `M${corners.map(([along, across]) => point(along, across)).join("L")}Z`;
 }
 
+// Two chevrons beside the shaft that point to where it is dragged to grow.
+function chevrons({ x, y, dx, dy, nx, ny, length }, strength) {
+  const half = 1.5 + (Math.min(strength, 1.3) * WIDEST) / 2;
+  const point = (along, across) =>
+    `${(x + dx * (0.7 * length + along) + nx * across).toFixed(1)},${(y + dy * (0.7 * length + along) + ny * across).toFixed(1)}`;
+  return [8, 15].map((at) => `M${point(-7, half + at)}L${point(0, half + at + 6)}L${point(7, half + at)}`).join("");
+}
+
 export class Graph {
   // change(pair, strength): the arrow was moved; strength may be "learned" or "off". select(pair): it got the focus.
   constructor(parent, change, select) {
@@ -86,12 +95,15 @@ export class Graph {
     });
     const end = [shape.x + shape.dx * shape.length, shape.y + shape.dy * shape.length];
     made(group, "line", { class: "pg-hit", x1: shape.x, y1: shape.y, x2: end[0], y2: end[1] });
-    const path = made(group, "path", { class: "pg-shaft" });
+    const aimed = made(group, "path", { class: "pg-aimed" }),
+      path = made(group, "path", { class: "pg-shaft" }),
+      grip = made(group, "path", { class: "pg-grip" });
+    group.style.cursor = CURSORS[Math.round(Math.atan2(shape.ny, shape.nx) / (Math.PI / 4) + 8) % 4];
     const at = shape.length * 0.4,
       [cx, cy] = [shape.x + shape.dx * at, shape.y + shape.dy * at];
     made(group, "rect", { class: "pg-pill", x: cx - 25, y: cy - 13, width: 50, height: 26, rx: 13 });
     const text = made(group, "text", { class: "pg-number", x: cx, y: cy + 5 });
-    const parts = { pair, shape, group, path, text, strength: 0, mode: "" };
+    const parts = { pair, shape, group, path, aimed, grip, text, strength: 0, mode: "" };
     this.listen(parts);
     return parts;
   }
@@ -152,15 +164,16 @@ export class Graph {
       transform: `rotate(-90 ${x} ${y})`,
       pathLength: 100,
     });
-    made(group, "text", { class: "pg-name", x, y: y - 28 }).textContent = m;
-    const error = made(group, "text", { class: "pg-error", x, y: y + 9 });
-    const against = made(group, "text", { class: "pg-against", x, y: y + 31 });
-    const labels = made(group, "text", { class: "pg-labels", x, y: y + 50 });
+    made(group, "text", { class: "pg-name", x, y: y - 36 }).textContent = m;
+    const error = made(group, "text", { class: "pg-error", x: x - 26, y: y + 1 });
+    made(group, "text", { class: "pg-unit", x: x + 39, y: y + 1 }).textContent = "points";
+    const against = made(group, "text", { class: "pg-against", x, y: y + 26 });
+    const labels = made(group, "text", { class: "pg-labels", x, y: y + 48 });
     return { group, arc, error, against, labels };
   }
 
-  // What one step looks like. chosen: the pair that the controls below the graph belong to.
-  show({ settings, edges, errors, control }, space, chosen) {
+  // What one step looks like. chosen: the pair that the controls below the graph belong to; prior: null where it is off.
+  show({ settings, edges, errors, control }, space, chosen, prior) {
     const held = settings.edges[space];
     for (const parts of this.arrows) {
       const [i, j] = parts.pair,
@@ -169,6 +182,9 @@ export class Graph {
       Object.assign(parts, { strength, mode });
       const text = mode === "off" ? "off" : strength.toFixed(2);
       parts.path.setAttribute("d", outline(parts.shape, strength));
+      parts.grip.setAttribute("d", chevrons(parts.shape, strength));
+      // A learned edge comes to its prior, and the prior is added to it.
+      parts.aimed.setAttribute("d", prior?.[i][j] > 0.05 && mode === "learned" ? outline(parts.shape, 2 * prior[i][j]) : "");
       if (parts.text.textContent !== text) parts.text.textContent = text;
       parts.group.dataset.mode = mode;
       parts.group.dataset.chosen = String(chosen[0] === i && chosen[1] === j);

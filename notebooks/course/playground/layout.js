@@ -1,33 +1,8 @@
-// The controls, their names and what they show; and the graphs and situations that can be chosen from a list.
+// The controls, their names and what they show.
 
-import { CLIPS, MODALITIES, PAIRS, SPACES } from "./data.js";
-import { WORLDS, learnedGraph } from "./run.js";
-
-export const BY_HAND = "set by hand";
-
-const filled = (strength) => [0, 1, 2].map((i) => [0, 1, 2].map((j) => (i === j ? 0 : strength(i, j))));
-
-// As in the graph editor of notebook 06: name -> strengths, rows teach columns, NaN where an edge is learned.
-export function presets(priors) {
-  const teaching = MODALITIES.map((m, teacher) => [`${m} teaches`, filled((i) => (i === teacher ? 0.5 : 0))]);
-  return {
-    learned: learnedGraph(),
-    "no distillation": filled(() => 0),
-    uniform: filled(() => 1 / 6),
-    ...Object.fromEntries(teaching),
-    "published prior, homogeneous": priors.homogeneous,
-    "published prior, heterogeneous": priors.heterogeneous,
-  };
-}
-
-const ONLY_LANGUAGE = { language: 1, vision: 0, audio: 0 };
-export const SITUATIONS = [
-  { title: "Good teacher", preset: "language teaches" },
-  { title: "Labels missing", preset: "language teaches", labels: ONLY_LANGUAGE },
-  { title: "Bad teacher", preset: "audio teaches" },
-  { title: "Learned arrows", labels: ONLY_LANGUAGE },
-  { title: "With a prior", labels: ONLY_LANGUAGE, prior: true },
-];
+import { CLIPS, MODALITIES, ORDERS, PAIRS, SPACES } from "./data.js";
+import { WORLDS } from "./run.js";
+import { BY_HAND, SITUATIONS, recognised } from "./situations.js";
 
 let count = 0; // of playgrounds in this document: radio buttons need names of their own
 
@@ -35,7 +10,7 @@ const radio = (name, value) =>
   `<label class="pg-${value}"><input type="radio" name="${name}" value="${value}"><span>${value}</span></label>`;
 const radios = (name, values) => `<div class="pg-choice">${values.map((value) => radio(name, value)).join("")}</div>`;
 const range = (name, title, high, step, small = "") => `
-  <label class="pg-range ${small}"><span>${title}<output data-of="${name}"></output></span>
+  <label class="pg-range ${small}"><span>${title}<i class="pg-value" data-of="${name}" aria-hidden="true"></i></span>
     <input type="range" data-is="${name}" min="0" max="${high}" step="${step}"></label>`;
 const share = (m) => `<div class="pg-${m}">${range(m, m, 100, 5, "pg-small")}</div>`;
 const chart = (m) => `
@@ -65,27 +40,32 @@ const html = (id) => `
     <fieldset><legend>Graph of the space</legend>${radios(`pg-space-${id}`, SPACES)}</fieldset>
     <label class="pg-select"><span>All six arrows</span><select data-is="preset"></select></label>
     ${range("labels", "Labelled clips", 100, 5)}
-    <div class="pg-shares">${MODALITIES.map(share).join("")}</div>
+    <div class="pg-shares" role="group" aria-label="labelled clips, by student">${MODALITIES.map(share).join("")}</div>
     ${range("noise", "Annotator noise", 2, 0.1)}
     ${range("lessons", "Weight of lessons", 10, 0.5)}
     <label class="pg-switch"><input type="checkbox" role="switch" data-is="prior">
-      <span>Hand-set prior on learned arrows</span></label>
+      <span>Prior pulls learned arrows</span></label>
   </div>
   <div class="pg-middle">
+    <p class="pg-question"></p>
     <div class="pg-graph">
-      <p class="pg-hint">Drag an arrow outwards: its source teaches more. Double-click: it is left to learn.</p>
-      <p class="pg-hint pg-pills"><b>0.50</b> set by you<br><i>0.17</i> learned<br><s>off</s> teaches nothing</p>
+      <p class="pg-hint">Three students rate the sentiment of clips; the big number is a student’s error. An arrow is a
+        lesson: it pulls its student towards its teacher’s answer.</p>
+      <p class="pg-hint pg-hand">Drag an arrow away from its twin: the lesson weighs more. Double-click: it learns.</p>
+      <p class="pg-hint pg-pills"><b>0.50</b> set by you<br><i>0.17</i> learned<br><s>off</s> no lesson</p>
     </div>
     <div class="pg-inspect" role="group" aria-label="the chosen arrow">
       <strong data-of="arrow"></strong>${radios(`pg-mode-${id}`, ["learned", "set", "off"])}
       <input type="range" data-is="strength" min="0" max="1" step="0.01" aria-label="strength of the chosen arrow">
-      <output data-of="strength"></output>
+      <i class="pg-value" data-of="strength"></i>
     </div>
-    <p class="pg-sentence" aria-live="polite"></p>
+    <p class="pg-sentence" aria-hidden="true"></p>
+    <p class="pg-live" aria-live="polite"></p>
   </div>
   <div class="pg-charts">
-    <p class="pg-legend">Error on ${CLIPS.valid} clips, in points of sentiment (−3 to 3):<br>
-      <i class="pg-key"></i>with lessons <i class="pg-key pg-alone"></i>alone, same batches</p>
+    <p class="pg-legend">Error on ${CLIPS.valid} clips, in points (from −3 to 3)<br>
+      <i class="pg-key"></i>with lessons <i class="pg-key pg-alone"></i>alone, without lessons<br>
+      <i class="pg-key pg-band"></i>lowest to highest of ${ORDERS} orders of batches</p>
     ${MODALITIES.map(chart).join("")}
   </div>`;
 
@@ -102,7 +82,9 @@ export function layout(root) {
   Object.assign(parts, {
     graph: find(".pg-graph"),
     charts: find(".pg-charts"),
+    question: find(".pg-question"),
     sentence: find(".pg-sentence"),
+    live: find(".pg-live"),
     copy: find(".pg-copy"),
     worlds: all(`[name=pg-world-${id}]`),
     spaces: all(`[name=pg-space-${id}]`),
@@ -123,12 +105,19 @@ function show(parts, told, { now, space, shown, run, playing, presets: graphs, c
     { labels } = settings,
     held = settings.edges[space],
     shares = MODALITIES.map((m) => labels[m]);
+  const { place, question } = recognised(settings, space, graphs);
+  parts.situations.forEach((one, k) => one.setAttribute("aria-pressed", String(k === place)));
+  if (parts.question.textContent !== question) parts.question.textContent = question;
   const put = (node, value) => {
     if (node.value !== String(value)) node.value = value;
     if (node.type === "range")
       node.style.setProperty("--filled", `${(100 * (node.value - node.min)) / Math.max(1e-9, node.max - node.min)}%`);
   };
-  const say = (name, text) => told[name].textContent !== text && (told[name].textContent = text);
+  const say = (name, text) => {
+    if (told[name].textContent === text) return;
+    told[name].textContent = text;
+    parts[name]?.setAttribute("aria-valuetext", text);
+  };
   const check = (options, value) => options.forEach((radio) => (radio.checked = radio.value === value));
   if (!parts.preset.length) parts.preset.append(...[...Object.keys(graphs), BY_HAND].map((name) => new Option(name)));
   put(parts.preset, Object.keys(graphs).find((name) => same(graphs[name], held)) ?? BY_HAND);

@@ -33,8 +33,8 @@ function settingsOf([world, language, vision, audio, noise, lessons, prior, ...s
 
 const written = (entry) => btoa(JSON.stringify(entry)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-// shown: the step that is looked at, and its settings. The link: `#state=…`
-export function linkTo(path, settings, space, shown) {
+// shown: the step that is looked at, and its settings; view: what else is to be seen. The link: `#state=…`
+export function linkTo(path, settings, space, shown, view) {
   const way = [...path.slice(0, shown), settings],
     changes = [];
   let before = [];
@@ -44,21 +44,21 @@ export function linkTo(path, settings, space, shown) {
     if (different.length) changes.push([step, Object.fromEntries(different)]);
     before = now;
   });
-  const text = written([SPACES.indexOf(space), shown, changes]);
-  const short = () => written([SPACES.indexOf(space), 0, [[0, Object.fromEntries(Object.entries(vector(settings)))]]]);
+  const text = written([SPACES.indexOf(space), shown, changes, view]);
+  const short = () => written([SPACES.indexOf(space), 0, [[0, Object.fromEntries(Object.entries(vector(settings)))]], view]);
   return `#state=${text.length > LONGEST_LINK ? short() : text}`;
 }
 
-// {space, step, changes: [[step, settings], …]}, or null without a state in the link. A RangeError: it is damaged.
+// {space, step, changes: [[step, settings], …], view}, or null without a state in the link. A RangeError: it is damaged.
 export function readLink(hash) {
   const found = /[#&]state=([\w-]+)/.exec(hash);
   if (!found) return null;
   try {
-    const [space, step, changes] = JSON.parse(atob(found[1].replaceAll("-", "+").replaceAll("_", "/")));
+    const [space, step, changes, view = []] = JSON.parse(atob(found[1].replaceAll("-", "+").replaceAll("_", "/")));
     let values = [];
     const way = changes.map(([at, different]) => [at, settingsOf((values = Object.assign([...values], different)))]);
     if (!SPACES[space] || !Number.isInteger(step) || way[0][0] !== 0) throw new RangeError("its first step is missing");
-    return { space: SPACES[space], step, changes: way };
+    return { space: SPACES[space], step, changes: way, view };
   } catch (problem) {
     throw new RangeError(`this link holds no state that can be read (${problem.message}); copy it again`);
   }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 # Each needs only earlier ones.
-MODULES = "data linear engine run words graph chart link layout controls playground".split()
+MODULES = "data linear engine run situations words graph chart link layout controls playground".split()
 IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=const|class|function)", re.MULTILINE)
 PAGE = """<!DOCTYPE html>

@@ -1,16 +1,19 @@
 // The whole playground in one element: controls, graph, charts, and the loop that lets the students learn.
 
 import { MODALITIES, PAIRS, SPACES } from "./data.js";
-import { LONGEST, Run, changed, startSettings, withEdge } from "./run.js";
+import { LONGEST, Run, changed, withEdge } from "./run.js";
 import { Graph } from "./graph.js";
 import { Chart } from "./chart.js";
 import { linkTo, readLink } from "./link.js";
 import { sentence } from "./words.js";
-import { BY_HAND, layout, presets } from "./layout.js";
+import { BY_HAND, presets, settingsFor } from "./situations.js";
+import { layout } from "./layout.js";
 import { listen } from "./controls.js";
 
+// Milliseconds: of computing in one picture; between two sentences while learning, to be read and to be heard.
 const BUDGET = 9,
-  SPEAK_EVERY = 1500; // milliseconds: of computing in one picture; between two sentences while learning
+  WRITE_EVERY = 250,
+  SPEAK_EVERY = 4000;
 
 export class Playground {
   // linked: the address of the page carries the state.
@@ -24,27 +27,21 @@ export class Playground {
       playing: false,
       chosen: PAIRS[0],
       due: 0,
+      wrote: 0,
       spoken: 0,
       waiting: [],
     });
     this.presets = presets(this.run.data.priors);
     this.parts = layout(root);
-    this.graph = new Graph(
-      this.parts.graph,
-      (pair, strength) => this.move(pair, strength),
-      (pair) => this.choose(pair),
-    );
-    this.charts = [...this.parts.charts.querySelectorAll("canvas")].map(
-      (canvas, k) => new Chart(canvas, MODALITIES[k]),
-    );
+    this.graph = new Graph(this.parts.graph, this.move.bind(this), this.choose.bind(this));
+    this.charts = [...this.parts.charts.querySelectorAll("canvas")].map((node, k) => new Chart(node, MODALITIES[k]));
     listen(this);
     this.open();
     this.fit();
     this.show();
   }
 
-  // For programs and tests ---------------------------------------------------------------------------------------
-
+  // For programs and tests
   setEdge(space, source, target, strength) {
     this.change(withEdge(this.now.settings, space, source, target, strength));
   }
@@ -74,8 +71,7 @@ export class Playground {
     };
   }
 
-  // Changes ------------------------------------------------------------------------------------------------------
-
+  // Changes
   get history() {
     return this.run.tracks[this.space].history;
   }
@@ -86,6 +82,7 @@ export class Playground {
 
   // The step that is looked at becomes the present one.
   goOn() {
+    this.complaint = null;
     if (this.shown < this.run.step) this.run.rewind(this.shown, this.now.settings);
   }
 
@@ -126,15 +123,15 @@ export class Playground {
   }
 
   // A situation: fresh settings and step 0.
-  begin({ space = SPACES[0], world = "language", labels = 1, prior = false, preset = "learned" }, playing = true) {
-    const settings = changed(changed(changed(startSettings(), "world", world), "labels", labels), "prior", prior);
-    this.space = space;
-    this.run.reset({ ...settings, edges: { ...settings.edges, [space]: this.presets[preset] } });
+  begin(situation, playing = true) {
+    this.space = situation.space ?? SPACES[0];
+    this.run.reset(settingsFor(situation, this.presets));
     this.shown = 0;
     this.play(playing);
   }
 
   play(playing) {
+    this.complaint = null;
     if (playing) this.goOn();
     this.playing = playing && this.run.step < LONGEST;
     this.before = performance.now();
@@ -161,13 +158,16 @@ export class Playground {
     this.show();
   }
 
-  // The state of a link, computed again ---------------------------------------------------------------------------
-
+  // The state of a link, computed again
   open() {
+    this.complaint = null;
     try {
       const found = this.linked ? readLink(location.hash) : null;
       if (!found || location.hash === this.written) return;
+      const [chosen, speed] = found.view;
       this.space = found.space;
+      this.chosen = PAIRS[chosen] ?? PAIRS[0];
+      if ([...this.parts.speed.options].some(({ value }) => value === speed)) this.parts.speed.value = speed;
       this.run.reset(found.changes[0][1]);
       this.shown = 0;
       this.waiting = [...found.changes.slice(1), [found.step, null]];
@@ -180,16 +180,22 @@ export class Playground {
 
   // One step of the way; false when the end is reached.
   replay() {
+    this.applyDue();
+    if (this.waiting.length) this.run.advance(this.space);
+    this.applyDue();
+    return this.waiting.length > 0;
+  }
+
+  applyDue() {
     while (this.waiting.length && this.waiting[0][0] <= this.run.step) {
       const [, settings] = this.waiting.shift();
       if (settings) this.run.change(settings);
     }
-    if (this.waiting.length) this.run.advance(this.space);
-    return this.waiting.length > 0;
   }
 
   link() {
-    return linkTo(this.run.path, this.now.settings, this.space, this.shown);
+    const { run, now, space, shown, chosen, parts } = this;
+    return linkTo(run.path, now.settings, space, shown, [PAIRS.indexOf(chosen), parts.speed.value]);
   }
 
   remember() {
@@ -202,15 +208,13 @@ export class Playground {
     }
   }
 
-  // Controls -----------------------------------------------------------------------------------------------------
-
+  // Controls
   setGraph(name) {
     const { settings } = this.now;
     if (name !== BY_HAND) this.change({ ...settings, edges: { ...settings.edges, [this.space]: this.presets[name] } });
   }
 
-  // Pictures -----------------------------------------------------------------------------------------------------
-
+  // Pictures
   fit() {
     for (const chart of this.charts) chart.fit();
   }
@@ -218,7 +222,7 @@ export class Playground {
   show() {
     const { history, now: entry } = this,
       { errors, control } = entry;
-    this.graph.show(entry, this.space, this.chosen);
+    this.graph.show(entry, this.space, this.chosen, entry.settings.prior ? this.run.data.priors[this.space] : null);
     this.parts.show(this);
     const { highest } = this.run.tracks[this.space],
       top = highest <= 1.5 ? 1.5 : Math.min(6, Math.ceil(highest));
@@ -231,12 +235,16 @@ export class Playground {
     if (!this.playing) this.later = setTimeout(() => this.remember(), 250);
   }
 
-  // A screen reader hears the sentence: not more often than it can be read.
+  // A screen reader hears the sentence less often than it changes.
   speak(entry) {
-    if (this.playing && performance.now() - this.spoken < SPEAK_EVERY) return;
-    this.spoken = performance.now();
+    const now = performance.now(),
+      { sentence: written, live } = this.parts;
+    if (this.playing && now - this.wrote < WRITE_EVERY) return;
+    this.wrote = now;
     const said = this.complaint ?? sentence(entry, this.space, this.shown);
-    this.complaint = null;
-    if (this.parts.sentence.textContent !== said) this.parts.sentence.textContent = said;
+    if (written.textContent !== said) written.textContent = said;
+    if ((this.playing && now - this.spoken < SPEAK_EVERY) || live.textContent === said) return;
+    this.spoken = now;
+    live.textContent = said;
   }
 }

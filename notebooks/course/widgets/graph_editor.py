@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import ipywidgets
 from ipywidgets import HTML, Layout
 
-from course.widgets import PICTURE
 from course.widgets import graph_views as views
+from course.widgets.graph_drawing import HIGH
 from course.widgets.graph_state import (
     BY_HAND,
     PAIRS,
@@ -43,7 +43,7 @@ class EdgeControls:
         self.mode = ipywidgets.ToggleButtons(options=[LEARN, SET, OFF], layout=Layout(width="184px"))
         self.mode.style.button_width = "54px"
         self.slider = ipywidgets.FloatSlider(
-            max=1.0, step=STEP, readout=False, continuous_update=False, layout=Layout(width="130px")
+            max=1.0, step=STEP, readout=False, continuous_update=True, layout=Layout(width="130px")
         )
         self.numbers = HTML()
         self.shown = (LEARN, 0.0)  # what the controls should show
@@ -74,7 +74,8 @@ class GraphEditor:
 
     A preset that is a function of the errors gets those of the heads at the start, on the validation clips.
 
-    The controls write to `held`, and everything shown is computed from `held`. Moving a slider sets its edge.
+    The controls write to `held`, and everything shown is computed from `held`. Moving a slider sets its edge. After a
+    training the large graph shows the trained edges, until an edge is changed.
     """
 
     def __init__(
@@ -90,7 +91,8 @@ class GraphEditor:
         self.before = self.lessons.before()
         self.graphs = {space: self._resolved(space) for space in SPACES}
         self.control = self._lesson()
-        self.outcomes = [self.control]
+        self.outcomes: list[Outcome] = []
+        self.trained: Outcome | None = None  # what the large graph shows, if anything was trained since the last change
         self.held = {space: held_strengths(None) for space in SPACES}
         self.readings = {space: self._read(space) for space in SPACES}
         self._make_controls()
@@ -112,19 +114,22 @@ class GraphEditor:
         """The same lessons as for every other choice, from the same start; adds a row to the table."""
         self.train_button.disabled, self.train_button.description = True, "training …"
         try:
-            self.outcomes.append(self._lesson())
+            self.trained = self._lesson()
+            self.outcomes.append(self.trained)
         finally:
             self.train_button.disabled, self.train_button.description = False, self.invitation
+        self.show()
         self.show_outcomes()
         return self.outcomes[-1]
 
     def reset(self) -> None:
         """Forgets every outcome but the control."""
-        self.outcomes = [self.control]
+        self.outcomes, self.trained = [], None
+        self.show()
         self.show_outcomes()
 
     def show(self) -> None:
-        """Everything but the table, from what is held and what was read."""
+        """Everything but the table of results, from what is held and what was read."""
         space = self.space.value
         held, reading = self.held[space], self.readings[space]
         self.preset.value = preset_name(held, self.graphs[space])
@@ -132,12 +137,16 @@ class GraphEditor:
             edge.show(held[edge.pair].item(), reading)
         for place, student in enumerate(self.students):
             student.value = views.view_student(reading, place)
-        self.picture.value = views.view_graphs(self.readings, space)
+        trained = self.trained
+        self.picture.value = (
+            views.view_trained(trained, space, self.lessons.steps) if trained else views.view_reading(reading, space)
+        )
 
     def show_outcomes(self) -> None:
-        self.table.value = views.view_outcomes(self.before, self.outcomes)
+        self.table.value = views.view_outcomes(self.before, self.control, self.outcomes, self.space.value)
 
     def _graph_changed(self) -> None:
+        self.trained = None
         self.readings[self.space.value] = self._read(self.space.value)
         self.show()
 
@@ -155,14 +164,15 @@ class GraphEditor:
         self.space = ipywidgets.ToggleButtons(options=list(SPACES))
         self.space.style.button_width = "120px"
         self.preset = ipywidgets.Dropdown(options=[*self.presets, BY_HAND], layout=Layout(width="240px"))
-        self.picture, self.table = ipywidgets.Image(format="png", layout=PICTURE), HTML()
+        self.picture = ipywidgets.Image(format="svg+xml", width=400, layout=Layout(align_self="flex-start"))
+        self.table = HTML(layout=Layout(max_height=f"{HIGH}px", overflow="auto"))
         self.edges = [EdgeControls(pair, self._setter(pair)) for pair in PAIRS]
         self.students = [HTML() for _ in MODALITIES]
-        self.invitation = f"Train {self.lessons.steps} steps with these graphs"
+        self.invitation = f"Train {self.lessons.steps} steps, in {self.lessons.orders} orders"
         wide = Layout(width="auto")
         self.train_button = ipywidgets.Button(description=self.invitation, button_style="primary", layout=wide)
         self.reset_button = ipywidgets.Button(description="Clear the table", layout=wide)
-        self.space.observe(lambda change: self.show(), names="value")
+        self.space.observe(lambda change: (self.show(), self.show_outcomes()), names="value")
         self.preset.observe(lambda change: self._on_preset(change["new"]), names="value")
         self.train_button.on_click(lambda button: self.train())
         self.reset_button.on_click(lambda button: self.reset())
@@ -186,7 +196,9 @@ class GraphEditor:
         head = ipywidgets.HBox([HTML(layout=Layout(width="448px")), HTML(views.view_columns())])
         asked = [HTML("Edit the"), self.space, HTML("graph; all six edges:"), self.preset]
         choices = ipywidgets.HBox(asked, layout=Layout(align_items="center"))
-        buttons = ipywidgets.HBox([self.train_button, self.reset_button], layout=Layout(margin="8px 0"))
-        box = ipywidgets.VBox([choices, self.picture, head, *groups, buttons, self.table])
+        buttons = ipywidgets.HBox([self.train_button, self.reset_button])
+        results = ipywidgets.VBox([buttons, self.table], layout=Layout(margin="0 0 0 16px"))
+        side_by_side = Layout(flex_flow="row wrap", align_items="flex-start", margin="6px 0")
+        box = ipywidgets.VBox([choices, ipywidgets.HBox([self.picture, results], layout=side_by_side), head, *groups])
         box.add_class("graph-editor")
         return box

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course.figures.graphs import NODES, draw_graph
-from course.figures.plain import png
+from course.widgets.graph_drawing import graph_svg
 from course.widgets.graph_state import PAIRS, GraphReading
-from course.widgets.graph_training import HEADS, Outcome
+from course.widgets.graph_training import Outcome
 from dmdlite.config import MODALITIES, SPACES
 from dmdlite.training.figures import COLOURS, INK, QUIET
 
@@ -20,8 +20,21 @@ NUMBER = "display: inline-block; width: 50px; text-align: right; font-variant-nu
 COLUMNS = ("w", "ε", "w · ε")
 
 
-def view_graphs(readings: Mapping[str, GraphReading], chosen: str) -> bytes:
-    return png(draw_readings(readings, chosen))
+def view_reading(reading: GraphReading, space: str) -> bytes:
+    """The graph of a space before any lesson, in SVG, with ζ at each student."""
+    notes = {m: f"ζ {zeta:.2f}" for m, zeta in zip(MODALITIES, reading.per_student.tolist(), strict=True)}
+    return graph_svg(reading.strengths, f"{space} graph, at the start", _message(reading), notes)
+
+
+def view_trained(outcome: Outcome, space: str, steps: int) -> bytes:
+    """The same graph as it is after the lessons, with the error of each head."""
+    edges, errors = outcome.edges[space], outcome.errors
+    i, j = max(PAIRS, key=lambda pair: edges[pair].item())
+    widest = f"{MODALITIES[i]} → {MODALITIES[j]} is the widest edge, {edges[i, j]:.2f}"
+    notes = {m: f"error {errors[f'{space}_{m}']:.2f}" for m in MODALITIES}
+    return graph_svg(
+        edges, f"{space} graph, after {steps} steps", widest if edges.any() else "all edges are off", notes
+    )
 
 
 def draw_readings(readings: Mapping[str, GraphReading], chosen: str) -> Figure:
@@ -32,17 +45,17 @@ def draw_readings(readings: Mapping[str, GraphReading], chosen: str) -> Figure:
         notes = {m: f"ζ {zeta:.2f}" for m, zeta in zip(MODALITIES, reading.per_student.tolist(), strict=True)}
         draw_graph(axis, reading.strengths.numpy(), f"{space} graph", notes=notes)
         axis.title.set(color=INK if space == chosen else QUIET, weight="bold" if space == chosen else "normal")
-    figure.suptitle(_message(readings[chosen], chosen), fontsize=11)
+    figure.suptitle(f"{chosen}: {_message(readings[chosen])}", fontsize=11)
     return figure
 
 
-def _message(reading: GraphReading, space: str) -> str:
+def _message(reading: GraphReading) -> str:
     total = float(reading.weighted.sum())
     if total == 0:
-        return f"Nothing is distilled in the {space} space"
+        return "Nothing is distilled"
     i, j = max(PAIRS, key=lambda pair: float(reading.weighted[pair]))
     share = float(reading.weighted[i, j]) / total
-    return f"{MODALITIES[i]} → {MODALITIES[j]} makes {share:.0%} of the {space} distillation loss, {total:.2f}"
+    return f"{MODALITIES[i]} → {MODALITIES[j]} makes {share:.0%} of the distillation loss, {total:.2f}"
 
 
 def view_edge_name(pair: tuple[int, int]) -> str:
@@ -76,45 +89,61 @@ def view_student(reading: GraphReading, place: int) -> str:
     )
 
 
-def view_outcomes(before: Outcome, outcomes: Sequence[Outcome]) -> str:
-    """One row for each choice of graphs: the error of every head, and beside it the change from the first, the control.
+def view_outcomes(before: Outcome, control: Outcome, outcomes: Sequence[Outcome], space: str) -> str:
+    """One row for each choice of graphs: the errors of a space's heads, their change from the control, and its noise.
 
-    The best choice of each column is bold on a light ground, as are all that share its two decimals.
+    outcomes: without the control, which has the second row.
     """
-    best = {head: min(f"{outcome.errors[head]:.2f}" for outcome in outcomes) for head in HEADS}
-    owner = {head: head.split("_")[1] for head in HEADS}
-    spaces = "".join(f"<th colspan='3' style='{CELL}'>{space} heads</th>" for space in SPACES)
-    heads = "".join(f"<th style='{CELL} color: {COLOURS[owner[head]]}'>{owner[head]}</th>" for head in HEADS)
-    names = "".join(f"<th style='{CELL} text-align: left'>{space} graph</th>" for space in SPACES)
-    start = "".join(_error(before, None, head, "") for head in HEADS)
-    rows = [f"<th colspan='2'></th>{spaces}", names + heads, f"<td colspan='2' style='{CELL}'>before</td>{start}"]
+    heads = {m: f"{space}_{m}" for m in MODALITIES}
+    names = "".join(f"<th style='{CELL} color: {COLOURS[m]}'>{m}</th>" for m in heads)
+    graphs = f"<th style='{CELL}' rowspan='2'>graphs: {SPACES[0]},<br>{SPACES[1]}</th>"
+    rows = [f"{graphs}<th colspan='3' style='{CELL}'>errors of the {space} heads</th>", names]
+    for name, known in (("before", before), ("no distillation, the control", control)):
+        cells = "".join(f"<td style='{CELL} color: {QUIET}'>{known.errors[head]:.2f}</td>" for head in heads.values())
+        rows.append(f"<td style='{CELL} color: {QUIET}'>{name}</td>{cells}")
     for outcome in outcomes:
-        graphs = "".join(f"<td style='{CELL}'>{_graph(outcome, space)}</td>" for space in SPACES)
-        rows.append(graphs + "".join(_error(outcome, outcomes[0], head, best[head]) for head in HEADS))
-    table = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<table style='border-collapse: collapse; font-size: 12px'>{table}</table>{EXPLAINED}"
+        errors = (_error(outcome.errors[head], outcome.changes(control, head), m) for m, head in heads.items())
+        rows.append(f"<td style='{CELL} white-space: normal'>{_graphs(outcome)}</td>{''.join(errors)}")
+    if not outcomes:
+        rows.append(
+            f"<td colspan='4' style='{CELL} padding: 14px 5px'>Choose two graphs and train: a row appears.</td>"
+        )
+    table = "".join(f"<tr style='border-top: 1px solid #e3e5ea'>{row}</tr>" for row in rows)
+    explained = EXPLAINED.format(orders=len(control.runs))
+    return f"<table style='border-collapse: collapse; font-size: 12px; line-height: 1.3'>{table}</table>{explained}"
 
 
-CELL = "padding: 2px 5px; white-space: nowrap; font-variant-numeric: tabular-nums;"
+CELL = "padding: 3px 5px; white-space: nowrap; text-align: left; font-variant-numeric: tabular-nums;"
 EXPLAINED = (
-    "<div style='font-size: 12px; line-height: 1.4; padding: 6px 5px'>Mean absolute error of each head on validation "
-    "clips; small: its change from the first choice, the control; bold: best of the column.<br>"
-    "The small graphs are drawn as they are after the training.</div>"
+    "<div style='font-size: 12px; line-height: 1.35; padding: 6px 5px; width: 390px'>Mean absolute errors on "
+    "validation clips, in points: the mean over {orders} orders of batches, its change from the control, and a bar "
+    "from the lowest to the highest change of a single order; the tick marks no change. Bold: larger than the bar, "
+    "and of one sign.</div>"
 )
+BAND, SCALE = 66, 160  # pixels: of a whole bar; for a change of one point
 
 
-def _error(outcome: Outcome, control: Outcome | None, head: str, best: str) -> str:
-    text = f"{outcome.errors[head]:.2f}"
-    mark = f"background: {COLOURS[head.split('_')[1]]}22; font-weight: bold;" if text == best else ""
-    change = ""
-    if control is not None and control is not outcome:
-        change = f"{round(outcome.errors[head] - control.errors[head], 2) + 0.0:+.2f}"  # + 0.0: no minus before zero
-    small = "display: inline-block; width: 36px; text-align: right; font-size: 11px; font-weight: normal"
-    return f"<td style='{CELL} {mark}'>{text}<span style='{small}; color: {QUIET}'>{change}</span></td>"
+def _error(error: float, changes: Sequence[float], modality: str) -> str:
+    low, high, mean = min(changes), max(changes), round(sum(changes) / len(changes), 2) + 0.0  # no minus before zero
+    clear = low * high > 0 and abs(mean) > high - low
+    small = f"<span style='font-size: 11px; {'font-weight: bold' if clear else f'color: {QUIET}'}'>{mean:+.2f}</span>"
+    bar = _band(low, high, COLOURS[modality])
+    return f"<td style='{CELL}' title='from {low:+.3f} to {high:+.3f}'>{error:.2f} {small}<br>{bar}</td>"
 
 
-def _graph(outcome: Outcome, space: str) -> str:
-    return f"{graph_icon(outcome.edges[space])}<span style='padding-left: 6px'>{escape(outcome.graphs[space])}</span>"
+def _band(low: float, high: float, colour: str) -> str:
+    """From the lowest to the highest change, beside a tick at no change."""
+    ends = [min(BAND - 2.0, max(2.0, BAND / 2 + SCALE * change)) for change in (low, high)]
+    bar = f"<rect x='{ends[0] - 1:.1f}' y='3' width='{ends[1] - ends[0] + 2:.1f}' height='6' rx='2' fill='{colour}'/>"
+    tick = f"<path d='M0 6H{BAND}M{BAND / 2} 0V12' stroke='#b5bac4' fill='none'/>"
+    return f"<svg width='{BAND}' height='12' style='vertical-align: top'>{tick}{bar}</svg>"
+
+
+def _graphs(outcome: Outcome) -> str:
+    """Both graphs as they are after the lessons, and their names."""
+    icons = " ".join(graph_icon(outcome.edges[space]) for space in SPACES)
+    names = dict.fromkeys(outcome.graphs[space] for space in SPACES)  # once, if they are the same
+    return f"{icons}<br>{escape(', '.join(names))}"
 
 
 def graph_icon(strengths: Float[Tensor, "3 3"]) -> str:

@@ -53,10 +53,8 @@ class MarginExplorer:
     """Three clips as nine unit vectors; one of them, the language of the first clip, is the student's to move."""
 
     def __init__(self):
-        self.angle = ipywidgets.IntSlider(90, -180, 180, 15, description="angle", continuous_update=False)
-        self.margin = ipywidgets.SelectionSlider(
-            options=MARGINS, value=0.3, description="margin α", continuous_update=False
-        )
+        self.angle = ipywidgets.IntSlider(90, -180, 180, 15, description="angle")  # the picture moves with both
+        self.margin = ipywidgets.SelectionSlider(options=MARGINS, value=0.3, description="margin α")
         self.kind = ipywidgets.Dropdown(options=list(KINDS), description="kind", layout={"width": "350px"})
         # A box would stretch the picture to its own width.
         self.picture = ipywidgets.Image(format="png", layout={"width": "460px", "align_self": "flex-start"})
