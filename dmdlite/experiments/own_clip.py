@@ -48,6 +48,7 @@ class ClipReading:
     frames: Frames
     split: FeatureSplit  # the clip as the model reads it
     parts: predictions.Parts
+    model: str  # the name of its class
     config: ModelConfig
     attention: dict[str, OfWords]  # by who looks, vision or audio: each word's share; empty if the model has none
     without: Float[np.ndarray, "word number"]  # how each number of `numbers` changes when the model lacks this word
@@ -64,14 +65,18 @@ class ClipReading:
         return {name: as_numbers(x, self.config)[0] for name, x in predictions.of_kind(self.parts, "head").items()}
 
     @property
+    def modalities(self) -> list[str]:
+        """Those that the model reads."""
+        return [m for m in MODALITIES if m in self.config.modalities]
+
+    @property
     def edges(self) -> dict[str, Float[np.ndarray, "source target"]]:
         """graph -> how strongly each modality teaches each other, in the order of the model's modalities."""
         found: dict[str, np.ndarray] = {}
-        order = [m for m in MODALITIES if m in self.config.modalities]
         for name, x in predictions.of_kind(self.parts, "edge").items():
             space, _, pair = name.partition(" ")
-            source, target = map(order.index, pair.split("->"))
-            found.setdefault(space, np.zeros([len(order)] * 2))[source, target] = x.item()
+            source, target = map(self.modalities.index, pair.split("->"))
+            found.setdefault(space, np.zeros([len(self.modalities)] * 2))[source, target] = x.item()
         return found
 
 
@@ -96,7 +101,7 @@ def read_clip(run: str | Path, path: str | Path, transcript: str | None = None) 
     changes = [as_numbers(predictions.read_outputs(model, x, mask)["head", "final"], config) - whole
                for x in without_words(split, clip, folder)]  # fmt: skip
     return ClipReading(
-        clip, frames, split, parts, config,
+        clip, frames, split, parts, model.kind.__name__, config,
         attention=attention_on_words(model, split, mask),
         without=np.concatenate(changes) if changes else np.zeros((0, whole.shape[1])),
         heldout=heldout[heldout["split"].isin(HELD_OUT)],
@@ -135,9 +140,7 @@ def cut(split: FeatureSplit, clip: ClipFeatures, config: ModelConfig) -> Feature
     features = {m: x[:, : config.lengths.get(m)] for m, x in split.features.items()}
     for m, x in features.items():
         if (lost := split.features[m].shape[1] - x.shape[1]) and not (m == "language" and config.language_model):
-            clip.notes.append(
-                f"the model reads {x.shape[1]} steps of {m}; the last {lost} of the clip are left out"
-            )
+            clip.notes.append(f"the model reads {x.shape[1]} steps of {m}; the last {lost} of the clip are left out")
     return replace(split, features=features, lengths={m: np.array([x.shape[1]]) for m, x in features.items()})
 
 
