@@ -155,10 +155,15 @@ def predict(options: argparse.Namespace) -> None:
     from dmdlite.training import predictions, runs
 
     if options.clip:
-        splits, parts, config = predict_clip(options)
+        from dmdlite.experiments.clip_picture import predict_clip
+
+        if options.data or options.split:
+            raise ValueError("--clip takes the place of --data and --split; give one or the other")
+        reading = predict_clip(options.run_folder, options.clip, options.transcript, options.picture)
+        splits, parts, config = {"clip": reading.split}, {"clip": reading.parts}, reading.config
     else:
-        if lost := [f"--{name}" for name in ("transcript", "picture") if getattr(options, name) is not None]:
-            raise ValueError(f"{lost[0]} is about a clip, which --clip names")
+        if lost := [name for name in ("transcript", "picture") if getattr(options, name) is not None]:
+            raise ValueError(f"--{lost[0]} is about the clip that --clip names, and there is no --clip")
         splits, (model, mask) = splits_for(options), runs.opened(options.run_folder)
         names = [known("--split", options.split, splits)] if options.split else list(splits)
         parts = {name: predictions.read_outputs(model, splits[name], mask) for name in names}
@@ -174,24 +179,6 @@ def predict(options: argparse.Namespace) -> None:
         print(rows.to_string(index=False, max_colwidth=40, float_format="{:.3f}".format))
     if options.embeddings:
         np.savez(options.embeddings, **predictions.vectors(parts, splits))
-
-
-def predict_clip(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any], Any]:
-    """Draws the picture; returns the clip as a split, the parts of the model's output for it, and the config."""
-    from dmdlite.experiments.clip_picture import draw_clip
-    from dmdlite.experiments.own_clip import read_clip
-    from dmdlite.training.runs import write_picture
-
-    if options.data or options.split:
-        raise ValueError("--clip takes the place of --data and --split; give one or the other")
-    path = options.picture or Path(f"{options.clip.stem}_prediction.png")
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"--picture writes PNG, so {path.name} needs the ending .png")
-    reading = read_clip(options.run_folder, options.clip, options.transcript)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(path, draw_clip(reading))
-    print(f"wrote the picture to {path}")
-    return {"clip": reading.split}, {"clip": reading.parts}, reading.config
 
 
 def splits_for(options: argparse.Namespace) -> Mapping[str, Any]:

@@ -79,10 +79,10 @@ def most_moved(reading: ClipReading) -> tuple[int, str]:
     return number, "the prediction" if single else names_of(reading)[number]
 
 
-def rows_of(reading: ClipReading) -> int:
-    """How many rows the panel has."""
-    numbers = reading.numbers
-    return len(numbers) if len(numbers["final"]) == 1 else min(len(numbers["final"]), MOST)
+def height_of(reading: ClipReading) -> float:
+    """Of the panel, in inches."""
+    heads, single = reading.numbers, len(reading.numbers["final"]) == 1
+    return 1.1 + 0.4 * len(heads) if single else 1.6 + 0.4 * min(len(heads["final"]), MOST)
 
 
 def draw_answer(axis: Axes, reading: ClipReading) -> None:
@@ -113,7 +113,8 @@ def draw_number(axis: Axes, reading: ClipReading) -> None:
     reach = [*rows.values(), *([rows["final"] - sure, rows["final"] + sure] if np.isfinite(sure) else [])]
     low, high = min(low, *reach), max(high, *reach)
     gap = 0.06 * (high - low)
-    axis.set_yticks(range(len(rows)), ["all" if m == "final" else m for m in rows])
+    together = "all" if len(rows) > 1 else "prediction"
+    axis.set_yticks(range(len(rows)), [together if m == "final" else m for m in rows])
     axis.set(xlim=(low - gap, high + gap), ylim=(len(rows) - 0.4, -0.75))
     what = "number" if reading.config.label_scale == "other" else "sentiment"
     spread = f"; bar: {SHARE:.0%} of held-out errors" if np.isfinite(sure) else ""
@@ -143,4 +144,5 @@ def draw_rows(axis: Axes, reading: ClipReading) -> None:
         axis.plot(heads[m][order], rows, MARKERS[m], label=m if there else f"{m}: not in the clip", **style)
     axis.set_yticks(rows, [names[i] for i in order])
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, frameon=False, fontsize=8)
+    if len(heads) > 1:
+        axis.figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)

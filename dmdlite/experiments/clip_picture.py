@@ -1,25 +1,28 @@
 """The picture of one clip: on the left what happens in it, in time; on the right what the model says of it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from dmdlite.data.extract import measures, voice
 from dmdlite.data.extract.face import Landmarks, Picture
-from dmdlite.experiments.answer_picture import draw_answer, headline, most_moved, rows_of
-from dmdlite.experiments.own_clip import ClipReading
+from dmdlite.experiments.answer_picture import draw_answer, headline, height_of, most_moved
+from dmdlite.experiments.own_clip import ClipReading, read_clip
 from dmdlite.training.figures import COLOURS, INK, MARKERS, MODEL, QUIET, draw_graph
+from dmdlite.training.runs import write_picture
 
 LIMITS = (
     "This shows what a model makes of the clip, not what the person feels. Do not use it for decisions about "
     "people: hiring, school, policing, diagnosis. The EU AI Act (Article 5) forbids inferring emotions at work and in "
     "education, except for medical or safety reasons."
 )
-GRAPH = 2.2  # inches, the height of a graph
+GRAPH = 2.5  # inches, the height of a graph
 CELLS = 8  # of the strip of pictures
 LANES, LETTER, WIDTH = 3, 0.07, 7.0  # of words; inches, about: a letter's width, and that of a panel in time
 MEASURED = sorted({point for name in measures.DISTANCES for point in measures.points_of(name)})
@@ -34,29 +37,51 @@ CURVES = {  # panel -> its curves, each the mean of some channels of the face
 Panel = tuple[float, Callable[[Axes, ClipReading], None]]  # its height in inches, and what draws it
 
 
+def predict_clip(run: Path, path: Path, transcript: str | None = None, picture: Path | None = None) -> ClipReading:
+    """What `read_clip` returns; its picture is written to a PNG file. Raises ValueError as that does."""
+    picture = picture or Path(f"{path.stem}_prediction.png")
+    if picture.suffix.lower() != ".png":
+        raise ValueError(f"the picture is written as PNG: {picture.name} needs the ending .png")
+    reading = read_clip(run, path, transcript)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(picture, draw_clip(reading))
+    print(f"wrote {picture}")
+    return reading
+
+
 def draw_clip(reading: ClipReading) -> Figure:
     """What the clip or the model lacks has no panel: a picture, a face, a voice, words, edges, attention."""
-    panels, graphs, answer = panels_of(reading), reading.edges, 1.1 + 0.4 * rows_of(reading)
-    left, right = sum(height for height, _ in panels), answer + GRAPH * len(graphs)
+    panels, graphs, answer = panels_of(reading), reading.edges, height_of(reading)
+    left, below, beside = sum(height for height, _ in panels), GRAPH * bool(graphs), GRAPH * len(graphs)
+    # The graphs lie side by side below the panels, or one below the other beside them: whichever takes less room.
+    wide = max(left + below, answer) < max(left, answer + beside)
+    left, right = (left + below, answer) if wide else (left, answer + beside)
     figure = Figure(figsize=(12.5, 1.6 + max(left, right)), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.05, w_pad=0.08)
+    figure.get_layout_engine().set(h_pad=0.08, w_pad=0.08)
     figure.suptitle(headline(reading), fontsize=14, x=0.012, ha="left")
     figure.supxlabel(footer(reading), fontsize=8.5, x=0.012, ha="left", color=INK)
     in_time, said = figure.subfigures(1, 2, width_ratios=[2.2, 1])
+    if wide:
+        in_time, place = in_time.subfigures(2, 1, height_ratios=[left - below, below])
     draw_in_time(in_time, panels, reading)
-    heights = [answer, *[GRAPH] * len(graphs), max(left - right, 0.01)]
-    grid = said.add_gridspec(len(heights), 1, height_ratios=heights)
-    draw_answer(said.add_subplot(grid[0]), reading)
-    for row, (space, strengths) in enumerate(graphs.items(), start=1):
-        axis, largest = said.add_subplot(grid[row]), max(float(strengths.max()), 1e-9)
-        title = f"Who teaches whom in the {space} graph"
-        draw_graph(axis, strengths, title, largest=largest, modalities=reading.modalities)
+    said, rest = said.subfigures(2, 1, height_ratios=[answer, max(left, right) - answer + 0.01])
+    draw_answer(said.subplots(), reading)
+    if graphs:
+        draw_edges(place if wide else rest, reading, columns=2 if wide else 1)
     return figure
+
+
+def draw_edges(figure: SubFigure, reading: ClipReading, columns: int) -> None:
+    graphs = reading.edges
+    axes = figure.subplots(-(-len(graphs) // columns), columns, squeeze=False).ravel()
+    for axis, (space, strengths) in zip(axes, graphs.items(), strict=True):
+        title, largest = f"{space.capitalize()} edges: who teaches whom", max(float(strengths.max()), 1e-9)
+        draw_graph(axis, strengths, title, largest=largest, modalities=reading.modalities)
 
 
 def footer(reading: ClipReading) -> str:
     notes = "; ".join(reading.clip.notes)
-    return "\n".join(fill(line, 190) for line in (f"About the extraction: {notes}.", LIMITS))
+    return "\n".join(fill(line, 190) for line in (f"Notes: {notes}.", LIMITS))
 
 
 def panels_of(reading: ClipReading) -> list[Panel]:
@@ -81,6 +106,7 @@ def draw_in_time(figure: SubFigure, panels: list[Panel], reading: ClipReading) -
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=7, bottom=axis is axes[-1])
         draw(axis, reading)
+        axis.yaxis.set_major_locator(MaxNLocator(3) if axis.get_yticks().size else NullLocator())
         axis.set_ylabel(axis.get_ylabel(), rotation=0, ha="right", va="center", fontsize=8)
     axes[-1].set_xlabel("seconds", fontsize=8)
     figure.align_ylabels()
@@ -188,7 +214,8 @@ def draw_pitch(axis: Axes, reading: ClipReading) -> None:
     semitones = channel(reading, "audio", "pitch")
     hertz = np.where(semitones > 0, 55 * 2 ** (semitones / 12), np.nan)
     draw_curve(axis, reading, "audio", hertz, color=COLOURS["audio"])
-    axis.set_ylabel("pitch\nHz")
+    low, high = axis.get_ylim()
+    axis.set(ylim=(min(low, high - 40), max(high, low + 40)), ylabel="pitch\nHz")
     shade_unread(axis, reading, "audio")
 
 
@@ -207,6 +234,6 @@ def shade_unread(axis: Axes, reading: ClipReading, modality: str) -> None:
     """Marks the end of a clip that is longer than the model can read."""
     spans, read = reading.clip.spans[modality], int(reading.split.lengths[modality][0])
     if read < len(spans):
-        axis.axvspan(spans[read, 0], reading.clip.seconds, facecolor="white", alpha=0.7, hatch="///", edgecolor=QUIET)
+        axis.axvspan(spans[read, 0], reading.clip.seconds, color="#E8E8E8", alpha=0.8, linewidth=0, zorder=3)
         axis.text(reading.clip.seconds, 0.98, "not read ", transform=axis.get_xaxis_transform(), ha="right", va="top",
-                  fontsize=7, color=INK)  # fmt: skip
+                  fontsize=7, color=INK, zorder=4)  # fmt: skip

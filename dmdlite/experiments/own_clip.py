@@ -49,6 +49,7 @@ class ClipReading:
     split: FeatureSplit  # the clip as the model reads it
     parts: predictions.Parts
     model: str  # the name of its class
+    modalities: tuple[str, ...]  # that it reads
     config: ModelConfig
     attention: dict[str, OfWords]  # by who looks, vision or audio: each word's share; empty if the model has none
     without: Float[np.ndarray, "word number"]  # how each number of `numbers` changes when the model lacks this word
@@ -63,11 +64,6 @@ class ClipReading:
     def numbers(self) -> dict[str, Float[np.ndarray, "number"]]:
         """What each head says, "final" and the modalities that have one: numbers, or a probability of each class."""
         return {name: as_numbers(x, self.config)[0] for name, x in predictions.of_kind(self.parts, "head").items()}
-
-    @property
-    def modalities(self) -> list[str]:
-        """Those that the model reads."""
-        return [m for m in MODALITIES if m in self.config.modalities]
 
     @property
     def edges(self) -> dict[str, Float[np.ndarray, "source target"]]:
@@ -93,15 +89,18 @@ def read_clip(run: str | Path, path: str | Path, transcript: str | None = None) 
     if transcript is None and path != beside and beside.is_file():
         transcript = read_text(beside)
     clip = extract_clip(path, transcript, aligned=folder.aligned, longest=LONGEST, watch=frames)
-    if not (reads := set(model.read.modalities)) & clip.features.keys():
-        raise ValueError(f"{path.name} has no {' or '.join(sorted(reads))}, and the model of {run} reads nothing else")
+    reads = model.read.modalities
+    if not set(reads) & clip.features.keys():
+        raise ValueError(f"{path.name} has no {' or '.join(reads)}, and the model of {run} reads nothing else")
+    if len(reads) < len(MODALITIES):
+        clip.notes.append(f"the model reads {' and '.join(reads)} only")
     split = fitted(cut(as_split(path, clip, folder), clip, config), config)
     parts, heldout = predictions.read_outputs(model, split, mask), pd.read_csv(run / "predictions.csv")
     whole = as_numbers(parts["head", "final"], config)
-    changes = [as_numbers(predictions.read_outputs(model, x, mask)["head", "final"], config) - whole
-               for x in without_words(split, clip, folder)]  # fmt: skip
+    copies = without_words(split, clip, folder) if "language" in reads else []
+    changes = [as_numbers(predictions.read_outputs(model, x, mask)["head", "final"], config) - whole for x in copies]
     return ClipReading(
-        clip, frames, split, parts, model.kind.__name__, config,
+        clip, frames, split, parts, model.kind.__name__, reads, config,
         attention=attention_on_words(model, split, mask),
         without=np.concatenate(changes) if changes else np.zeros((0, whole.shape[1])),
         heldout=heldout[heldout["split"].isin(HELD_OUT)],
@@ -138,9 +137,12 @@ def as_split(path: Path, clip: ClipFeatures, folder: FeatureFolder) -> FeatureSp
 def cut(split: FeatureSplit, clip: ClipFeatures, config: ModelConfig) -> FeatureSplit:
     """The steps that the model can read, as many as the longest clip in its training had; a note tells of the rest."""
     features = {m: x[:, : config.lengths.get(m)] for m, x in split.features.items()}
-    for m, x in features.items():
-        if (lost := split.features[m].shape[1] - x.shape[1]) and not (m == "language" and config.language_model):
-            clip.notes.append(f"the model reads {x.shape[1]} steps of {m}; the last {lost} of the clip are left out")
+    short = [m for m, x in features.items() if x.shape[1] < split.features[m].shape[1]]
+    if config.language_model:
+        short = [m for m in short if m != "language"]
+    if short:
+        most = ", ".join(f"{features[m].shape[1]} of {m}" for m in short)
+        clip.notes.append(f"the model reads no more steps than the longest clip had that it learned from: {most}")
     return replace(split, features=features, lengths={m: np.array([x.shape[1]]) for m, x in features.items()})
 
 
@@ -175,7 +177,7 @@ def attention_on_words(model: SavedModel, split: FeatureSplit, mask: bool) -> di
         return {}
     batch, found = make_batch(model, split, [0], mask), {}
     maps = [attention_maps(x, batch) for x in getattr(model, "members", [model])]
-    for m in sorted(there - {"language"}):
+    for m in (m for m in MODALITIES[1:] if m in there):
         rows = max(1, split.lengths[m][0] - config.kernel_sizes[m] + 1)  # steps that see nothing but the clip
         seen = torch.stack([x["language", m][-1, 0, :, :rows] for x in maps]).mean(dim=(0, 1, 2)).cpu().numpy()
         kernel = config.kernel_sizes["language"]

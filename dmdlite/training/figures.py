@@ -191,7 +191,7 @@ def draw_graph(
         colour, (x, y) = COLOURS[modality], NODES[modality]
         axis.add_patch(Circle((x, y), RADIUS, facecolor="white", edgecolor=colour, linewidth=2.5, zorder=3))
         lift = 0.08 if notes else 0.0
-        axis.text(x, y + lift, modality, ha="center", va="center", fontsize=8, color=colour, zorder=4)
+        axis.text(x, y + lift, modality, ha="center", va="center", fontsize=7, color=colour, zorder=4)
         if notes:
             axis.text(x, y - 0.14, notes[modality], ha="center", va="center", fontsize=7, color=INK, zorder=4)
     axis.set(xlim=(-1.8, 1.8), ylim=(-1.45, 1.45), aspect="equal")
