@@ -76,7 +76,9 @@ def most_moved(reading: ClipReading) -> tuple[int, str]:
     else:
         number = int(np.abs(reading.without).max(axis=0, initial=0).argmax())
     single = reading.config.task == "regression" and reading.config.outputs == 1
-    return number, "the prediction" if single else names_of(reading)[number]
+    name = names_of(reading)[number]
+    named = name if reading.config.task == "regression" else f"P({name})"
+    return number, "the prediction" if single else named
 
 
 def height_of(reading: ClipReading) -> float:
