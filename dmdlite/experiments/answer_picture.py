@@ -33,16 +33,19 @@ def verdict(reading: ClipReading) -> str:
         within = ", ".join(f"±{written(x, reading).lstrip('+')}" for x in sure)
         return f"{first}; for {SHARE:.0%} of {count} held-out clips the truth was within {within}"
     if task == "multilabel":
-        names = [name for name, x in zip(names_of(reading), numbers) if x > 0.5]
+        named = ", ".join(name for name, x in zip(names_of(reading), numbers) if x > 0.5) or "none of them"
         right = np.mean([heldout[f"label {x}"] == heldout[f"prediction {x}"] for x in names_of(reading)])
-        return (
-            f"{reading.model} predicts {', '.join(names) or 'none of them'}; {right:.0%} of held-out labels are right"
-        )
-    same = heldout[heldout["prediction"].astype(str) == str(row["prediction"])]
-    right, which = (heldout["label"] == heldout["prediction"]).mean(), f"{count} held-out clips"
-    if len(same):
-        right, which = (same["label"] == same["prediction"]).mean(), f"{len(same)} held-out clips with this answer"
-    return f"{reading.model} predicts {row['prediction']} ({numbers.max():.0%}); of {which} {right:.0%} were right"
+        return f"{reading.model} predicts {named}; of the labels of {count} held-out clips {right:.0%} were right"
+    same, which = heldout[heldout["prediction"].astype(str) == str(row["prediction"])], "this answer"
+    if not len(same):
+        same, which = heldout, "any answer, as none had this one,"
+    chance, right = numbers[decided_class(reading)], (same["label"] == same["prediction"]).mean()
+    first = f"{reading.model} predicts {row['prediction']} ({chance:.0%})"
+    return f"{first}; of {len(same)} held-out clips with {which} {right:.0%} were right"
+
+
+def decided_class(reading: ClipReading) -> int:
+    return names_of(reading).index(str(reading.table.iloc[0]["prediction"]))
 
 
 def written(x: float, reading: ClipReading) -> str:
@@ -72,7 +75,7 @@ def margins(reading: ClipReading) -> Float[np.ndarray, "number"]:
 def most_moved(reading: ClipReading) -> tuple[int, str]:
     """Which number the words are shown to move, and its name: the predicted class, or what they move most."""
     if reading.config.task in ("classification", "ordinal"):
-        number = int(reading.numbers["final"].argmax())
+        number = decided_class(reading)
     else:
         number = int(np.abs(reading.without).max(axis=0, initial=0).argmax())
     single = reading.config.task == "regression" and reading.config.outputs == 1
