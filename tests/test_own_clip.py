@@ -20,7 +20,7 @@ from dmdlite.data.features import FeatureSplit, feature_shapes, load_features
 from dmdlite.experiments import answer_picture, own_clip
 from dmdlite.experiments.clip_picture import LIMITS, draw_clip
 from dmdlite.experiments.own_clip import Frames, read_clip
-from dmdlite.models.registry import NAMES, RECIPES
+from dmdlite.models.registry import ABLATIONS, NAMES, RECIPES
 from dmdlite.training import runs
 
 pytestmark = pytest.mark.usefixtures("only_what_counts")
@@ -166,7 +166,7 @@ def test_attention_on_words_adds_up(run, tmp_path):
     assert reading.attention["audio"].shape == (7,) and reading.attention["audio"].sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ABLATIONS or name == "dmd_bare"])
 def test_every_system_has_a_picture(name, words, tmp_path, monkeypatch):
     splits = {"train": features(4, FeatureFolder(Path()).extractor)}
     model = RECIPES[name].build(config(splits)).eval()
@@ -207,7 +207,7 @@ def test_every_task_has_a_picture(task, words, tmp_path, monkeypatch):
     elif task == "multilabel":
         assert "of the labels of 9 held-out clips 100% were right" in told[0]
     else:
-        assert told[0].count("±0") == 1 and "predicted number" in told
+        assert told[0].count("±0") == 3 and "predicted number" in told
 
 
 def test_the_bar_spans_four_of_five_held_out_errors():
