@@ -159,7 +159,9 @@ def predict(options: argparse.Namespace) -> None:
 
         if options.data or options.split:
             raise ValueError("--clip takes the place of --data and --split; give one or the other")
-        reading = predict_clip(options.run_folder, options.clip, options.transcript, options.picture)
+        picture = options.picture or Path(f"{options.clip.stem}_prediction.png")
+        reading = predict_clip(options.run_folder, options.clip, options.transcript, picture)
+        print(f"wrote {picture}")
         splits, parts, config = {"clip": reading.split}, {"clip": reading.parts}, reading.config
     else:
         if lost := [name for name in ("transcript", "picture") if getattr(options, name) is not None]:

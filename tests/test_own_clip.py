@@ -218,6 +218,22 @@ def test_the_bar_spans_four_of_five_held_out_errors():
     assert np.isinf(answer_picture.margins(reading)).all()
 
 
+def test_a_transcript_may_hold_anything(run, tmp_path):
+    path = tmp_path / "odd.txt"
+    path.write_text("$5 is not $x^{ too _bad_ \\frac{ for & <b> %s $$")
+    assert drawn(read_clip(run, path))[0].startswith("“$5 is not $x^{ too _bad_ \\frac{ for & <b> %s $$”")
+
+
+def test_the_clip_is_aligned_as_the_runs_own_were(words, tmp_path, monkeypatch):
+    splits = {"train": features(4, FeatureFolder(Path(), aligned=True).extractor)}
+    model = dmdlite.DMD(config(splits)).eval()
+    pd.DataFrame({"split": "test", "label": [0.0], "prediction": 1.0}).to_csv(tmp_path / "predictions.csv")
+    monkeypatch.setattr(own_clip.runs, "opened", lambda run: (model, False))
+    reading = read_clip(tmp_path, write_clip(tmp_path / "sound.m4a", sound=tone(0.8)), WORDS)
+    assert reading.clip.features["audio"].shape == (7, 22)
+    assert "1 held-out clips are too few" in drawn(reading)[0]
+
+
 def test_a_few_pictures_of_any_clip_are_kept():
     frames = Frames()
     for i in range(1000):

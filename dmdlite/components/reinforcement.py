@@ -93,7 +93,8 @@ def attention_maps(model: nn.Module, batch: dict[str, Any]) -> Maps:
         for hook in hooks:
             hook.remove()
     kept = model.config.lengths_after_convolution
-    order = sum(turns_of([[kept[m] for m in same] for same in zip(*((t, s) for s, t in pairs))]), [])
+    lengths = [kept[target] for _, target in pairs], [kept[source] for source, _ in pairs]
+    order = sum(turns_of(lengths), [])  # in which `encode_each` computes the pairs
     return {
         (s, t): torch.stack([maps[order.index(pair)][..., : kept[t], : kept[s]] for maps in seen])
         for pair, (s, t) in enumerate(pairs)

@@ -1,13 +1,16 @@
 """The picture of one clip: on the left what happens in it, in time; on the right what the model says of it."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from dmdlite.data.extract import measures, voice
@@ -22,6 +25,7 @@ LIMITS = (
     "people: hiring, school, policing, diagnosis. The EU AI Act (Article 5) forbids inferring emotions at work and in "
     "education, except for medical or safety reasons."
 )
+FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei", "Arial Unicode MS")
 GRAPH = 2.5  # inches, the height of a graph
 CELLS = 8  # of the strip of pictures
 LANES, LETTER, WIDTH = 3, 0.07, 7.0  # of words; inches, about: a letter's width, and that of a panel in time
@@ -37,20 +41,26 @@ CURVES = {  # panel -> its curves, each the mean of some channels of the face
 Panel = tuple[float, Callable[[Axes, ClipReading], None]]  # its height in inches, and what draws it
 
 
-def predict_clip(run: Path, path: Path, transcript: str | None = None, picture: Path | None = None) -> ClipReading:
+def predict_clip(run: Path, path: Path, transcript: str | None, picture: Path) -> ClipReading:
     """What `read_clip` returns; its picture is written to a PNG file. Raises ValueError as that does."""
-    picture = picture or Path(f"{path.stem}_prediction.png")
     if picture.suffix.lower() != ".png":
         raise ValueError(f"the picture is written as PNG: {picture.name} needs the ending .png")
     reading = read_clip(run, path, transcript)
     picture.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(picture, draw_clip(reading))
-    print(f"wrote {picture}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a letter that no font here has becomes a box
+        write_picture(picture, draw_clip(reading))
     return reading
 
 
 def draw_clip(reading: ClipReading) -> Figure:
     """What the clip or the model lacks has no panel: a picture, a face, a voice, words, edges, attention."""
+    fonts = [name for name in FONTS if name in get_font_names()]
+    with rc_context({"font.family": fonts, "text.parse_math": False}):  # a transcript may hold anything
+        return lay_out(reading)
+
+
+def lay_out(reading: ClipReading) -> Figure:
     panels, graphs, answer = panels_of(reading), reading.edges, height_of(reading)
     left, below, beside = sum(height for height, _ in panels), GRAPH * bool(graphs), GRAPH * len(graphs)
     # The graphs lie side by side below the panels, or one below the other beside them: whichever takes less room.
