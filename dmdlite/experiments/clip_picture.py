@@ -134,8 +134,8 @@ def draw_strip(axis: Axes, reading: ClipReading) -> None:
         inset.imshow(picture[rows, columns])
         if points is not None:
             x, y = points[:, 0] - columns.start, points[:, 1] - rows.start
-            inset.scatter(x, y, s=0.7, color="white", alpha=0.55, linewidths=0)
-            inset.scatter(x[MEASURED], y[MEASURED], s=5, color=COLOURS["vision"], edgecolors="white", linewidths=0.3)
+            inset.scatter(x, y, s=0.45, color="white", alpha=0.5, linewidths=0)
+            inset.scatter(x[MEASURED], y[MEASURED], s=4, color=COLOURS["vision"], edgecolors="white", linewidths=0.25)
         inset.set(xlim=(-0.5, columns.stop - columns.start - 0.5), ylim=(rows.stop - rows.start - 0.5, -0.5))
         inset.set_axis_off()
         inset.set_title(f"{time:.1f} s", fontsize=7, color=QUIET, pad=2)
