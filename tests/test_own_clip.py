@@ -1,6 +1,7 @@
 """One clip: what is read from it is what `extract` and `predict` say, and the picture shows what there is."""
 
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -232,6 +233,30 @@ def test_the_clip_is_aligned_as_the_runs_own_were(words, tmp_path, monkeypatch):
     reading = read_clip(tmp_path, write_clip(tmp_path / "sound.m4a", sound=tone(0.8)), WORDS)
     assert reading.clip.features["audio"].shape == (7, 22)
     assert "1 held-out clips are too few" in drawn(reading)[0]
+
+
+def test_a_language_model_reads_the_tokens_of_the_clip(words, tmp_path, monkeypatch):
+    from transformers import BertTokenizerFast
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]
+    BertTokenizerFast(vocab={word: i for i, word in enumerate(vocabulary)}).save_pretrained(tmp_path / "bert")
+    folder = FeatureFolder(Path(), language_model=str(tmp_path / "bert"))
+    sizes = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=20)
+    splits = {"train": features(4, folder.extractor)}
+    model = dmdlite.DMD(config(splits, language_model={"model_type": "bert"} | sizes)).eval()
+    pd.DataFrame({"split": "test", "label": [0.0], "prediction": 1.0}).to_csv(tmp_path / "predictions.csv")
+    monkeypatch.setattr(own_clip.runs, "opened", lambda run: (model, False))
+    reading = read_clip(tmp_path, words)
+    assert reading.split.tokens[0, 0, :9].tolist() == [2, *(vocabulary.index(word) for word in WORDS.split()), 3]
+    assert reading.without.shape == (7, 1) and np.abs(reading.without).min() > 0 and reading.attention == {}
+    assert "what the word" in {text.split("\n")[0] for text in drawn(reading)}
+
+
+def test_what_is_not_installed_is_named(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert main(["predict", str(run), "--clip", str(tmp_path / "anna.mp4")]) == 2
+    told = capsys.readouterr().err
+    assert "av is not installed: pip install 'dmdlite[clips]'" in told and told.count("\n") == 1
 
 
 def test_a_few_pictures_of_any_clip_are_kept():
