@@ -178,7 +178,8 @@ def predict(options: argparse.Namespace) -> None:
         write_text(options.output, rows.to_csv(index=False, lineterminator="\n"))
         print(f"wrote {len(rows)} predictions to {options.output}")
     else:
-        print(rows.to_string(index=False, max_colwidth=40, float_format="{:.3f}".format))
+        table, sides = (rows.T, {"header": False}) if options.clip else (rows, {"index": False})  # one clip: upright
+        print(table.to_string(**sides, max_colwidth=40, float_format="{:.3f}".format))
     if options.embeddings:
         np.savez(options.embeddings, **predictions.vectors(parts, splits))
 

@@ -88,9 +88,12 @@ def test_the_command_says_what_extract_and_predict_say(run, tmp_path, capsys):
     expected = dmdlite.predict(run, load_features(tmp_path / "features")["all"])
     command = ["predict", str(run), "--clip", str(clips / "anna_1.mp4")]
     command += ["--picture", str(tmp_path / "new" / "seen.png"), "--output", str(tmp_path / "row.csv")]
-    assert main(command) == 0
+    assert main([*command, "--embeddings", str(tmp_path / "vectors.npz")]) == 0
     told = capsys.readouterr().out
     assert "seen.png" in told and "row.csv" in told
+    assert np.load(tmp_path / "vectors.npz")["ids"].tolist() == ["anna_1"]
+    assert main(command[:-2]) == 0  # without --output
+    assert "\nprediction " in capsys.readouterr().out
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "row.csv"), expected, check_dtype=False, rtol=1e-4)
     with Image.open(tmp_path / "new" / "seen.png") as picture:
         assert picture.format == "PNG" and picture.width > 1500

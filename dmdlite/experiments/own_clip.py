@@ -27,9 +27,7 @@ OfWords = Float[np.ndarray, "word"]
 class Frames(list[tuple[float, Picture, Landmarks | None]]):
     """At most twice MOST_FRAMES pictures of a clip of any length, evenly spaced: (time, picture, landmarks)."""
 
-    def __init__(self) -> None:
-        self.step = 1
-        self.seen = 0
+    step, seen = 1, 0
 
     def __call__(self, time: float, picture: Picture, points: Landmarks | None) -> None:
         if self.seen % self.step == 0:
