@@ -57,6 +57,7 @@ samples: $(READY)  ## draw data_samples again from the toy world
 	$(BIN)/python notebooks/write_samples.py data_samples
 
 clips: $(READY)  ## draw clips whose truth is known to FOLDER (runs/clips); needs espeak-ng
+	$(BIN)/python -m dmdlite extract --setup
 	$(BIN)/python notebooks/made_clips.py $(or $(FOLDER),runs/clips)
 
 clean:  ## remove .venv and caches; runs/ stays

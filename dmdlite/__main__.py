@@ -154,18 +154,32 @@ def predict(options: argparse.Namespace) -> None:
     from dmdlite.files import write_text
     from dmdlite.training import predictions, runs
 
-    splits, (model, mask) = splits_for(options), runs.opened(options.run_folder)
-    names = [known("--split", options.split, splits)] if options.split else list(splits)
-    parts = {name: predictions.read_outputs(model, splits[name], mask) for name in names}
-    tables = {name: predictions.table(parts[name], splits[name], model.config) for name in names}
-    rows = pd.concat(tables, names=["split"]).reset_index(level="split", drop=len(names) == 1)
+    if options.clip:
+        from dmdlite.experiments.clip_picture import predict_clip
+
+        if options.data or options.split:
+            raise ValueError("--clip takes the place of --data and --split; give one or the other")
+        picture = options.picture or Path(f"{options.clip.stem}_prediction.png")
+        reading = predict_clip(options.run_folder, options.clip, options.transcript, picture)
+        print(f"wrote {picture}")
+        splits, parts, config = {"clip": reading.split}, {"clip": reading.parts}, reading.config
+    else:
+        if lost := [name for name in ("transcript", "picture") if getattr(options, name) is not None]:
+            raise ValueError(f"--{lost[0]} is about the clip that --clip names, and there is no --clip")
+        splits, (model, mask) = splits_for(options), runs.opened(options.run_folder)
+        names = [known("--split", options.split, splits)] if options.split else list(splits)
+        parts = {name: predictions.read_outputs(model, splits[name], mask) for name in names}
+        config = model.config
+    tables = {name: predictions.table(x, splits[name], config) for name, x in parts.items()}
+    rows = pd.concat(tables, names=["split"]).reset_index(level="split", drop=len(tables) == 1)
     for path in filter(None, (options.output, options.embeddings)):
         path.parent.mkdir(parents=True, exist_ok=True)
     if options.output:
         write_text(options.output, rows.to_csv(index=False, lineterminator="\n"))
         print(f"wrote {len(rows)} predictions to {options.output}")
     else:
-        print(rows.to_string(index=False, max_colwidth=40, float_format="{:.3f}".format))
+        table, sides = (rows.T, {"header": False}) if options.clip else (rows, {"index": False})  # one clip: upright
+        print(table.to_string(**sides, max_colwidth=40, float_format="{:.3f}".format))
     if options.embeddings:
         np.savez(options.embeddings, **predictions.vectors(parts, splits))
 

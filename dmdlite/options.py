@@ -43,6 +43,7 @@ def make_parser() -> Parser:
     command.add_argument("--output", type=Path, metavar="FILE.csv", help="write the table there (default: print it)")
     text = "write the vectors that the predictions are made from, too"
     command.add_argument("--embeddings", type=Path, metavar="FILE.npz", help=text)
+    _add_clip(command)
     _add_compare(commands)
     _add_tune(commands)
     _add_extract(commands)
@@ -149,6 +150,16 @@ def _add_extract(commands: Any) -> None:
     add("--jobs", type=int, metavar="N", help="clips at the same time, each on one CPU core (default: one per core)")
     text = "fetch the models that find a face, once (7 MB), and do nothing else"
     add("--setup", action="store_true", help=text)
+
+
+def _add_clip(command: Parser) -> None:
+    text = "A video, a sound or a text in place of --data, for a run on features that extract has made."
+    add = command.add_argument_group("a clip of your own", text).add_argument
+    add("--clip", type=Path, metavar="VIDEO", help="the file; what the model makes of it becomes a picture, too")
+    text = "what is said in it, '' for nothing (default: the text in ID.txt beside the clip; else a guess)"
+    add("--transcript", metavar="TEXT", help=text)
+    text = "where the picture goes (default: ID_prediction.png in the current folder)"
+    add("--picture", type=Path, metavar="FILE.png", help=text)
 
 
 def _add_run_and_data(parser: Parser, default: str) -> None:

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import dmdlite
 from course import events
 from course.figures import attention as pictures
 from course.figures import png
-from course.reading import attention_maps
 from course.widgets.attention_reader import FRAMES, WORD, AttentionReader
+from dmdlite.components.reinforcement import attention_maps
+from dmdlite.components.transformer import TransformerLayer
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD
 
@@ -162,3 +164,23 @@ def test_reader_shows_rows_or_columns_of_one_head_or_of_all(reader, maps):
     assert len({seen, asked, reader.caption.value}) == 3
     event = reader.event["audio"][2][real]
     assert f"audio {column[event].mean():.1f}" in reader.caption.value
+
+
+@pytest.mark.parametrize("lengths", [{}, {"vision": 16, "audio": 16}], ids=["in turns", "together"])
+def test_maps_are_those_of_the_plain_layer(world, lengths):
+    """The plain layer hands normed streams to its attention, and a map is found under its own pair."""
+    torch.manual_seed(0)
+    config = dmdlite.DMDConfig.toy(width=8, heads=2, layers=2, minimum_memory_layers=1)
+    config = config.replace(lengths=config.lengths | lengths)
+    fast, plain = DMD(config).eval(), DMD(config, layer=TransformerLayer).eval()
+    for layer in fast.reinforce.crossmodal.layers:
+        nn.init.uniform_(layer.attention_norm.weight)
+        nn.init.uniform_(layer.attention_norm.bias)
+    plain.load_state_dict(fast.state_dict())
+    batch = world.splits["test"].batch(slice(4))
+    batch = {m: batch[m][:, : config.lengths[m]] for m in dmdlite.MODALITIES}
+    kept, expected = config.lengths_after_convolution, attention_maps(plain, batch)
+    for (source, target), found in attention_maps(fast, batch).items():
+        assert found.shape == (2, 4, 2, kept[target], kept[source])
+        torch.testing.assert_close(found, expected[source, target], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.sum(-1), torch.ones(2, 4, 2, kept[target]))

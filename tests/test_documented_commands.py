@@ -143,7 +143,7 @@ def test_the_example_of_the_help_is_taken(command, capsys):
 @pytest.mark.parametrize("document", PROSE)
 def test_options_in_the_prose_are_known(document, capsys):
     prose = re.sub(r"`(?:pip|python).*?`", "", without_blocks(text_of(document)), flags=re.DOTALL)
-    for command in ("train", "compare", "tune", "extract"):
+    for command in ("train", "compare", "tune", "extract", "predict"):
         assert accepted([command, "--help"])
     known = capsys.readouterr().out + marking_parser().format_help()
     assert set(re.findall(r"(?<=[`\s])--[a-z][\w-]+", prose)) <= set(re.findall(r"--[a-z][\w-]+", known))

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import dmdlite
-from course.reading import attention_maps
 from course.widgets.modality_switch import ModalitySwitch
+from dmdlite.components.reinforcement import attention_maps
 from dmdlite.training.loop import predict_logits
 
 MODALITIES = dmdlite.MODALITIES

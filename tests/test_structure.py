@@ -12,7 +12,7 @@ import dmdlite
 
 ROOT = Path(__file__).parent.parent
 LIBRARY, NOTEBOOKS = ROOT / "dmdlite", ROOT / "notebooks"
-MOST_LIBRARY_LINES, MOST_FILE_LINES, MOST_FUNCTION_LINES = 13_010, 250, 40
+MOST_LIBRARY_LINES, MOST_FILE_LINES, MOST_FUNCTION_LINES = 13_777, 250, 40
 
 # Lowest floor first. Packages on one floor do not import each other, unless they are listed in SHARED.
 FLOORS = (

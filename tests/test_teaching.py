@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 import dmdlite
 from course import figures
-from course.reading import attention_maps
 from course.widgets.clip_browser import ClipBrowser
 from course.widgets.paper_or_code import PaperOrCode
+from dmdlite.components.reinforcement import attention_maps
 from dmdlite.data import toy
 from dmdlite.data.toy import toy_world
 from dmdlite.models.dmd import DMD

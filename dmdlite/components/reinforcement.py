@@ -1,6 +1,7 @@
 """Cross-modal reinforcement: what Eq. (10) is for. Each modality is enriched by the others, as in MulT."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -8,12 +9,13 @@ from torch import Tensor, nn
 
 from dmdlite.components import fast
 from dmdlite.components.streams import Masks, Streams, Vectors
-from dmdlite.components.transformer import CrossModalEncoders, Layer, SelfAttentionEncoders, encode_each
+from dmdlite.components.transformer import CrossModalEncoders, Layer, SelfAttentionEncoders, encode_each, turns_of
 from dmdlite.config import MODALITIES, ModelConfig
 
 # In the order in which the published code concatenates the two results.
 SOURCES = {"language": ("audio", "vision"), "vision": ("language", "audio"), "audio": ("language", "vision")}
 Memories = dict[str, Float[Tensor, "batch _ others"]]  # by modality; the width counts the streams it has heard
+Maps = dict[tuple[str, str], Float[Tensor, "layer batch head target source"]]  # (source, target) -> its attention
 PAIRS = [(source, target) for target in MODALITIES for source in SOURCES[target]]  # the six cross-modal encoders
 
 
@@ -63,3 +65,37 @@ class SelfAttentionReaders(nn.Module):
 def pick(streams: Streams | Masks | None, modalities: Sequence[str]) -> list[Tensor] | None:
     """The streams of these modalities as a list; None if there are none (no masks)."""
     return streams and [streams[m] for m in modalities]
+
+
+@torch.no_grad()
+def attention_maps(model: nn.Module, batch: dict[str, Any]) -> Maps:
+    """The cross-modal attention maps of Eq. (10), as `model(**batch)` uses them: those of its part `reinforce`.
+
+    Row t of a map says at which steps of the source step t of the target looks; it sums to 1. Steps are those that the
+    temporal convolutions leave: step s covers the input steps s to s + kernel size − 1 ("valid" convolutions).
+    """
+    pairs, layers = model.reinforce.pairs, model.reinforce.crossmodal.layers
+    seen: list[list[Tensor]] = [[] for _ in layers]
+
+    def look(kept):
+        def hook(attention, given):
+            query, key, _, mask, *norms = given  # the fast layer leaves scale and shift of the norm to the attention
+            for norm in norms:
+                query, key = norm(query), norm(key)
+            kept.extend(attention.map(query, key, mask))
+
+        return hook
+
+    hooks = [layer.attention.register_forward_pre_hook(look(kept)) for layer, kept in zip(layers, seen)]
+    try:
+        model(**batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    kept = model.config.lengths_after_convolution
+    lengths = [kept[target] for _, target in pairs], [kept[source] for source, _ in pairs]
+    order = sum(turns_of(lengths), [])  # in which `encode_each` computes the pairs
+    return {
+        (s, t): torch.stack([maps[order.index(pair)][..., : kept[t], : kept[s]] for maps in seen])
+        for pair, (s, t) in enumerate(pairs)
+    }

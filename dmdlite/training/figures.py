@@ -1,6 +1,6 @@
-"""The three pictures of a run folder. Each returns a figure that belongs to no window; its title says what it shows."""
+"""The three pictures of a run folder, whose titles say what they show, and a graph. No figure belongs to a window."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -17,8 +18,12 @@ from dmdlite.training.metrics import Logits, Truth, decided, lower_is_better, ti
 
 # Paul Tol's bright palette, safe for colour-blind readers.
 COLOURS = {"language": "#4477AA", "vision": "#228833", "audio": "#EE6677"}
+MARKERS = {"language": "o", "vision": "s", "audio": "^"}
 TARGET_STYLES = {"language": "solid", "vision": "dashed", "audio": "dotted"}
 MODEL, INK, QUIET = "#AA3377", "#222222", "#888888"  # all modalities together; a loss term; for comparison only
+# Of a graph: where its nodes are, their radius, how far arrows bend, the widest of them.
+NODES = {"language": (0.0, 1.0), "vision": (1.3, -0.9), "audio": (-1.3, -0.9)}
+RADIUS, BEND, THICKEST = 0.36, 0.17, 9.0
 
 Records = list[dict[str, Any]]
 Priors = dict[str, list[list[float]]]
@@ -164,3 +169,52 @@ def draw_edges(epochs: Records, priors: Priors | None = None, modalities: Sequen
     answer = ", ".join(parts) if len(set(strongest.values())) > 1 else f"{strongest[spaces[0]]} in every graph"
     figure.suptitle(f"Strongest edge at the end: {answer}", fontsize=13)
     return figure
+
+
+def draw_graph(
+    axis: Axes,
+    strengths: Float[np.ndarray, "source target"],
+    title: str = "",
+    *,
+    largest: float = 0.5,
+    notes: Mapping[str, str] | None = None,
+    modalities: Sequence[str] = MODALITIES,
+) -> None:
+    """strengths[i, j] is how strongly i teaches j; its arrow leaves i in i's colour, as wide as it is strong.
+
+    largest: the strength that gets the widest arrow; stronger ones get no wider. An edge that is exactly zero is a thin
+    dotted line. Each arrow carries its number. notes: a few words below the name of each modality.
+    """
+    for (i, source), (j, target) in permutations(enumerate(modalities), 2):
+        _arrow(axis, source, target, float(strengths[i, j]), largest)
+    for modality in modalities:
+        colour, (x, y) = COLOURS[modality], NODES[modality]
+        axis.add_patch(Circle((x, y), RADIUS, facecolor="white", edgecolor=colour, linewidth=2.5, zorder=3))
+        lift = 0.08 if notes else 0.0
+        axis.text(x, y + lift, modality, ha="center", va="center", fontsize=7, color=colour, zorder=4)
+        if notes:
+            axis.text(x, y - 0.14, notes[modality], ha="center", va="center", fontsize=7, color=INK, zorder=4)
+    axis.set(xlim=(-1.8, 1.8), ylim=(-1.45, 1.45), aspect="equal")
+    axis.axis("off")
+    axis.set_title(title, fontsize=10)
+
+
+def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float) -> None:
+    """Bent to the left of its direction, so that the two arrows of a pair lie side by side."""
+    start, end = np.array(NODES[source]), np.array(NODES[target])
+    along = (end - start) / np.linalg.norm(end - start)
+    side = np.array([-along[1], along[0]])
+    start, end = start + 0.12 * side + (RADIUS + 0.03) * along, end + 0.12 * side - (RADIUS + 0.03) * along
+    width = 0.8 + THICKEST * min(strength / largest, 1.0)
+    style = f"simple,tail_width={width * 0.45:.2f},head_width={2 + width:.2f},head_length={2 + 0.8 * width:.2f}"
+    patch = FancyArrowPatch(start, end, arrowstyle=style, connectionstyle=f"arc3,rad={-BEND}", color=COLOURS[source])
+    if strength == 0:
+        patch = FancyArrowPatch(start, end, arrowstyle="-", connectionstyle=f"arc3,rad={-BEND}", color=QUIET)
+        patch.set(linestyle="dotted", linewidth=1)
+    axis.add_patch(patch)
+    bend = (start + end) / 2 + BEND * np.linalg.norm(end - start) * side  # the curve's control point
+    nearer = 0.4  # the number is nearer to the source, where the three inner ones have room
+    on_curve = (1 - nearer) ** 2 * start + 2 * nearer * (1 - nearer) * bend + nearer**2 * end
+    place = on_curve + (0.17 + 0.008 * width) * side
+    colour = COLOURS[source] if strength else QUIET
+    axis.text(*place, f"{strength:.2f}", ha="center", va="center", fontsize=8, color=colour, zorder=5)

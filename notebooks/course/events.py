@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from course.reading import Maps
+from dmdlite.components.reinforcement import Maps
 from dmdlite.components.streams import Masks
 from dmdlite.components.transformer import attention_mask
 from dmdlite.config import MODALITIES

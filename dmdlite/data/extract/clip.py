@@ -1,13 +1,15 @@
 """One clip: its words, and at every step of time what face and voice do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from dmdlite.data.extract import measures, vectors, voice
-from dmdlite.data.extract.face import FaceFinder
+from dmdlite.data.extract.face import FaceFinder, Landmarks, Picture
 from dmdlite.data.extract.video import LONGEST, PICTURES_PER_SECOND, SOUND_RATE, Video
 from dmdlite.data.extract.words import Word, words
 
@@ -25,6 +27,7 @@ ONLY_WHERE = dict.fromkeys(measures.NAMES[1:], "face") | dict.fromkeys(("pitch",
 NO_FACES, NO_SOUND = np.zeros((0, len(measures.NAMES)), np.float32), np.zeros(0, np.float32)
 Values = Float[np.ndarray, "time width"]
 Spans = Float[np.ndarray, "step 2"]  # start and end in seconds
+Watch = Callable[[float, Picture, Landmarks | None], Any]  # called with the time and the face of each new picture
 
 
 @dataclass
@@ -40,7 +43,12 @@ class ClipFeatures:
 
 
 def extract_clip(
-    path: Path, transcript: str | None = None, *, aligned: bool = False, longest: float = LONGEST
+    path: Path,
+    transcript: str | None = None,
+    *,
+    aligned: bool = False,
+    longest: float = LONGEST,
+    watch: Watch | None = None,
 ) -> ClipFeatures:
     """The features of a video, a sound, or a text file, which is then its own transcript.
 
@@ -54,7 +62,7 @@ def extract_clip(
         faces, sound = NO_FACES, NO_SOUND
         silence = SECONDS_PER_WORD * len(transcript.split())
     else:
-        faces, sound = look_and_listen(Video(path, longest, clip.notes))
+        faces, sound = look_and_listen(Video(path, longest, clip.notes), watch)
         silence = len(faces) / PICTURES_PER_SECOND
     clip.seconds = float(max(len(sound) / SOUND_RATE, silence))
     heard = sound if len(sound) else np.zeros(round(silence * SOUND_RATE), np.float32)
@@ -83,22 +91,27 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path.name} is not a text in UTF-8") from None
 
 
-def look_and_listen(video: Video) -> tuple[Values, Float32[np.ndarray, "sample"]]:
+def look_and_listen(video: Video, watch: Watch | None = None) -> tuple[Values, Float32[np.ndarray, "sample"]]:
     """What the face does in each picture, and the sound; either may be empty, but not both."""
     pictures, sound = video.streams
-    faces = follow_face(video) if pictures else NO_FACES
+    faces = follow_face(video, watch) if pictures else NO_FACES
     samples = video.sound() if sound else NO_SOUND
     if not len(faces) and not len(samples):
         raise ValueError(f"{video.path.name} cannot be decoded: {'; '.join(video.notes) or 'it is empty'}")
     return faces, samples
 
 
-def follow_face(video: Video) -> Values:
+def follow_face(video: Video, watch: Watch | None = None) -> Values:
     """The measures of each picture; a picture that is shown for several steps is looked at once."""
     finder, before, rows = FaceFinder(), None, []
-    for _, picture in video.pictures():
-        rows.append(rows[-1] if picture is before else measures.measure(finder(picture), picture.shape))
-        before = picture
+    for time, picture in video.pictures():
+        if picture is before:
+            rows.append(rows[-1])
+            continue
+        points, before = finder(picture), picture
+        rows.append(measures.measure(points, picture.shape))
+        if watch is not None:
+            watch(time, picture, points)
     faces = np.stack(rows) if rows else NO_FACES
     if absent := int((faces[:, 0] == 0).sum()):
         video.notes.append(f"no face in {absent} of {len(faces)} pictures")

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from course.figures.style import GROUND, MARKERS, row_of_panels, write_numbers
+from course.figures.style import GROUND, row_of_panels, write_numbers
 from dmdlite.config import MODALITIES
-from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
+from dmdlite.training.figures import COLOURS, INK, MARKERS, MODEL, QUIET
 
 # Name -> (x, y, label, what it is). "stream" and "module" come three times, one for each modality; "shared" once.
 TOP, MIDDLE, BOTTOM = 4.9, 3.05, 0.75

@@ -7,8 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from course.figures.graphs import draw_graph
-from dmdlite.training.figures import INK, MODEL, QUIET
+from dmdlite.training.figures import INK, MODEL, QUIET, draw_graph
 
 Strengths = Float[np.ndarray, "source target"]
 

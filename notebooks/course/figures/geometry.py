@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from course.figures.style import MARKERS, minus, row_of_panels
+from course.figures.style import minus, row_of_panels
 from dmdlite.config import SENTIMENT_RANGE
-from dmdlite.training.figures import INK, MODEL, QUIET
+from dmdlite.training.figures import INK, MARKERS, MODEL, QUIET
 
 ATTRACT, REPEL = {"color": INK, "linestyle": "solid"}, {"color": MODEL, "linestyle": "dashed"}
 ARROW, SMALLEST_STEP = 2.0, 0.03  # radii for each unit of the gradient; a shorter arrow would be all head

@@ -6,50 +6,16 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch
 
 from course.figures.style import row_of_panels
 from dmdlite.config import MODALITIES
-from dmdlite.training.figures import COLOURS, INK, QUIET
-
-NODES = {"language": (0.0, 1.0), "vision": (1.3, -0.9), "audio": (-1.3, -0.9)}
-RADIUS, BEND, THICKEST = 0.36, 0.17, 9.0
+from dmdlite.training.figures import COLOURS, INK, QUIET, draw_graph
 
 EDGES = [(i, j) for i in range(3) for j in range(3) if i != j]  # (source, target)
 COUPLES = [(i, j) for i, j in EDGES if i < j]
 
 Strengths = Float[np.ndarray, "3 3"]
-
-
-def draw_graph(
-    axis: Axes,
-    strengths: Strengths,
-    title: str = "",
-    *,
-    largest: float = 0.5,
-    notes: Mapping[str, str] | None = None,
-) -> None:
-    """strengths[i, j] is how strongly i teaches j; its arrow leaves i in i's colour, as wide as it is strong.
-
-    largest: the strength that gets the widest arrow; stronger ones get no wider. An edge that is exactly zero is a thin
-    dotted line. Each arrow carries its number. notes: a few words below the name of each modality.
-    """
-    for i, source in enumerate(MODALITIES):
-        for j, target in enumerate(MODALITIES):
-            if i != j:
-                _arrow(axis, source, target, float(strengths[i, j]), largest)
-    for modality, (x, y) in NODES.items():
-        colour = COLOURS[modality]
-        axis.add_patch(Circle((x, y), RADIUS, facecolor="white", edgecolor=colour, linewidth=2.5, zorder=3))
-        lift = 0.08 if notes else 0.0
-        axis.text(x, y + lift, modality, ha="center", va="center", fontsize=8, color=colour, zorder=4)
-        if notes:
-            axis.text(x, y - 0.14, notes[modality], ha="center", va="center", fontsize=7, color=INK, zorder=4)
-    axis.set(xlim=(-1.8, 1.8), ylim=(-1.45, 1.45), aspect="equal")
-    axis.axis("off")
-    axis.set_title(title, fontsize=10)
 
 
 def draw_graphs(
@@ -109,24 +75,3 @@ def draw_edge_spread(graphs: Mapping[str, tuple[Float[np.ndarray, "clips 3 3"], 
         axis.set_title(name, fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float) -> None:
-    """Bent to the left of its direction, so that the two arrows of a pair lie side by side."""
-    start, end = np.array(NODES[source]), np.array(NODES[target])
-    along = (end - start) / np.linalg.norm(end - start)
-    side = np.array([-along[1], along[0]])
-    start, end = start + 0.12 * side + (RADIUS + 0.03) * along, end + 0.12 * side - (RADIUS + 0.03) * along
-    width = 0.8 + THICKEST * min(strength / largest, 1.0)
-    style = f"simple,tail_width={width * 0.45:.2f},head_width={2 + width:.2f},head_length={2 + 0.8 * width:.2f}"
-    patch = FancyArrowPatch(start, end, arrowstyle=style, connectionstyle=f"arc3,rad={-BEND}", color=COLOURS[source])
-    if strength == 0:
-        patch = FancyArrowPatch(start, end, arrowstyle="-", connectionstyle=f"arc3,rad={-BEND}", color=QUIET)
-        patch.set(linestyle="dotted", linewidth=1)
-    axis.add_patch(patch)
-    bend = (start + end) / 2 + BEND * np.linalg.norm(end - start) * side  # the curve's control point
-    nearer = 0.4  # the number is nearer to the source, where the three inner ones have room
-    on_curve = (1 - nearer) ** 2 * start + 2 * nearer * (1 - nearer) * bend + nearer**2 * end
-    place = on_curve + (0.17 + 0.008 * width) * side
-    colour = COLOURS[source] if strength else QUIET
-    axis.text(*place, f"{strength:.2f}", ha="center", va="center", fontsize=8, color=colour, zorder=5)

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from course.figures.style import MARKERS, row_of_panels, write_numbers
+from course.figures.style import row_of_panels, write_numbers
 from dmdlite.config import MODALITIES, SENTIMENT_RANGE
-from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
+from dmdlite.training.figures import COLOURS, INK, MARKERS, MODEL, QUIET
 
 Features = Float[np.ndarray, "clip modality width"]
 SENTIMENT = {"cmap": "coolwarm", "vmin": SENTIMENT_RANGE[0], "vmax": SENTIMENT_RANGE[1]}

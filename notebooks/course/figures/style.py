@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from dmdlite.training.figures import INK
 
 HIGHLIGHT, GROUND = "#FBE3EC", "#F3F3F3"  # a light tint of the model's colour; a light grey
-MARKERS = {"language": "o", "vision": "s", "audio": "^"}
 
 
 def row_of_panels(count: int, title: str, height: float | int, **shared: Any) -> tuple[Figure, list[Axes]]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from course.events import countable, event_steps, fair_shares, real_steps, step_seconds
 from course.figures.attention import draw_word
 from course.figures.plain import png
-from course.reading import attention_maps
+from dmdlite.components.reinforcement import attention_maps
 from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dmd import DMD
 

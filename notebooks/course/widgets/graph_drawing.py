@@ -9,10 +9,9 @@ from math import hypot
 from jaxtyping import Float
 from torch import Tensor
 
-from course.figures.graphs import NODES
 from course.widgets.graph_state import PAIRS
 from dmdlite.config import MODALITIES
-from dmdlite.training.figures import COLOURS, INK, QUIET
+from dmdlite.training.figures import COLOURS, INK, NODES, QUIET
 
 WIDE, HIGH = 420, 340  # of the view box, which is as large on the page, in pixels
 RADIUS, APART, WIDEST = 40, 13, 17  # of a node; of the two arrows of a pair from their middle; width of strength 1

@@ -9,12 +9,11 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course.figures.graphs import NODES, draw_graph
 from course.widgets.graph_drawing import graph_svg
 from course.widgets.graph_state import PAIRS, GraphReading
 from course.widgets.graph_training import Outcome
 from dmdlite.config import MODALITIES, SPACES
-from dmdlite.training.figures import COLOURS, INK, QUIET
+from dmdlite.training.figures import COLOURS, INK, NODES, QUIET, draw_graph
 
 NUMBER = "display: inline-block; width: 50px; text-align: right; font-variant-numeric: tabular-nums; {}"
 COLUMNS = ("w", "ε", "w · ε")

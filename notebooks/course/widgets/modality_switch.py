@@ -15,8 +15,8 @@ from jaxtyping import Float
 from course.figures.plain import png
 from course.figures.style import minus
 from course.figures.switches import draw_switched
-from course.reading import attention_maps
 from course.widgets import PICTURE
+from dmdlite.components.reinforcement import attention_maps
 from dmdlite.config import MODALITIES
 from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dmd import DMD
