@@ -19,6 +19,7 @@ SENTENCES = (  # no word of them tells a feeling
 )
 WAYS = {-1: "annoyed", 0: "plainly", 1: "pleased"}
 STUDENTS = 6
+RATERS = 3
 MOST = 3  # labels go from -MOST to MOST, in whole numbers
 
 
@@ -41,3 +42,17 @@ def class_scenes(seed: int = 16) -> pd.DataFrame:
                 scene |= {"lighting": chance.standard_normal(), "head_roll": chance.standard_normal()}
                 rows.append(scene)
     return pd.DataFrame(rows)
+
+
+def rated(truth: pd.DataFrame, seed: int = 16) -> pd.DataFrame:
+    """What three others say of each clip: a row for each clip, a column for each student, NaN where one did not rate.
+
+    truth: as in class_truth.csv. Students differ in what counts as neutral to them, in how far they go, and by chance.
+    """
+    chance = np.random.default_rng(seed)
+    neutral, strength = 0.5 * chance.standard_normal(STUDENTS), chance.uniform(0.7, 1.2, STUDENTS)
+    felt = (truth["face"] + truth["voice"]).to_numpy()[:, None] / 2
+    said = neutral + strength * felt + 0.7 * chance.standard_normal((len(truth), STUDENTS))
+    own = truth["student"].to_numpy()[:, None]
+    asked = (np.arange(STUDENTS) - own - 1) % STUDENTS < RATERS  # the next three, never oneself
+    return pd.DataFrame(np.where(asked, said.round().clip(-MOST, MOST), np.nan), index=truth["id"])
