@@ -29,6 +29,7 @@ ALIASES = {  # MMSA's key -> the names it goes by, in small letters
     "lengths": ("lengths", "length"),  # of all modalities
     "availability": ("availability", "available"),  # (clips, 3): language, vision, audio
     "split": ("split", "mode"),
+    "extractor": ("extractor",),
 }
 ALIASES |= {f"regression_labels_{m}": (f"regression_labels_{m}", f"label_{m}") for m in "tav"}  # CH-SIMS
 ALIASES |= {
