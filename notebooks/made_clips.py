@@ -24,12 +24,11 @@ from jaxtyping import Float32, UInt8
 from tqdm import tqdm
 
 from course.espeak import Espeak
-from course.film import HEIGHT, WIDTH, Look, film
+from course.film import PICTURES_PER_SECOND, Look, film, write_clip
 from dmdlite.data.toy import ToyWorld, event, random_stream, syllables, toy_world
 
 RELIABILITY = {"language": 0.9, "vision": 0.8, "audio": 0.8}
 SARCASM = 0.15
-PICTURES_PER_SECOND = 25
 Pictures = UInt8[np.ndarray, "picture h w 3"]
 Sound = Float32[np.ndarray, "sample"]
 LEAD_IN = 0.3  # seconds of silence before and after the words
@@ -52,23 +51,6 @@ SPEAKERS = (
     Speaker("en-us+f1", Look(False, 1.20, (1.00, 0.85, 0.85))),
     Speaker("en-us+m6", Look(True, 1.35, (0.70, 0.75, 0.70))),
 )
-
-
-def write_clip(path: Path, pictures: Pictures, sound: Sound, rate: int):
-    """An mp4 file with H.264 and AAC, which browsers play."""
-    import av
-
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", PICTURES_PER_SECOND, options={"preset": "veryfast", "crf": "20"})
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        audio = container.add_stream("aac", rate, layout="mono")
-        for picture in pictures:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-        samples.sample_rate, samples.pts = rate, 0  # with a time the encoder tells of its own delay
-        container.mux(audio.encode(samples))
-        for stream in (video, audio):
-            container.mux(stream.encode(None))
 
 
 def scenes(world: ToyWorld) -> pd.DataFrame:

@@ -25,15 +25,13 @@ import dmdlite
 from course import own_clips
 from course.class_clips import class_scenes
 from course.espeak import Espeak
+from course.own_clips import CLIP, FINISHED
 from dmdlite.data.fitting import feature_shapes
 from dmdlite.data.splits import KEYS, FeatureSplit
 from dmdlite.experiments.extraction import extract
 from dmdlite.models.registry import build
 from dmdlite.training.loop import seed_everything
 
-HERE = Path(__file__).parent
-FINISHED = HERE / "finished_clips"
-CLIP = "speaker9_037"  # of the test split: a wonderful lecture, with a frown
 WARPS = ["mouth_corners", "lip_opening", "brows", "blink"]
 
 
@@ -93,13 +91,13 @@ def train_into(folder: Path) -> None:
     model = build("dmd", dmdlite.DMDConfig.small(**feature_shapes(splits)).replace(width=8, heads=2, members=3))
     with tempfile.TemporaryDirectory() as run:
         dmdlite.train(model, splits, run, dmdlite.TrainingConfig.small())
-        for name in (*KEPT, "predictions.csv"):
+        for name in (*KEPT, "training.json", "predictions.csv"):
             shutil.copyfile(Path(run) / name, folder / name)
 
 
 def looks(folder: Path) -> None:
     """What the extractor sees and hears in the clip and in its worse versions, for machines without its models."""
-    said = pd.read_csv(folder / "made_truth.csv").set_index("id").text[CLIP]
+    said = own_clips.truth()["text"][CLIP]
     found = own_clips.packed(own_clips.look(folder / "clip.mp4", said), "clip")
     with tempfile.TemporaryDirectory() as place:
         for path in own_clips.worse(folder / "clip.mp4", Path(place)).values():

@@ -15,7 +15,8 @@ from course.camera.widget import MOST, ClipCamera
 from dmdlite.data.extract.clip import extract_clip
 
 # A stand-in for the kernel's side of a widget: it keeps what is sent, and answers as ClipCamera does.
-PAGE = """<!DOCTYPE html><meta charset="utf-8"><title>camera</title><link rel="icon" href="data:,"><style>{style}</style><div id="here"></div>
+PAGE = """<!DOCTYPE html><meta charset="utf-8"><title>camera</title>
+<link rel="icon" href="data:,"><style>{style}</style><div id="here"></div>
 <script type="module">
 import camera from "./camera.js";
 const state = {{said: "", held: {{clip: 0, bytes: 0}}, trouble: ""}}, heard = {{}};

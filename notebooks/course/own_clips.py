@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,18 +18,26 @@ import pandas as pd
 from jaxtyping import Float32, UInt8
 
 import dmdlite
-from dmdlite.data.extract import voice
+from course.camera.widget import ClipCamera
+from course.film import PARTS, write_clip
+from dmdlite.data.extract import measures, voice
 from dmdlite.data.extract.clip import ClipFeatures, extract_clip
 from dmdlite.data.extract.face import Landmarks, Picture
 from dmdlite.data.extract.folder import FeatureFolder
-from dmdlite.data.extract.measures import measure
 from dmdlite.data.extract.setup import extra, model_paths
 from dmdlite.data.extract.video import SOUND_RATE, Video
 from dmdlite.data.extract.words import Word
-from dmdlite.data.features import fitted
+from dmdlite.data.features import FeatureSplit, fitted
 from dmdlite.experiments.own_clip import as_split, cut
+from dmdlite.training.runs import opened
 
 FINISHED = Path(__file__).parent.parent / "finished_clips"
+CLIP = "speaker9_037"  # the made clip: a wonderful lecture, with a frown; of the test split
+PAIRS = {  # of a right and a left measure
+    "mouth_corners": ("mouth_corner_right", "mouth_corner_left"),
+    "brows": ("brow_right", "brow_left"),
+    "eye_opening": ("eye_opening_right", "eye_opening_left"),
+}
 STORED = FINISHED / "looks.npz"
 MOUTH, FACE_WIDTH = 0.62, 0.3  # of a made clip's picture: how far down the mouth is, and how wide
 
@@ -47,6 +56,32 @@ class Look(NamedTuple):
     def seen(self) -> float:
         """The share of pictures with a face."""
         return float(self.faces[:, 0].mean())
+
+
+def chosen(camera: ClipCamera) -> tuple[Path, str | None, bool]:
+    """The clip to read, what is said in it, and whether it is the made one, which stands in for one of your own."""
+    if camera.path is not None:
+        return camera.path, camera.said or None, False
+    return FINISHED / "clip.mp4", str(truth()["text"][CLIP]), True
+
+
+def truth() -> pd.DataFrame:
+    """A row for each made clip, by its id: what it shows, and espeak-ng's settings (see made_clips.py)."""
+    return pd.read_csv(FINISHED / "made_truth.csv", index_col="id")
+
+
+def word_table(splits: Mapping[str, FeatureSplit]) -> pd.DataFrame:
+    """A row for each word of the made clips: its true times and warps, and what the extractor measured there."""
+    measured = {}
+    for split in splits.values():
+        for name, faces, sounds in zip(split.ids, split.features["vision"], split.features["audio"], strict=True):
+            measured[name] = np.concatenate([faces, sounds], axis=1).astype(float)
+    words = pd.read_csv(FINISHED / "made_words.csv").rename(columns={warp: f"true_{warp}" for warp in PARTS})
+    found = np.concatenate([measured[name][: len(own)] for name, own in words.groupby("id", sort=False)])
+    values = pd.DataFrame(found, columns=[*measures.NAMES, *voice.NAMES])
+    for name, both in PAIRS.items():
+        values[name] = values[list(both)].mean(axis=1)
+    return pd.concat([words, values], axis=1).assign(speaker=words["id"].str.partition("_")[0])
 
 
 def missing() -> str:
@@ -80,7 +115,7 @@ def look_live(path: Path, said: str | None) -> Look:
     clip = extract_clip(path, said or None, aligned=True, watch=lambda *picture: seen.append(picture))
     if not seen:
         raise ValueError(f"{path.name} has no pictures; this notebook needs a face to look at")
-    faces = np.stack([measure(points, picture.shape) for _, picture, points in seen])
+    faces = np.stack([measures.measure(points, picture.shape) for _, picture, points in seen])
     times = np.array([time for time, _, _ in seen], np.float32)
     sound = Video(path).sound() if Video(path).streams[1] else np.zeros(SOUND_RATE, np.float32)
     return Look(clip, times, faces, voice.voice(sound, SOUND_RATE)[1], *seen[len(seen) // 2][1:])
@@ -88,28 +123,27 @@ def look_live(path: Path, said: str | None) -> Look:
 
 def predict(look: Look, run: str | Path = FINISHED) -> pd.Series:
     """What the model of a run says of a clip, and each modality alone."""
-    model = dmdlite.DMD.from_pretrained(run)
+    config = opened(run)[0].config
     split = as_split(Path("clip"), look.clip, FeatureFolder(Path(), aligned=True))
-    return dmdlite.predict(run, fitted(cut(split, look.clip, model.config), model.config)).iloc[0]
+    return dmdlite.predict(run, fitted(cut(split, look.clip, config), config)).iloc[0]
 
 
 def worse(path: Path, folder: Path) -> dict[str, Path]:
     """The clip again in five ways that make it harder, in files of the folder, and unchanged; name -> file."""
-    names = ("as it is", "dark", "no face", "mouth covered", "two faces", "noise")
+    names = ("as it is", "dark", "upside down", "mouth covered", "two faces", "noise")
     paths = {name: folder / f"{name.replace(' ', '_')}.mp4" for name in names}
     if not missing():
-        from made_clips import write_clip
-
         pictures = np.stack([picture for _, picture in Video(path).pictures()])
         sound, chance = Video(path).sound(), np.random.default_rng(0)
         hiss = sound.std() * chance.standard_normal(len(sound)).astype(np.float32)  # as loud as the voice
-        still = np.broadcast_to(larger(pictures[len(pictures) // 3])[:, ::-1], pictures.shape)
+        middle = slice(pictures.shape[2] // 4, pictures.shape[2] * 3 // 4)
+        nearer = np.broadcast_to(larger(pictures[len(pictures) // 3])[:, ::-1], pictures.shape)  # a still picture
         versions = {
             "as it is": (pictures, sound),
             "dark": ((0.04 * pictures).astype(np.uint8), sound),
-            "no face": (pictures[:, ::-1], sound),  # upside down
+            "upside down": (pictures[:, ::-1], sound),
             "mouth covered": (covered(pictures), sound),
-            "two faces": (np.concatenate([pictures, still], axis=2), sound),
+            "two faces": (np.concatenate([pictures[:, :, middle], nearer[:, :, middle]], axis=2), sound),
             "noise": (pictures, sound + hiss),
         }
         for name, (shown, heard) in versions.items():

@@ -26,14 +26,18 @@ class ClipCamera(anywidget.AnyWidget):
     _esm = (HERE / "camera.js").read_text(encoding="utf-8")
     _css = (HERE / "camera.css").read_text(encoding="utf-8")
     said = traitlets.Unicode().tag(sync=True)
-    held = traitlets.Dict().tag(sync=True)  # clip: its number, 0 before the first; bytes: its size, 0 once it is deleted
+    held = traitlets.Dict().tag(
+        sync=True
+    )  # clip: its number, 0 before the first; bytes: its size, 0 once it is deleted
     trouble = traitlets.Unicode().tag(sync=True)  # a sentence, if a clip was refused
 
     def __init__(self) -> None:
         super().__init__(held={"clip": 0, "bytes": 0})
         self.path: Path | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="dmdlite_clip_"))
-        self._finalizer = weakref.finalize(self, shutil.rmtree, self._folder, True)  # at the latest when the kernel ends
+        self._finalizer = weakref.finalize(
+            self, shutil.rmtree, self._folder, True
+        )  # at the latest when the kernel ends
         self._name, self._size, self._pieces = "", 0, bytearray()
         self.on_msg(self._hear)
 

@@ -31,7 +31,8 @@ def opening(answer: Callable) -> None:
         "that is in pixels, and grows when somebody comes nearer: divide by the distance of the eyes": expected * unit,
         "you divided by the distance of the outer corners; take the middle of each eye first": expected * unit / outer,
         "you divided by the distance of the inner corners; take the middle of each eye first": expected * unit / inner,
-        "only y counts in yours, which is wrong as soon as the head is tilted: take the length of (x, y)": lips[1] / unit,
+        "only y counts in yours, which is wrong as soon as the head is tilted: take the length of (x, y)": lips[1]
+        / unit,
         "z counts in yours, too; it is the least certain coordinate, so leave it out": np.linalg.norm(lips) / unit,
         "that is upside down: the lips' distance over that of the eyes": 1 / expected,
     }
@@ -73,7 +74,9 @@ def alpha(answer: Callable) -> None:
         [n, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, n], [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, n],
     ]).T  # fmt: skip
     value = answer(published)
-    expect(like(value, 0.849, 5e-4), f"right here, but on Krippendorff's own example it is 0.849, and yours {value:.3f}")
+    expect(
+        like(value, 0.849, 5e-4), f"right here, but on Krippendorff's own example it is 0.849, and yours {value:.3f}"
+    )
 
 
 def _within(clips: list[np.ndarray]) -> float:

@@ -52,6 +52,8 @@ def draw_curves(look: Look, title: str, frames: pd.DataFrame | None = None) -> F
         if frames is not None:
             _truth(axis, values, look.times, frames, warp)
         axis.set_ylabel(label, fontsize=8)
+    if frames is not None:
+        axes[1].legend(fontsize=7, frameon=False, loc="lower right", ncols=2)
     heard = (np.arange(len(look.voice)) + 0.5) * voice.HOP / voice.RATE
     for axis, name, unit in ((axes[3], "pitch", "semitones\nabove 55 Hz"), (axes[4], "energy", "dB above\n−60 dB")):
         values = look.voice[:, voice.NAMES.index(name)]
@@ -79,13 +81,14 @@ def _truth(axis: Axes, values: np.ndarray, times: np.ndarray, frames: pd.DataFra
     """The true warp, moved to the measure's mean: a warp of 0 is the photograph, whose mouth is where it is."""
     true = np.interp(times, frames["time"], frames[warp])
     axis.plot(times, true - true.mean() + np.nanmean(values), color=INK, linewidth=1, linestyle="dashed", label="truth")
-    axis.legend(fontsize=7, frameon=False, loc="upper right", ncols=2, borderaxespad=0)
 
 
 def _words(axis: Axes, look: Look) -> None:
     for place, word in enumerate(look.clip.words):
         middle = (word.start + word.end) / 2
-        axis.text(middle, 0.8 - 0.6 * (place % 2), word.text, ha="center", va="center", fontsize=8, color=COLOURS["language"])
+        axis.text(
+            middle, 0.8 - 0.6 * (place % 2), word.text, ha="center", va="center", fontsize=8, color=COLOURS["language"]
+        )
     axis.set(ylim=(0, 1))
     axis.axis("off")
 
@@ -105,7 +108,9 @@ def draw_followed(table: pd.Series, title: str) -> Figure:
     return figure
 
 
-def draw_worse(pictures: Mapping[str, tuple[Picture, Landmarks | None]], lines: Mapping[str, str], title: str) -> Figure:
+def draw_worse(
+    pictures: Mapping[str, tuple[Picture, Landmarks | None]], lines: Mapping[str, str], title: str
+) -> Figure:
     """A picture of each version of a clip with the points found in it, and lines of text below."""
     figure = Figure(figsize=(7, 5.2), layout="constrained")
     figure.suptitle(title, fontsize=11)
@@ -113,6 +118,7 @@ def draw_worse(pictures: Mapping[str, tuple[Picture, Landmarks | None]], lines: 
         axis.imshow(picture)
         if points is not None:
             axis.scatter(*points[:, :2].T, s=0.6, color=CHOSEN, linewidths=0)
+        axis.set(xlim=(0, picture.shape[1]), ylim=(picture.shape[0], 0))
         axis.set_title(name, fontsize=10)
         axis.set_xticks([])
         axis.set_yticks([])
@@ -120,19 +126,36 @@ def draw_worse(pictures: Mapping[str, tuple[Picture, Landmarks | None]], lines: 
     return figure
 
 
-def draw_ceiling(rows: Mapping[str, Sequence[float]], ceiling: tuple[str, float], title: str, xlabel: str) -> Figure:
-    """A row of dots for each name, one for each student left out, their mean as a line; and a ceiling for all of them."""
+def draw_folds(rows: Mapping[str, Sequence[float]], limit: tuple[str, float], title: str, xlabel: str) -> Figure:
+    """A row of dots for each name, one for each fold, with their mean as a line; and a limit for all of them."""
     figure = Figure(figsize=(7, 0.9 + 0.42 * len(rows)), layout="constrained")
     axis = figure.subplots()
     for place, values in enumerate(rows.values()):
         axis.plot(values, [place] * len(values), "o", color=MODEL, alpha=0.55, markersize=5)
         axis.plot([np.mean(values)] * 2, [place - 0.3, place + 0.3], color=INK, linewidth=2)
-    axis.axvline(ceiling[1], color=QUIET, linestyle="dashed", linewidth=1)
-    axis.annotate(ceiling[0], (ceiling[1], 1), xycoords=("data", "axes fraction"), xytext=(-3, -3),
+    axis.axvline(limit[1], color=QUIET, linestyle="dashed", linewidth=1)
+    axis.annotate(limit[0], (limit[1], 1), xycoords=("data", "axes fraction"), xytext=(-3, -3),
                   textcoords="offset points", fontsize=8, ha="right", va="top", color=INK)  # fmt: skip
     axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
     axis.set_ylim(len(rows) - 0.5, -0.9)
     axis.set_xlabel(xlabel, fontsize=8)
     axis.set_title(title, fontsize=11)
+    tidy(axis)
+    return figure
+
+
+def draw_predictions(table: pd.DataFrame, own: float, title: str) -> Figure:
+    """Predictions of clips against their labels; sarcastic ones stand out. own: the prediction for the clip at hand."""
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for sarcastic, style in ((False, {"color": QUIET, "marker": "o"}), (True, {"color": MODEL, "marker": "D"})):
+        part = table[table["sarcastic"] == sarcastic]
+        label = "sarcastic words" if sarcastic else "sincere words"
+        axis.scatter(part["label"], part["prediction"], s=26, alpha=0.75, linewidths=0, label=label, **style)
+    axis.plot([-3, 3], [-3, 3], color=INK, linewidth=0.8, linestyle="dashed", zorder=0, label="label = prediction")
+    axis.axhline(own, color=COLOURS["vision"], linewidth=1.2, label="your clip", zorder=0)
+    axis.set(xlabel="label", ylabel="prediction", xlim=(-3.2, 3.2))
+    axis.set_title(title, fontsize=11)
+    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     tidy(axis)
     return figure
