@@ -99,9 +99,9 @@ def draw_followed(table: pd.Series, title: str) -> Figure:
     axis = figure.subplots()
     labels = [label for _, label in table.index]
     bars = axis.barh(labels, table.to_numpy(), color=[COLOURS[modality] for modality, _ in table.index], height=0.65)
-    axis.bar_label(bars, fmt="%.2f", fontsize=8, color="white", label_type="edge", padding=-26)
+    axis.bar_label(bars, fmt="%.2f", fontsize=8, color=INK, padding=3)
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1), xlabel="correlation with the truth")
+    axis.set(xlim=(0, 1.08), xlabel="correlation with the truth")
     axis.xaxis.label.set_size(8)
     axis.set_title(title, fontsize=11)
     tidy(axis)
@@ -137,7 +137,7 @@ def draw_folds(rows: Mapping[str, Sequence[float]], limit: tuple[str, float], ti
     axis.annotate(limit[0], (limit[1], 1), xycoords=("data", "axes fraction"), xytext=(-3, -3),
                   textcoords="offset points", fontsize=8, ha="right", va="top", color=INK)  # fmt: skip
     axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
-    axis.set_ylim(len(rows) - 0.5, -0.9)
+    axis.set(ylim=(len(rows) - 0.5, -0.9), xlim=(0, None))
     axis.set_xlabel(xlabel, fontsize=8)
     axis.set_title(title, fontsize=11)
     tidy(axis)
