@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from IPython.display import Image, display
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from course.figures.plain import png
 from course.figures.style import minus, row_of_panels, tidy
 from course.own_clips import Look
 from dmdlite.data.extract import measures, voice
@@ -17,6 +20,15 @@ from dmdlite.data.extract.face import Landmarks, Picture
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 POINT, CHOSEN = "#FFFFFF", "#FFCC00"
+
+
+def show_photos(figure: Figure) -> None:
+    """As `show`, in 128 colours: a figure of photographs takes a third of the space in the notebook."""
+    from PIL import Image as Picture
+
+    small = io.BytesIO()
+    Picture.open(io.BytesIO(png(figure))).convert("RGB").quantize(128, dither=0).save(small, "png", optimize=True)
+    display(Image(small.getvalue()))
 
 
 def draw_points(look: Look, names: Mapping[str, Sequence[str]], title: str) -> Figure:
