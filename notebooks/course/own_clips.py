@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, UInt8
 
-import dmdlite
 from course.camera.widget import ClipCamera
 from course.film import PARTS, write_clip
+from dmdlite.config import MODALITIES
 from dmdlite.data.extract import measures, voice
 from dmdlite.data.extract.clip import ClipFeatures, extract_clip
 from dmdlite.data.extract.face import Landmarks, Picture
@@ -30,6 +30,7 @@ from dmdlite.data.extract.words import Word
 from dmdlite.data.features import FeatureSplit, fitted
 from dmdlite.experiments.own_clip import as_split, cut
 from dmdlite.training.runs import opened
+from dmdlite.training.runs import predict as run_predict
 
 FINISHED = Path(__file__).parent.parent / "finished_clips"
 CLIP = "speaker9_037"  # the made clip: a wonderful lecture, with a frown; of the test split
@@ -125,7 +126,7 @@ def predict(look: Look, run: str | Path = FINISHED) -> pd.Series:
     """What the model of a run says of a clip, and each modality alone."""
     config = opened(run)[0].config
     split = as_split(Path("clip"), look.clip, FeatureFolder(Path(), aligned=True))
-    return dmdlite.predict(run, fitted(cut(split, look.clip, config), config)).iloc[0]
+    return run_predict(run, fitted(cut(split, look.clip, config), config)).iloc[0]
 
 
 def worse(path: Path, folder: Path) -> dict[str, Path]:
@@ -187,7 +188,7 @@ def unpacked(stored: np.lib.npyio.NpzFile, name: str) -> Look:
     own = {key.partition("/")[2]: stored[key] for key in stored.files if key.startswith(f"{name}/")}
     about = json.loads(str(own["about"]))
     words = [Word(*word) for word in about.pop("words")]
-    features = {m: own[m] for m in dmdlite.MODALITIES if m in own}
+    features = {m: own[m] for m in MODALITIES if m in own}
     clip = ClipFeatures(features=features, words=words, **about)
     picture = np.asarray(Image.open(io.BytesIO(own["picture"].tobytes())).convert("RGB"))
     return Look(clip, own["times"], own["faces"], own["voice"].astype(np.float32), picture, own.get("points"))
