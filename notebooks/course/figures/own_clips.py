@@ -27,7 +27,8 @@ def show_photos(figure: Figure) -> None:
     from PIL import Image as Picture
 
     small = io.BytesIO()
-    Picture.open(io.BytesIO(png(figure))).convert("RGB").quantize(256, method=2, dither=0).save(small, "png", optimize=True)
+    photos = Picture.open(io.BytesIO(png(figure))).convert("RGB")
+    photos.quantize(256, method=2, dither=0).save(small, "png", optimize=True)
     display(Image(small.getvalue()))
 
 
