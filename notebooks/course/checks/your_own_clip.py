@@ -6,12 +6,26 @@ from collections.abc import Callable
 
 import numpy as np
 
-from course.checks.marking import exercise, expect, like, rule_out
+from course.checks.drawing import Dice
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 RIGHT_EYE, LEFT_EYE, UPPER_LIP, LOWER_LIP = (33, 133), (263, 362), 13, 14
 
 
-@exercise("16.1")
+def _face(dice: Dice) -> tuple:
+    return (100 * dice.array(468, 3),)
+
+
+def _opening(points: np.ndarray) -> float:
+    """Coordinate by coordinate."""
+    (rx, ry), (lx, ly) = (
+        [(points[a, axis] + points[b, axis]) / 2 for axis in (0, 1)] for a, b in (RIGHT_EYE, LEFT_EYE)
+    )
+    (ux, uy), (dx, dy) = points[UPPER_LIP, :2], points[LOWER_LIP, :2]
+    return float(np.hypot(ux - dx, uy - dy) / np.hypot(rx - lx, ry - ly))
+
+
+@exercise("16.1", returns="number", draw=_face, right=_opening)
 def opening(answer: Callable) -> None:
     """answer(points) -> how far the lips are apart, in distances between the middles of the eyes."""
     chance = np.random.default_rng(0)
@@ -43,7 +57,24 @@ def opening(answer: Callable) -> None:
     expect(like(answer(turned), expected), "it changes when the head is tilted and comes nearer; it should not")
 
 
-@exercise("16.2")
+def _ratings(dice: Dice) -> tuple:
+    """Three raters or more; some did not rate, but nobody is alone with the first two clips."""
+    ratings = 2 * dice.array(dice.whole(4, 8), dice.whole(3, 5))
+    ratings[2, 0] = ratings[3, 1:] = np.nan
+    ratings[0, :2] = 1, 3
+    return (ratings,)
+
+
+def _alpha(ratings: np.ndarray) -> float:
+    """Pair by pair."""
+    clips = [[x for x in row if x == x] for row in ratings.tolist()]
+    clips = [clip for clip in clips if len(clip) > 1]
+    values = [x for clip in clips for x in clip]
+    anyhow = sum((a - b) ** 2 for a in values for b in values) / (len(values) * (len(values) - 1))
+    return 1 - _within([np.array(clip) for clip in clips]) / anyhow
+
+
+@exercise("16.2", returns="number", draw=_ratings, right=_alpha)
 def alpha(answer: Callable) -> None:
     """answer(ratings) -> Krippendorff's alpha for numbers; ratings: (clip, rater), NaN where there is none."""
     n = np.nan
@@ -108,3 +139,6 @@ def leave_one_out(answer: Callable) -> None:
     names = np.array(["zoe", "ali", "zoe"])
     first = list(answer(names))[0]
     expect(list(np.asarray(first[1])) == [1], "right for numbers; names are students, too: take `np.unique(students)`")
+
+
+summary = summary_of(__name__)
