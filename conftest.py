@@ -17,6 +17,7 @@ SLOWEST = (
     "test_several_processes.py",
     "11_do_the_edges_learn.ipynb",
     "14_pkdot.ipynb",
+    "16_your_own_clip.ipynb",
     "09_train_on_gpu.ipynb",
     "15_your_variant.ipynb",
     "test_browser.py",

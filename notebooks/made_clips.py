@@ -24,12 +24,11 @@ from jaxtyping import Float32, UInt8
 from tqdm import tqdm
 
 from course.espeak import Espeak
-from course.film import HEIGHT, WIDTH, Look, film
+from course.film import PICTURES_PER_SECOND, Look, film, write_clip
 from dmdlite.data.toy import ToyWorld, event, random_stream, syllables, toy_world
 
 RELIABILITY = {"language": 0.9, "vision": 0.8, "audio": 0.8}
 SARCASM = 0.15
-PICTURES_PER_SECOND = 25
 Pictures = UInt8[np.ndarray, "picture h w 3"]
 Sound = Float32[np.ndarray, "sample"]
 LEAD_IN = 0.3  # seconds of silence before and after the words
@@ -54,23 +53,6 @@ SPEAKERS = (
 )
 
 
-def write_clip(path: Path, pictures: Pictures, sound: Sound, rate: int):
-    """An mp4 file with H.264 and AAC, which browsers play."""
-    import av
-
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", PICTURES_PER_SECOND, options={"preset": "veryfast", "crf": "20"})
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        audio = container.add_stream("aac", rate, layout="mono")
-        for picture in pictures:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-        samples.sample_rate, samples.pts = rate, 0  # with a time the encoder tells of its own delay
-        container.mux(audio.encode(samples))
-        for stream in (video, audio):
-            container.mux(stream.encode(None))
-
-
 def scenes(world: ToyWorld) -> pd.DataFrame:
     """A line for each clip: what it shows, and what espeak-ng is asked for."""
     tables = []
@@ -81,12 +63,18 @@ def scenes(world: ToyWorld) -> pd.DataFrame:
     scenes = pd.concat(tables).sort_values("order").reset_index(drop=True)
     scenes["speaker"] %= len(SPEAKERS)
     scenes["id"] = [f"speaker{speaker}_{i:03d}" for i, speaker in enumerate(scenes["speaker"])]
-    flat = scenes["sarcastic"]
-    scenes["pitch"] = (50 + 12 * scenes["audio_view"]).clip(5, 95).round().astype(int)
-    scenes["loudness"] = (40 + 22 * scenes["audio_view"].abs()).clip(40, 110).round().astype(int)
-    scenes["rate"] = (170 * scenes["speaking_rate"] * np.where(flat, 0.8, 1)).round().astype(int)
-    scenes["melody"] = np.where(flat, 5, 50)
-    return scenes
+    return spoken(scenes)
+
+
+def spoken(scenes: pd.DataFrame) -> pd.DataFrame:
+    """The same clips with espeak-ng's settings, which follow the voice's view and the sarcasm of each."""
+    flat, view = scenes["sarcastic"], scenes["audio_view"]
+    return scenes.assign(
+        pitch=(50 + 12 * view).clip(5, 95).round().astype(int),
+        loudness=(40 + 22 * view.abs()).clip(40, 110).round().astype(int),
+        rate=(170 * scenes["speaking_rate"] * np.where(flat, 0.8, 1)).round().astype(int),
+        melody=np.where(flat, 5, 50),
+    )
 
 
 def perform(scene: Any, espeak: Espeak, seed: int) -> tuple[Pictures, Sound, pd.DataFrame, pd.DataFrame]:
@@ -116,21 +104,27 @@ def perform(scene: Any, espeak: Espeak, seed: int) -> tuple[Pictures, Sound, pd.
     return pictures, sound, of_words, pd.DataFrame({"id": scene.id, "time": frame_times, **warps})
 
 
-def draw_clips(folder: Path, count: int = 120, seed: int = 17) -> pd.DataFrame:
-    """Fills the folder and returns the truth of its clips. Raises ValueError for what is missing."""
-    espeak, world = Espeak(), toy_world(count, seed, reliability=RELIABILITY, sarcasm=SARCASM)
-    truth = scenes(world)
+def film_scenes(folder: Path, scenes: pd.DataFrame, espeak: Espeak, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Writes the clips into the folder; returns the truth of their words and of their pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     of_words, of_frames = [], []
-    for scene in tqdm(truth.itertuples(), total=len(truth), desc="clips"):
+    for scene in tqdm(scenes.itertuples(), total=len(scenes), desc="clips"):
         pictures, sound, words, frames = perform(scene, espeak, seed)
         write_clip(folder / f"{scene.id}.mp4", pictures, sound, espeak.sample_rate)
         of_words.append(words)
         of_frames.append(frames)
+    return pd.concat(of_words), pd.concat(of_frames)
+
+
+def draw_clips(folder: Path, count: int = 120, seed: int = 17) -> pd.DataFrame:
+    """Fills the folder and returns the truth of its clips. Raises ValueError for what is missing."""
+    espeak, world = Espeak(), toy_world(count, seed, reliability=RELIABILITY, sarcasm=SARCASM)
+    truth = scenes(world)
+    of_words, of_frames = film_scenes(folder, truth, espeak, seed)
     columns = "id text label split speaker sentiment language_view vision_view audio_view sarcastic".split()
     truth = truth[columns + ["pitch", "loudness", "rate", "melody", "lighting", "head_roll"]]
     tables = {"labels": truth[["id", "text", "label", "split"]], "truth": truth}
-    tables |= {"truth_words": pd.concat(of_words), "truth_frames": pd.concat(of_frames)}
+    tables |= {"truth_words": of_words, "truth_frames": of_frames}
     for name, table in tables.items():
         table.round(4).to_csv(folder / f"{name}.csv", index=False)
     return truth

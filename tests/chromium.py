@@ -5,6 +5,7 @@ Modules that import this are skipped, with the reason, where Chromium or Playwri
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,12 +17,19 @@ if CHROMIUM is None:
 MILLISECONDS = 1000
 
 
+@contextmanager
+def chromium(*options: str):
+    """A browser with these options of its command line."""
+    with playwright.sync_playwright() as machinery:
+        started = machinery.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *options])
+        yield started
+        started.close()
+
+
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as machinery:
-        chromium = machinery.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 def listen(page) -> list[str]:

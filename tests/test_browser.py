@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "notebooks"))
 import publish
-from chromium import MILLISECONDS, browser, listen
+from chromium import MILLISECONDS, browser, chromium, listen
 
 __all__ = ["browser"]  # a fixture
 
@@ -34,6 +34,12 @@ SETTINGS = {  # every cell stays in the page, and nothing is asked of the networ
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
+TRIAL = (  # of the camera
+    "import sys\nsys.path.append('notebooks')\n"
+    "from course.camera.widget import ClipCamera\ncamera = ClipCamera()\ncamera",
+    "print('the kernel has', camera.path and camera.path.stat().st_size > 5000, 'and heard', camera.said)",
+)
+FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 STDERR = "[data-mime-type='application/vnd.jupyter.stderr']"  # a traceback is shown as one too
 
 
@@ -45,6 +51,9 @@ def lab(tmp_path_factory):
         shutil.copytree(ROOT / part, home / part)
     for path in (home / "notebooks").glob("*.ipynb"):
         nbformat.write(publish.without_solutions(nbformat.read(path, as_version=4)), path)  # and without stored outputs
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    trial = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, TRIAL)), metadata=kernel)
+    nbformat.write(trial, home / "trial.ipynb")
     for name, content in SETTINGS.items():
         file = home / "settings" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +113,34 @@ def test_widget_moves_in_the_browser(lab, browser, name, widget):
     assert changed == [True, True], "the picture and the sentence follow the slider"
     assert complaints == []
     page.close()
+
+
+def test_a_clip_of_the_camera_reaches_the_kernel_and_is_deleted(lab):
+    with chromium(*FAKE_CAMERA) as started:
+        page = started.new_page(viewport={"width": 1280, "height": 1000})
+        complaints = listen(page)
+        page.goto(f"{lab}/lab/workspaces/trial/tree/trial.ipynb")
+        run_all_cells(page, [nbformat.v4.new_code_cell()] * 2)
+        camera, answer = page.locator(".cam"), page.locator(".jp-OutputArea-output").last
+        assert "the kernel has None" in answer.inner_text()
+        camera.get_by_role("checkbox").check()
+        camera.get_by_role("button", name="Turn camera on").click()
+        camera.get_by_role("textbox").fill("hello there")
+        camera.get_by_role("button", name="Record").click()
+        page.locator(".cam-recording").wait_for()
+        page.wait_for_timeout(2 * MILLISECONDS)
+        camera.get_by_role("button", name="Stop").click()
+        for button, text, found in (
+            (None, "The kernel has the clip", "True and heard hello there"),
+            ("Delete the clip", "Deleted: neither", "the kernel has None"),
+        ):
+            if button:
+                camera.get_by_role("button", name=button).click()
+            camera.get_by_role("status").get_by_text(text).wait_for()
+            page.locator(".jp-CodeCell .cm-content").last.click()
+            page.keyboard.press("Control+Enter")
+            answer.get_by_text(found).wait_for()
+        assert complaints == []
 
 
 def test_book_opens_offline(browser, tmp_path):

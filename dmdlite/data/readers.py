@@ -36,7 +36,7 @@ ALIASES |= {
     for key in KEYS.values()
     for what in ("lengths", "starts", "available")
 }
-KEY_OF = {name: key for key, names in ALIASES.items() for name in names}
+KEY_OF = {name: key for key, names in ALIASES.items() for name in names} | {"extractor": "extractor"}
 SPLIT_OF = {"train": "train", "training": "train", "test": "test", "testing": "test", WHOLE: WHOLE}
 SPLIT_OF |= dict.fromkeys(("valid", "dev", "val", "validation"), "valid")
 Arrays = dict[str, Any]  # MMSA's key -> what the file holds under it, clip by clip

@@ -1,6 +1,7 @@
 """A photographed face that moves by known amounts: the astronaut of scikit-image, warped."""
 
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 
 WIDTH, HEIGHT = 320, 240
+PICTURES_PER_SECOND = 25
 
 
 class Look(NamedTuple):
@@ -77,3 +79,22 @@ def sample(
     grid = (2 * torch.from_numpy(places) + 1) / torch.tensor(picture.shape[1::-1]) - 1
     pictures = torch.from_numpy(picture).permute(2, 0, 1)[None].expand(len(places), -1, -1, -1)
     return F.grid_sample(pictures, grid, align_corners=False).permute(0, 2, 3, 1).numpy()
+
+
+def write_clip(
+    path: Path, pictures: UInt8[np.ndarray, "picture h w 3"], sound: Float32[np.ndarray, "sample"], rate: int
+) -> None:
+    """An mp4 file with H.264 and AAC, which browsers play."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", PICTURES_PER_SECOND, options={"preset": "veryfast", "crf": "20"})
+        video.height, video.width, video.pix_fmt = *pictures.shape[1:3], "yuv420p"
+        audio = container.add_stream("aac", rate, layout="mono")
+        for picture in pictures:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+        samples.sample_rate, samples.pts = rate, 0  # with a time the encoder tells of its own delay
+        container.mux(audio.encode(samples))
+        for stream in (video, audio):
+            container.mux(stream.encode(None))
