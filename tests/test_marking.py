@@ -208,7 +208,7 @@ def marked(tmp_path_factory):
 
 
 def test_honest_answers_get_their_points_beside_all_others(marked):
-    assert marked["table"]["ada"]["points"] == "10" and marked["table"]["ada"]["of"] == "37"
+    assert marked["table"]["ada"]["points"] == "10" and marked["table"]["ada"]["of"] == "40"
     assert [marked["table"]["ada"][number] for number in ("0.1", "0.2", "1.1")] == ["1", "1", "0"]
 
 
