@@ -238,3 +238,33 @@ def test_it_stands_in_the_book_and_in_notebooks(tmp_path):
     data = widget._repr_mimebundle_()
     data = data[0] if isinstance(data, tuple) else data
     assert data["text/plain"] == repr(widget) and "playground.html" in repr(widget)
+
+
+def ring(page):
+    return page.evaluate(
+        "[getComputedStyle(document.activeElement).outlineStyle,"
+        " getComputedStyle(document.activeElement.querySelector('.pg-pill')).strokeWidth]"
+    )
+
+
+def test_only_the_keyboard_shows_a_focus_ring_on_an_arrow(page):
+    box = page.locator(".pg-arrow[aria-label='audio teaches vision'] .pg-shaft").bounding_box()
+    x, y = box["x"] + 0.7 * box["width"], box["y"] + box["height"] / 2
+    page.mouse.dblclick(x, y)
+    assert ring(page) == ["none", "1.5px"]  # off
+    page.keyboard.press("ArrowUp")
+    assert ring(page) == ["none", "4px"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 40)
+    page.mouse.up()
+    assert ring(page) == ["none", "2px"]
+
+
+def test_reset_while_playing_begins_at_step_0(page):
+    for _ in range(5):
+        page.get_by_role("button", name="Play").click()
+        page.wait_for_function("playground.state().step > 3")
+        page.get_by_role("button", name="Reset").click()
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert state(page)["step"] == 0 and page.locator(".pg-scrub span").inner_text() == "step 0 of 0"

@@ -142,7 +142,7 @@ export class Playground {
   // One picture: as many steps as the chosen speed asks for and the time allows.
   tick(time) {
     this.frame = null;
-    if (!this.root.isConnected) return;
+    if (!this.root.isConnected || !(this.playing || this.waiting.length)) return; // paused after the frame was asked for
     const began = performance.now();
     this.due = Math.min(8, this.due + ((time - this.before) / 1000) * Number(this.parts.speed.value));
     this.before = time;
