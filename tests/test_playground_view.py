@@ -7,6 +7,7 @@ import publish
 import pytest
 from chromium import browser, listen
 
+from course.playground.page import module
 from course.playground.page import page as playground_page
 from course.playground.widget import Playground
 from dmdlite.config import MODALITIES
@@ -271,3 +272,42 @@ def test_reset_while_playing_begins_at_step_0(page):
         " for (let k = 0; k < 2; k++) await new Promise(requestAnimationFrame); })()"
     )
     assert state(page)["step"] == 0 and page.locator(".pg-scrub span").inner_text() == "step 0 of 0"
+
+
+@pytest.fixture
+def told(page):
+    """The sentence for these strengths and these settings of the arrows."""
+    page.add_script_tag(type="module", content=module() + "window.words = { sentence, changed, startSettings, withEdge };")
+    page.wait_for_function("window.words")
+
+    def tell(strengths, apart=((0, 0.1, 0.3), (0.1, 0, 0.2), (0.3, 0.2, 0)), held=(), prior=False, playing=False):
+        return page.evaluate(
+            "([edges, apart, held, prior, playing]) => { const { sentence, changed, startSettings, withEdge } = words;"
+            " let settings = changed(startSettings(), 'prior', prior);"
+            " for (const edge of held) settings = withEdge(settings, 'homogeneous', ...edge);"
+            " const errors = [{ mean: 0.3 }, { mean: 0.52 }, { mean: 0.9 }], control = errors.map(() => ({ mean: 0.8 }));"
+            " return sentence({ settings, edges, apart, errors, control }, 'homogeneous', 9, playing); }",
+            [strengths, apart, held, prior, playing],
+        )
+
+    return tell
+
+
+def test_the_sentence_names_the_widest_arrows(told):
+    one_way, two_way = ((0, 0.36, 0.1), (0.04, 0, 0.1), (0.11, 0.29, 0)), ((0, 0.36, 0.1), (0.3, 0, 0.1), (0.1, 0.04, 0))
+    why = "arrows are trained to make the distillation loss small (Eq. 9), not to help anybody."
+    assert f"the widest is language → vision (0.36), where answers differ least, because {why}" in told(one_way)
+    assert "the widest are those between language and vision, where answers differ least" in told(two_way)
+    far = told(one_way, apart=((0, 0.3, 0.1), (0.3, 0, 0.2), (0.1, 0.2, 0)))
+    assert f"the widest is language → vision (0.36); {why}" in far and "differ" not in far
+    assert "the prior pulls them: the widest is language → vision (0.36)." in told(two_way, prior=True)
+    by_hand = [("language", "vision", 0.5), ("language", "audio", "off")]
+    mixed = ((0, 0.5, 0), (0.1, 0, 0.17), (0.1, 0.1, 0))
+    assert "4 arrows learn; the widest of the learned arrows is vision → audio (0.17)." in told(mixed, held=by_hand)
+
+
+def test_the_sentence_has_no_numbers_that_lag_while_playing(told):
+    edges = ((0, 0.36, 0.1), (0.04, 0, 0.1), (0.11, 0.29, 0))
+    assert "half as much as alone (0.30 instead of 0.80 points), vision errs 0.28 points less" in told(edges)
+    playing = told(edges, playing=True) + told(edges, playing=True, held=[("vision", "audio", 0.1)])
+    assert not re.search(r"\d\.\d", playing) and "language errs half as much as alone, vision errs less" in playing

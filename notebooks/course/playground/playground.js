@@ -241,7 +241,7 @@ export class Playground {
       { sentence: written, live } = this.parts;
     if (this.playing && now - this.wrote < WRITE_EVERY) return;
     this.wrote = now;
-    const said = this.complaint ?? sentence(entry, this.space, this.shown);
+    const said = this.complaint ?? sentence(entry, this.space, this.shown, this.playing);
     if (written.textContent !== said) written.textContent = said;
     if ((this.playing && now - this.spoken < SPEAK_EVERY) || live.textContent === said) return;
     this.spoken = now;
