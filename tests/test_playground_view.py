@@ -311,3 +311,29 @@ def test_the_sentence_has_no_numbers_that_lag_while_playing(told):
     assert "half as much as alone (0.30 instead of 0.80 points), vision errs 0.28 points less" in told(edges)
     playing = told(edges, playing=True) + told(edges, playing=True, held=[("vision", "audio", 0.1)])
     assert not re.search(r"\d\.\d", playing) and "language errs half as much as alone, vision errs less" in playing
+
+
+def test_a_change_of_labels_or_noise_on_the_way_asks_for_a_reset(page):
+    question = page.locator(".pg-question").inner_text
+    page.evaluate("playground.set('noise', 0.5); playground.run(5)")
+    assert "Reset" not in question()
+    for change in ("'noise', 1", "'labels', { audio: 0.5 }"):
+        page.evaluate(f"playground.set({change})")
+        assert question() == "Labels or noise changed: Reset for a fair comparison."
+        page.get_by_role("button", name="Reset").click()
+        page.evaluate("playground.run(5)")
+        assert question().startswith("Your own experiment")
+
+
+def test_what_a_click_says_moves_nothing(page):
+    places = "[...document.querySelectorAll('.pg-try button, .pg-copy')].map(x => JSON.stringify(x.getBoundingClientRect()))"
+    before = page.evaluate(places)
+    for text in ("Link copied", "See address bar"):
+        page.evaluate(f"document.querySelector('.pg-copy').textContent = '{text}'")
+        assert page.evaluate(places) == before
+
+
+def test_the_longest_sentence_about_learned_arrows_fits(page):
+    page.evaluate("playground.begin({labels: {language: 1, vision: 0.1, audio: 0}}); playground.run(45)")
+    assert "Eq. 9" in said(page)
+    assert page.locator(".pg-sentence").evaluate("x => x.scrollHeight <= x.clientHeight")
