@@ -277,7 +277,8 @@ def test_reset_while_playing_begins_at_step_0(page):
 @pytest.fixture
 def told(page):
     """The sentence for these strengths and these settings of the arrows."""
-    page.add_script_tag(type="module", content=module() + "window.words = { sentence, changed, startSettings, withEdge };")
+    names = "window.words = { sentence, changed, startSettings, withEdge };"
+    page.add_script_tag(type="module", content=module() + names)
     page.wait_for_function("window.words")
 
     def tell(strengths, apart=((0, 0.1, 0.3), (0.1, 0, 0.2), (0.3, 0.2, 0)), held=(), prior=False, playing=False):
@@ -285,7 +286,7 @@ def told(page):
             "([edges, apart, held, prior, playing]) => { const { sentence, changed, startSettings, withEdge } = words;"
             " let settings = changed(startSettings(), 'prior', prior);"
             " for (const edge of held) settings = withEdge(settings, 'homogeneous', ...edge);"
-            " const errors = [{ mean: 0.3 }, { mean: 0.52 }, { mean: 0.9 }], control = errors.map(() => ({ mean: 0.8 }));"
+            " const errors = [0.3, 0.52, 0.9].map((mean) => ({ mean })), control = errors.map(() => ({ mean: 0.8 }));"
             " return sentence({ settings, edges, apart, errors, control }, 'homogeneous', 9, playing); }",
             [strengths, apart, held, prior, playing],
         )
@@ -294,7 +295,8 @@ def told(page):
 
 
 def test_the_sentence_names_the_widest_arrows(told):
-    one_way, two_way = ((0, 0.36, 0.1), (0.04, 0, 0.1), (0.11, 0.29, 0)), ((0, 0.36, 0.1), (0.3, 0, 0.1), (0.1, 0.04, 0))
+    one_way = (0, 0.36, 0.1), (0.04, 0, 0.1), (0.11, 0.29, 0)
+    two_way = (0, 0.36, 0.1), (0.3, 0, 0.1), (0.1, 0.04, 0)
     why = "arrows are trained to make the distillation loss small (Eq. 9), not to help anybody."
     assert f"the widest is language → vision (0.36), where answers differ least, because {why}" in told(one_way)
     assert "the widest are those between language and vision, where answers differ least" in told(two_way)
@@ -326,7 +328,7 @@ def test_a_change_of_labels_or_noise_on_the_way_asks_for_a_reset(page):
 
 
 def test_what_a_click_says_moves_nothing(page):
-    places = "[...document.querySelectorAll('.pg-try button, .pg-copy')].map(x => JSON.stringify(x.getBoundingClientRect()))"
+    places = "[...document.querySelectorAll('.pg-head button')].map(x => JSON.stringify(x.getBoundingClientRect()))"
     before = page.evaluate(places)
     for text in ("Link copied", "See address bar"):
         page.evaluate(f"document.querySelector('.pg-copy').textContent = '{text}'")
