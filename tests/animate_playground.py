@@ -43,7 +43,7 @@ def film(page) -> Iterator[bytes]:
     for student in ("vision", "audio"):
         box = page.locator(f".pg-arrow[aria-label='language teaches {student}'] .pg-pill").bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        across = 45, 34 if student == "vision" else -34  # away from its twin
+        across = 45, 34 if student == "vision" else -34  # away from the opposite arrow
         page.mouse.move(x, y)
         page.mouse.down()
         for part in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):

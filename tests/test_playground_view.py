@@ -7,6 +7,7 @@ import publish
 import pytest
 from chromium import browser, listen
 
+from course.playground.page import module
 from course.playground.page import page as playground_page
 from course.playground.widget import Playground
 from dmdlite.config import MODALITIES
@@ -238,3 +239,103 @@ def test_it_stands_in_the_book_and_in_notebooks(tmp_path):
     data = widget._repr_mimebundle_()
     data = data[0] if isinstance(data, tuple) else data
     assert data["text/plain"] == repr(widget) and "playground.html" in repr(widget)
+
+
+def ring(page):
+    return page.evaluate(
+        "[getComputedStyle(document.activeElement).outlineStyle,"
+        " getComputedStyle(document.activeElement.querySelector('.pg-pill')).strokeWidth]"
+    )
+
+
+def test_only_the_keyboard_shows_a_focus_ring_on_an_arrow(page):
+    box = page.locator(".pg-arrow[aria-label='audio teaches vision'] .pg-shaft").bounding_box()
+    x, y = box["x"] + 0.7 * box["width"], box["y"] + box["height"] / 2
+    page.get_by_role("button", name="Reset").click()  # from here on the browser knows that a mouse is used
+    page.mouse.dblclick(x, y)
+    assert ring(page) == ["none", "1.5px"]  # off
+    page.keyboard.press("ArrowUp")
+    assert ring(page) == ["none", "4px"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 40)
+    page.mouse.up()
+    assert ring(page) == ["none", "2px"]
+
+
+def test_reset_while_playing_begins_at_step_0(page):
+    page.evaluate(  # pictures come late, so that at each of them steps are due
+        "const frame = requestAnimationFrame; window.requestAnimationFrame = (f) => frame((time) => f(time + 500)); 0"
+    )
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("playground.state().step > 3")
+    page.get_by_role("button", name="Reset").click()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert state(page)["step"] == 0 and page.locator(".pg-scrub span").inner_text() == "step 0 of 0"
+
+
+@pytest.fixture
+def told(page):
+    """The sentence for these strengths and these settings of the arrows."""
+    names = "window.words = { sentence, changed, startSettings, withEdge };"
+    page.add_script_tag(type="module", content=module() + names)
+    page.wait_for_function("window.words")
+
+    def tell(strengths, apart=((0, 0.1, 0.3), (0.1, 0, 0.2), (0.3, 0.2, 0)), held=(), prior=False, playing=False):
+        return page.evaluate(
+            "([edges, apart, held, prior, playing]) => { const { sentence, changed, startSettings, withEdge } = words;"
+            " let settings = changed(startSettings(), 'prior', prior);"
+            " for (const edge of held) settings = withEdge(settings, 'homogeneous', ...edge);"
+            " const errors = [0.3, 0.52, 0.9].map((mean) => ({ mean })), control = errors.map(() => ({ mean: 0.8 }));"
+            " return sentence({ settings, edges, apart, errors, control }, 'homogeneous', 9, playing); }",
+            [strengths, apart, held, prior, playing],
+        )
+
+    return tell
+
+
+def test_the_sentence_names_the_widest_arrows(told):
+    one_way = (0, 0.36, 0.1), (0.04, 0, 0.1), (0.11, 0.29, 0)
+    two_way = (0, 0.36, 0.1), (0.3, 0, 0.1), (0.1, 0.04, 0)
+    why = "arrows are trained to make the distillation loss small (Eq. 9), not to help anybody."
+    assert f"the widest is language → vision (0.36), where answers differ least, because {why}" in told(one_way)
+    assert "the widest are those between language and vision, where answers differ least" in told(two_way)
+    far = told(one_way, apart=((0, 0.3, 0.1), (0.3, 0, 0.2), (0.1, 0.2, 0)))
+    assert f"the widest is language → vision (0.36); {why}" in far and "differ" not in far
+    assert "the prior pulls them: the widest is language → vision (0.36)." in told(two_way, prior=True)
+    by_hand = [("language", "vision", 0.5), ("language", "audio", "off")]
+    mixed = ((0, 0.5, 0), (0.1, 0, 0.17), (0.1, 0.1, 0))
+    assert "4 arrows learn; the widest of the learned arrows is vision → audio (0.17)." in told(mixed, held=by_hand)
+
+
+def test_the_sentence_has_no_numbers_that_lag_while_playing(told):
+    edges = ((0, 0.36, 0.1), (0.04, 0, 0.1), (0.11, 0.29, 0))
+    assert "half as much as alone (0.30 instead of 0.80 points), vision errs 0.28 points less" in told(edges)
+    playing = told(edges, playing=True) + told(edges, playing=True, held=[("vision", "audio", 0.1)])
+    assert not re.search(r"\d\.\d", playing) and "language errs half as much as alone, vision errs less" in playing
+
+
+def test_a_change_of_labels_or_noise_on_the_way_asks_for_a_reset(page):
+    question = page.locator(".pg-question").inner_text
+    page.evaluate("playground.set('noise', 0.5); playground.run(5)")
+    assert "Reset" not in question()
+    for change in ("'noise', 1", "'labels', { audio: 0.5 }"):
+        page.evaluate(f"playground.set({change})")
+        assert question() == "Labels or noise changed: Reset for a fair comparison."
+        page.get_by_role("button", name="Reset").click()
+        page.evaluate("playground.run(5)")
+        assert question().startswith("Your own experiment")
+
+
+def test_what_a_click_says_moves_nothing(page):
+    places = "[...document.querySelectorAll('.pg-head button')].map(x => JSON.stringify(x.getBoundingClientRect()))"
+    before = page.evaluate(places)
+    for text in ("Link copied", "See address bar"):
+        page.evaluate(f"document.querySelector('.pg-copy').textContent = '{text}'")
+        assert page.evaluate(places) == before
+
+
+def test_the_longest_sentence_about_learned_arrows_fits(page):
+    page.evaluate("playground.begin({labels: {language: 1, vision: 0.1, audio: 0}}); playground.run(45)")
+    assert "Eq. 9" in said(page)
+    assert page.locator(".pg-sentence").evaluate("x => x.scrollHeight <= x.clientHeight")

@@ -47,7 +47,7 @@ async function copy(playground) {
     await navigator.clipboard.writeText(location.href);
     playground.parts.copy.textContent = "Link copied";
   } catch {
-    playground.parts.copy.textContent = "The link is in the address bar";
+    playground.parts.copy.textContent = "See address bar";
   }
   setTimeout(() => (playground.parts.copy.textContent = "Copy link"), 2500);
 }

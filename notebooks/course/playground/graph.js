@@ -114,6 +114,7 @@ export class Graph {
     group.addEventListener("focus", () => this.select(pair));
     group.addEventListener("pointerdown", (event) => {
       group.setPointerCapture(event.pointerId);
+      group.dataset.pointer = ""; // browsers differ in whether a focus from a script counts as visible
       group.focus();
       from = { x: event.clientX, y: event.clientY, strength: Math.min(parts.strength, 1) };
       event.preventDefault();
@@ -131,6 +132,7 @@ export class Graph {
     const done = () => (from = null);
     for (const name of ["pointerup", "pointercancel"]) group.addEventListener(name, done);
     group.addEventListener("dblclick", () => this.change(pair, parts.mode === "learned" ? "off" : "learned"));
+    for (const name of ["keydown", "blur"]) group.addEventListener(name, () => delete group.dataset.pointer);
     group.addEventListener("keydown", (event) => this.key(event, parts));
   }
 

@@ -4,6 +4,16 @@ import { CLIPS, MODALITIES, ORDERS, PAIRS, SPACES } from "./data.js";
 import { WORLDS } from "./run.js";
 import { BY_HAND, SITUATIONS, recognised } from "./situations.js";
 
+const SHARE = {
+  homogeneous: "what all modalities share",
+  heterogeneous: "what is private to each, after cross-modal attention",
+};
+const SPACE_HELP =
+  "homogeneous: the features that all modalities share; heterogeneous: the features private to each, after cross-modal attention";
+const LEARNED_HELP =
+  "Learned arrows move to where answers differ least, because they are trained to make the distillation loss small (Eq. 9), not to help anybody.";
+const PRIOR_HELP = "The prior is a pattern that the published code adds by hand to the learned arrows.";
+const BAND_HELP = "the same clips in four random orders: from the lowest to the highest error";
 let count = 0; // of playgrounds in this document: radio buttons need names of their own
 
 const radio = (name, value) =>
@@ -37,22 +47,24 @@ const html = (id) => `
   </div>
   <div class="pg-controls">
     <fieldset><legend>Who sees the sentiment best</legend>${radios(`pg-world-${id}`, WORLDS)}</fieldset>
-    <fieldset><legend>Graph of the space</legend>${radios(`pg-space-${id}`, SPACES)}</fieldset>
+    <fieldset title="${SPACE_HELP}"><legend>Graph of the space</legend>${radios(`pg-space-${id}`, SPACES)}
+      <p class="pg-note" data-of="space"></p></fieldset>
     <label class="pg-select"><span>All six arrows</span><select data-is="preset"></select></label>
     ${range("labels", "Labelled clips", 100, 5)}
     <div class="pg-shares" role="group" aria-label="labelled clips, by student">${MODALITIES.map(share).join("")}</div>
     ${range("noise", "Annotator noise", 2, 0.1)}
     ${range("lessons", "Weight of lessons", 10, 0.5)}
-    <label class="pg-switch"><input type="checkbox" role="switch" data-is="prior">
+    <div title="${PRIOR_HELP}"><label class="pg-switch"><input type="checkbox" role="switch" data-is="prior">
       <span>Prior pulls learned arrows</span></label>
+      <p class="pg-note pg-inset">a pattern that the published code adds by hand</p></div>
   </div>
   <div class="pg-middle">
     <p class="pg-question"></p>
     <div class="pg-graph">
       <p class="pg-hint">Three students rate the sentiment of clips; the big number is a student’s error. An arrow is a
         lesson: it pulls its student towards its teacher’s answer.</p>
-      <p class="pg-hint pg-hand">Drag an arrow away from its twin: the lesson weighs more. Double-click: it learns.</p>
-      <p class="pg-hint pg-pills"><b>0.50</b> set by you<br><i>0.17</i> learned<br><s>off</s> no lesson</p>
+      <p class="pg-hint pg-hand">Drag an arrow away from the opposite arrow: the lesson weighs more. Double-click: it learns.</p>
+      <p class="pg-hint pg-pills" title="${LEARNED_HELP}"><b>0.50</b> set by you<br><i>0.17</i> learned<br><s>off</s> no lesson</p>
     </div>
     <div class="pg-inspect" role="group" aria-label="the chosen arrow">
       <strong data-of="arrow"></strong>${radios(`pg-mode-${id}`, ["learned", "set", "off"])}
@@ -64,8 +76,9 @@ const html = (id) => `
   </div>
   <div class="pg-charts">
     <p class="pg-legend">Error on ${CLIPS.valid} clips, in points (from −3 to 3)<br>
-      <i class="pg-key"></i>with lessons <i class="pg-key pg-alone"></i>alone, without lessons<br>
-      <i class="pg-key pg-band"></i>lowest to highest of ${ORDERS} orders of batches</p>
+      <i class="pg-key"></i>with lessons
+      <span class="pg-help" title="${BAND_HELP}"><i class="pg-key pg-band"></i>${ORDERS} orders of batches</span><br>
+      <i class="pg-key pg-alone"></i>the same student without lessons</p>
     ${MODALITIES.map(chart).join("")}
   </div>`;
 
@@ -105,7 +118,7 @@ function show(parts, told, { now, space, shown, run, playing, presets: graphs, c
     { labels } = settings,
     held = settings.edges[space],
     shares = MODALITIES.map((m) => labels[m]);
-  const { place, question } = recognised(settings, space, graphs);
+  const { place, question } = recognised(settings, space, graphs, run.path.slice(0, shown));
   parts.situations.forEach((one, k) => one.setAttribute("aria-pressed", String(k === place)));
   if (parts.question.textContent !== question) parts.question.textContent = question;
   const put = (node, value) => {
@@ -126,7 +139,7 @@ function show(parts, told, { now, space, shown, run, playing, presets: graphs, c
   put(parts.scrub, shown);
   say("scrub", `step ${shown} of ${run.step}`);
   check(parts.worlds, settings.world);
-  check(parts.spaces, space);
+  (check(parts.spaces, space), say("space", SHARE[space]));
   const equal = shares.every((share) => share === shares[0]),
     mean = shares.reduce((sum, x) => sum + x, 0) / 3;
   put(parts.labels, Math.round(100 * mean));

@@ -142,7 +142,7 @@ export class Playground {
   // One picture: as many steps as the chosen speed asks for and the time allows.
   tick(time) {
     this.frame = null;
-    if (!this.root.isConnected) return;
+    if (!this.root.isConnected || !(this.playing || this.waiting.length)) return; // paused after the frame was asked for
     const began = performance.now();
     this.due = Math.min(8, this.due + ((time - this.before) / 1000) * Number(this.parts.speed.value));
     this.before = time;
@@ -241,7 +241,7 @@ export class Playground {
       { sentence: written, live } = this.parts;
     if (this.playing && now - this.wrote < WRITE_EVERY) return;
     this.wrote = now;
-    const said = this.complaint ?? sentence(entry, this.space, this.shown);
+    const said = this.complaint ?? sentence(entry, this.space, this.shown, this.playing);
     if (written.textContent !== said) written.textContent = said;
     if ((this.playing && now - this.spoken < SPEAK_EVERY) || live.textContent === said) return;
     this.spoken = now;

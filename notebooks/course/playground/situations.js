@@ -58,6 +58,7 @@ export const SITUATIONS = [
   },
 ];
 const FIRST = "Try the buttons above from left to right; then drag an arrow.";
+const MIXED = "Labels or noise changed: Reset for a fair comparison.";
 const OWN = "Your own experiment. Who gains, and who is harmed?";
 
 // The settings at which a situation begins.
@@ -69,10 +70,15 @@ export function settingsFor({ space = SPACES[0], world = "language", labels = 1,
 const spelled = ({ world, labels, noise, lessons, prior, edges }) =>
   JSON.stringify([world, MODALITIES.map((m) => labels[m]), noise, lessons, prior, SPACES.map((space) => edges[space])]);
 
+// past: the settings of the steps so far. Then the control, too, has learned from other labels than these.
+const changedOnTheWay = ({ labels, noise }, past) =>
+  past.some((before) => before.noise !== noise || MODALITIES.some((m) => before.labels[m] !== labels[m]));
+
 // {place, question}: which situation these settings are, -1 if none.
-export function recognised(settings, space, graphs) {
+export function recognised(settings, space, graphs, past) {
   const known = spelled(settings),
     place = space === SPACES[0] ? SITUATIONS.findIndex((one) => spelled(settingsFor(one, graphs)) === known) : -1;
+  if (changedOnTheWay(settings, past)) return { place, question: MIXED };
   if (place >= 0) return { place, question: SITUATIONS[place].question };
   return { place, question: known === spelled(startSettings()) ? FIRST : OWN };
 }
