@@ -26,6 +26,14 @@ def chromium(*options: str):
         started.close()
 
 
+@contextmanager
+def beside(browser, *options: str):
+    """Another one while `browser` is open: Playwright runs once in a process."""
+    started = browser.browser_type.launch(executable_path=CHROMIUM, args=["--no-sandbox", *options])
+    yield started
+    started.close()
+
+
 @pytest.fixture(scope="module")
 def browser():
     with chromium() as started:

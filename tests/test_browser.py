@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "notebooks"))
 import publish
-from chromium import MILLISECONDS, browser, chromium, listen
+from chromium import MILLISECONDS, beside, browser, listen
 
 __all__ = ["browser"]  # a fixture
 
@@ -115,8 +115,8 @@ def test_widget_moves_in_the_browser(lab, browser, name, widget):
     page.close()
 
 
-def test_a_clip_of_the_camera_reaches_the_kernel_and_is_deleted(lab):
-    with chromium(*FAKE_CAMERA) as started:
+def test_a_clip_of_the_camera_reaches_the_kernel_and_is_deleted(browser, lab):
+    with beside(browser, *FAKE_CAMERA) as started:
         page = started.new_page(viewport={"width": 1280, "height": 1000})
         complaints = listen(page)
         page.goto(f"{lab}/lab/workspaces/trial/tree/trial.ipynb")
