@@ -25,14 +25,13 @@ import dmdlite
 from course import own_clips
 from course.class_clips import class_scenes
 from course.espeak import Espeak
+from course.film import PARTS
 from course.own_clips import CLIP, FINISHED
 from dmdlite.data.fitting import feature_shapes
 from dmdlite.data.splits import KEYS, FeatureSplit
 from dmdlite.experiments.extraction import extract
 from dmdlite.models.registry import build
 from dmdlite.training.loop import seed_everything
-
-WARPS = ["mouth_corners", "lip_opening", "brows", "blink"]
 
 
 def made(folder: Path) -> None:
@@ -49,7 +48,7 @@ def made(folder: Path) -> None:
     for name, words in pd.read_csv(clips / "truth_words.csv").groupby("id"):
         found, own = pd.read_json(features / "clips" / f"{name}.json", typ="series").words, frames.get_group(name)
         for word, heard in zip(words.itertuples(), found, strict=True):
-            warps = own[(own.time >= word.start) & (own.time <= word.end)][WARPS].mean().round(4)
+            warps = own[(own.time >= word.start) & (own.time <= word.end)][list(PARTS)].mean().round(4)
             found_at = {"found_start": round(heard["start"], 2), "found_end": round(heard["end"], 2)}
             rows.append({"id": name, "word": word.word, "start": word.start, "end": word.end} | found_at | dict(warps))
     pd.DataFrame(rows).to_csv(FINISHED / "made_words.csv", index=False)

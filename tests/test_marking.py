@@ -17,6 +17,16 @@ from course.mark.answers import exercises
 pytestmark = pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
 SECRET = "the one thing that nobody may read or change\n"
 
+# Counts which of several acts succeed.
+TRIES = """
+    done = []
+    for act in acts:
+        try:
+            act()
+            done.append(act)
+        except caught:
+            pass
+    raise ValueError(f"DONE {{len(done)}}")"""
 # What each does in place of an answer to exercise 0.1; 0.2 is answered well. {victim} is a folder of the teacher.
 HOSTILE = {
     "loops": "    while True: pass",
@@ -24,8 +34,8 @@ HOSTILE = {
     "crashes": "    import ctypes\n    ctypes.string_at(0)",
     "deletes": """
     import os, shutil
-    done = []
-    for act in (
+    caught = OSError
+    acts = (
         lambda: os.remove(r"{victim}/secret.txt"),
         lambda: open(r"{victim}/secret.txt", "w"),
         lambda: os.truncate(r"{victim}/secret.txt", 0),
@@ -34,29 +44,21 @@ HOSTILE = {
         lambda: os.rename(r"{victim}/secret.txt", r"{victim}/gone.txt"),
         lambda: shutil.rmtree(r"{victim}"),
         lambda: os.rmdir(os.getcwd()),
-    ):
-        try:
-            act()
-            done.append(act)
-        except OSError:
-            pass
-    raise ValueError(f"DONE {{len(done)}}")""",
+    )
+    """
+    + TRIES,
     "forks": """
     import os, subprocess, multiprocessing, sys
-    done = []
-    for act in (
+    caught = OSError
+    acts = (
         os.fork,
         lambda: subprocess.run([sys.executable, "-c", "1"]),
         lambda: os.posix_spawn("/bin/true", ["true"], {{}}),
         lambda: multiprocessing.Process(target=print).start(),
         lambda: os.execv("/bin/true", ["true"]),
-    ):
-        try:
-            act()
-            done.append(act)
-        except OSError:
-            pass
-    raise ValueError(f"DONE {{len(done)}}")""",
+    )
+    """
+    + TRIES,
     "reads": """
     import glob, os, sys
     done = []
@@ -133,21 +135,17 @@ HOSTILE = {
     raise ValueError(f"DONE {{len(done)}}")""",
     "kills": """
     import os, signal, resource
-    done = []
-    for act in (
+    acts = (
         lambda: os.kill(os.getppid(), signal.SIGKILL),
         lambda: os.killpg(os.getpgid(os.getppid()), signal.SIGKILL),
         lambda: os.kill(-1, signal.SIGKILL),
         lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1)),
         lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
         lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (9999, 9999)),
-    ):
-        try:
-            act()
-            done.append(act)
-        except (OSError, ValueError):
-            pass
-    raise ValueError(f"DONE {{len(done)}}")""",
+    )
+    caught = (OSError, ValueError)
+    """
+    + TRIES,
     "sends a bomb": """
     class Bomb:
         def __reduce__(self):

@@ -55,7 +55,7 @@ def to_layout(split: FeatureSplit) -> Arrays:
 def divided_by_id(split: FeatureSplit, shares: Sequence[float], seed: int) -> Splits:
     """Train, valid and test with about these shares of the clips, and no video or speaker in two of them.
 
-    What stands in an id before "$_$", "[" or a last "_" names the video. Raises DataError for fewer than three of them.
+    What comes in an id before "$_$", "[" or a last "_" names the video. Raises DataError for fewer than three of them.
     """
     if len(shares) != len(SPLITS) or min(shares) <= 0:
         raise DataError(f"a division needs three positive shares, such as 0.7,0.1,0.2, got {listed(shares)}.")

@@ -8,13 +8,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from dmdlite.experiments.own_clip import ClipReading
-from dmdlite.training.figures import COLOURS, MARKERS, MODEL
+from dmdlite.training.figures import COLOURS, LABEL_RANGES, MARKERS, MODEL
 
 SHARE = 0.8  # of the held-out clips have an error that the bar around a prediction covers
 MOST = 8  # rows of classes or numbers
 LONGEST_TITLE = 100  # letters of the transcript
 FORMS = {"mosi": "+.1f", "sims": "+.2f", "other": ".3g"}
-RANGES = {"mosi": (-3.0, 3.0), "sims": (-1.0, 1.0)}
 
 
 def headline(reading: ClipReading) -> str:
@@ -65,8 +64,7 @@ def margins(reading: ClipReading) -> Float[np.ndarray, "number"]:
 
     It is the quantile of conformal prediction (Vovk and others, 2005), which counts the new clip as one more.
     """
-    found = [reading.heldout.filter(regex=rf"^{name}(_\d+)?$").to_numpy(float) for name in ("label", "prediction")]
-    errors = np.sort(np.abs(found[0] - found[1]), axis=0)
+    errors = np.sort(np.abs(heldout_numbers(reading, "label") - heldout_numbers(reading, "prediction")), axis=0)
     errors = errors[~np.isnan(errors).any(axis=1)]
     rank = ceil((len(errors) + 1) * SHARE)
     return errors[rank - 1] if rank <= len(errors) else np.full(errors.shape[1], np.inf)
@@ -114,7 +112,8 @@ def draw_number(axis: Axes, reading: ClipReading) -> None:
         axis.plot(x, y, marker, color=colour if there else "white", markeredgecolor=colour, markersize=9)
         text = written(x, reading) if there else f"{written(x, reading)}, not in the clip"
         axis.annotate(text, (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=9, color=colour)
-    low, high = RANGES.get(reading.config.label_scale, heldout_range(reading))
+    truth = heldout_numbers(reading, "label")
+    low, high = LABEL_RANGES.get(reading.config.label_scale, (np.nanmin(truth), np.nanmax(truth)))
     reach = [*rows.values(), *([rows["final"] - sure, rows["final"] + sure] if np.isfinite(sure) else [])]
     low, high = min(low, *reach), max(high, *reach)
     gap = 0.06 * (high - low)
@@ -127,9 +126,9 @@ def draw_number(axis: Axes, reading: ClipReading) -> None:
     axis.axvline(0, color="#DDDDDD", linewidth=1, zorder=0)
 
 
-def heldout_range(reading: ClipReading) -> tuple[float, float]:
-    truth = reading.heldout.filter(regex=r"^label(_\d+)?$").to_numpy(float)
-    return float(np.nanmin(truth)), float(np.nanmax(truth))
+def heldout_numbers(reading: ClipReading, name: str) -> Float[np.ndarray, "clip number"]:
+    """Labels or predictions of a regression; several numbers are columns label_1, label_2, …"""
+    return reading.heldout.filter(regex=rf"^{name}(_\d+)?$").to_numpy(float)
 
 
 def draw_rows(axis: Axes, reading: ClipReading) -> None:

@@ -20,7 +20,6 @@ from dmdlite.training import predictions, runs
 from dmdlite.training.loop import make_batch
 
 MOST_FRAMES = 16
-HELD_OUT = ("valid", "test")
 OfWords = Float[np.ndarray, "word"]
 
 
@@ -92,7 +91,7 @@ def read_clip(run: str | Path, path: str | Path, transcript: str | None = None) 
         raise ValueError(f"{path.name} has no {' or '.join(reads)}, and the model of {run} reads nothing else")
     if len(reads) < len(MODALITIES):
         clip.notes.append(f"the model reads {' and '.join(reads)} only")
-    split = fitted(cut(as_split(path, clip, folder), clip, config), config)
+    split = as_read(path.name, clip, folder, config)
     parts, heldout = predictions.read_outputs(model, split, mask), pd.read_csv(run / "predictions.csv")
     whole = as_numbers(parts["head", "final"], config)
     copies = without_words(split, clip, folder) if "language" in reads else []
@@ -101,7 +100,7 @@ def read_clip(run: str | Path, path: str | Path, transcript: str | None = None) 
         clip, frames, split, parts, model.kind.__name__, reads, config,
         attention=attention_on_words(model, split, mask),
         without=np.concatenate(changes) if changes else np.zeros((0, whole.shape[1])),
-        heldout=heldout[heldout["split"].isin(HELD_OUT)],
+        heldout=heldout[heldout["split"].isin(["valid", "test"])],
     )  # fmt: skip
 
 
@@ -115,21 +114,22 @@ def extractor_of(run: Path, name: str) -> FeatureFolder:
     return folder
 
 
-def as_split(path: Path, clip: ClipFeatures, folder: FeatureFolder) -> FeatureSplit:
-    """The clip as a split of its own; a modality that it lacks is one step of zeros."""
+def as_read(name: str, clip: ClipFeatures, folder: FeatureFolder, config: ModelConfig) -> FeatureSplit:
+    """The clip in the file `name` as a model of this config reads it; a modality that it lacks is one step of zeros."""
     features = {m: clip.features.get(m, np.zeros((1, len(CHANNELS[m])), np.float32))[None] for m in MODALITIES}
-    return FeatureSplit(
+    split = FeatureSplit(
         features=features,
         lengths={m: np.array([x.shape[1]]) for m, x in features.items()},
         labels=np.full(1, np.nan, np.float32),
-        ids=[path.stem],
+        ids=[Path(name).stem],
         raw_text=[clip.text],
         tokens=token_ids([clip.text], folder.language_model) if folder.language_model else None,
-        source=path.name,
+        source=name,
         name="clip",
         present={m: np.array([False]) for m in MODALITIES if m not in clip.features},
         extractor=folder.extractor,
     )
+    return fitted(cut(split, clip, config), config)
 
 
 def cut(split: FeatureSplit, clip: ClipFeatures, config: ModelConfig) -> FeatureSplit:

@@ -12,7 +12,7 @@ from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from dmdlite.config import MODALITIES, ModelConfig
+from dmdlite.config import MODALITIES, SENTIMENT_RANGE, ModelConfig
 from dmdlite.training.loop import epochs_without_progress, selected
 from dmdlite.training.metrics import Logits, Truth, decided, lower_is_better, title
 
@@ -21,6 +21,7 @@ COLOURS = {"language": "#4477AA", "vision": "#228833", "audio": "#EE6677"}
 MARKERS = {"language": "o", "vision": "s", "audio": "^"}
 TARGET_STYLES = {"language": "solid", "vision": "dashed", "audio": "dotted"}
 MODEL, INK, QUIET = "#AA3377", "#222222", "#888888"  # all modalities together; a loss term; for comparison only
+LABEL_RANGES = {"mosi": SENTIMENT_RANGE, "sims": (-1.0, 1.0)}  # label_scale -> least and greatest label
 # Of a graph: where its nodes are, their radius, how far arrows bend, the widest of them.
 NODES = {"language": (0.0, 1.0), "vision": (1.3, -0.9), "audio": (-1.3, -0.9)}
 RADIUS, BEND, THICKEST = 0.36, 0.17, 9.0
@@ -70,7 +71,7 @@ def draw_answers(predictions: Logits, truth: Truth, metrics: dict[str, Any], con
     error, constant = (scores["test"]["mae"] for scores in (metrics, metrics["constant"]))
     missed, beside = f"Test clips are missed by {error:.2f} on average", f"(by a constant: {constant:.2f})"
     if truth.ndim == 1 and config.label_scale != "other":
-        figure = draw_sentiment(predictions, truth, {"mosi": 3, "sims": 1}[config.label_scale])
+        figure = draw_sentiment(predictions, truth, round(LABEL_RANGES[config.label_scale][1]))
         figure.axes[0].set_title(f"{missed}\n{beside}", fontsize=12)
     else:
         scores = metrics["test"]

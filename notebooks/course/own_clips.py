@@ -27,10 +27,9 @@ from dmdlite.data.extract.folder import FeatureFolder
 from dmdlite.data.extract.setup import extra, model_paths
 from dmdlite.data.extract.video import SOUND_RATE, Video
 from dmdlite.data.extract.words import Word
-from dmdlite.data.features import FeatureSplit, fitted
-from dmdlite.experiments.own_clip import as_split, cut
-from dmdlite.training.runs import opened
-from dmdlite.training.runs import predict as run_predict
+from dmdlite.data.features import FeatureSplit
+from dmdlite.experiments.own_clip import as_read
+from dmdlite.training import predictions, runs
 
 FINISHED = Path(__file__).parent.parent / "finished_clips"
 CLIP = "speaker9_037"  # the made clip: a wonderful lecture, with a frown; of the test split
@@ -124,9 +123,9 @@ def look_live(path: Path, said: str | None) -> Look:
 
 def predict(look: Look, run: str | Path = FINISHED) -> pd.Series:
     """What the model of a run says of a clip, and each modality alone."""
-    config = opened(run)[0].config
-    split = as_split(Path("clip"), look.clip, FeatureFolder(Path(), aligned=True))
-    return run_predict(run, fitted(cut(split, look.clip, config), config)).iloc[0]
+    model, mask = runs.opened(run)
+    split = as_read("clip", look.clip, FeatureFolder(Path(), aligned=True), model.config)
+    return predictions.table(predictions.read_outputs(model, split, mask), split, model.config).iloc[0]
 
 
 def worse(path: Path, folder: Path) -> dict[str, Path]:
