@@ -1,6 +1,7 @@
 """Executes notebooks from top to bottom and stores their outputs, without timings or paths of this machine.
 
-The description in italics below a picture becomes its alternative text.
+A cell's metadata `alt` becomes the alternative text of its picture. Cells tagged `claim` (what a cell has shown,
+asserted) and `plumbing` are folded.
 
 python notebooks/execute.py              all of them
 python notebooks/execute.py 08           only those whose names begin with 08
@@ -14,6 +15,7 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
+FOLDED = {"claim", "plumbing"}
 
 
 def execute(path: Path) -> None:
@@ -26,15 +28,18 @@ def execute(path: Path) -> None:
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    for cell, following in zip(notebook.cells, [*notebook.cells[1:], {"source": ""}], strict=True):
+    for place, cell in enumerate(notebook.cells):
+        cell.id = f"{path.name[:2]}-{place:02}"
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
-                output.metadata = {"image/png": {"alt": following["source"].split("\n")[0].strip("*")}}
+                output.metadata = {"image/png": {"alt": cell.metadata.get("alt", "")}}
             if output.output_type == "error":  # the frames would reveal paths of this machine
                 output.traceback = [f"{output.ename}: {output.evalue}"]
             # A widget lives only as long as its kernel, and its id differs every time.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell.metadata = {name: cell.metadata[name] for name in ("alt", "tags") if cell.metadata.get(name)}
+        if FOLDED & set(cell.metadata.get("tags", [])):
+            cell.metadata["jupyter"] = {"source_hidden": True}
     nbformat.write(notebook, path)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 EXEMPT = {"raises-exception", "nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
+FOLDED = {"claim", "plumbing"}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -21,8 +22,13 @@ def cells(notebook, kind):
     return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
+def tags(cell) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
 def prose(notebook) -> str:
-    return "\n\n".join(cell.source for cell in cells(notebook, "markdown"))
+    """What a student reads; the cells to type into are not."""
+    return "\n\n".join(cell.source for cell in cells(notebook, "markdown") if "typed" not in tags(cell))
 
 
 def test_there_are_notebooks():
@@ -57,12 +63,35 @@ def test_its_parts(notebook):
         assert part in text, part
     assert re.search(r"paper (versus|and) code", text, re.IGNORECASE)
     assert len(re.findall(r"<details><summary>\d\. ", text)) >= 3  # recall questions with folded answers
-    assert "assert_close" in notebook.path.read_text() or "assert_allclose" in notebook.path.read_text()
-    assert "getsource(" in notebook.path.read_text()
+    assert "source_of(" in notebook.path.read_text(encoding="utf-8")
+
+
+def test_numbers_are_shown_and_the_asserts_behind_them_are_folded(notebook):
+    for cell in cells(notebook, "code"):
+        folded = bool(FOLDED & tags(cell))
+        assert folded == bool(cell.metadata.get("jupyter", {}).get("source_hidden")), cell.source
+        assert ("claim" in tags(cell)) == bool(re.search(r"\bassert(_\w+)?\b", cell.source)), cell.source
+        assert "claim" not in tags(cell) or not cell.outputs, cell.source
+        told = "".join(output.get("text", "") for output in cell.outputs)
+        assert not re.search(r"(:|=) *(True|False)$", told, re.MULTILINE), told
+
+
+def test_every_question_has_a_cell_to_type_into(notebook):
+    found = []
+    for place, cell in enumerate(notebook.cells):
+        if asked := re.search(r"^\*\*(Predict|Open question)\.\*\*", cell.source, re.MULTILINE):
+            found.append({"Predict": "predict", "Open question": "open"}[asked[1]])
+            following = notebook.cells[place + 1]
+            assert tags(following) == {"typed", f"{found[-1]}-{found.count(found[-1])}"}, cell.source
+    assert (
+        len(found)
+        == sum("typed" in tags(cell) for cell in notebook.cells)
+        == len(re.findall(r"\*\*(?:Predict|Open question)\.\*\*", prose(notebook)))
+    )
 
 
 def test_its_size(notebook):
-    code = cells(notebook, "code")
+    code = [cell for cell in cells(notebook, "code") if not FOLDED & tags(cell)]
     longest = max(len(cell.source.splitlines()) for cell in code)
     assert longest <= 40 and len(code) <= 40 and sum(len(cell.source.splitlines()) for cell in code) <= 300
     assert len(prose(notebook).split()) <= 2500
@@ -78,14 +107,12 @@ def test_code_cells_are_clean(notebook):
 def test_only_tagged_cells_fail(notebook):
     for cell in cells(notebook, "code"):
         failed = any(output.output_type == "error" for output in cell.outputs)
-        assert failed == ("raises-exception" in cell.metadata.get("tags", []))
+        assert failed == ("raises-exception" in tags(cell))
 
 
 def test_few_cells_are_exempt_from_the_comparison(notebook):
     code = cells(notebook, "code")
-    exempt = [
-        place for place, cell in enumerate(code) if EXEMPT - {"raises-exception"} & set(cell.metadata.get("tags", []))
-    ]
+    exempt = [place for place, cell in enumerate(code) if EXEMPT - {"raises-exception"} & tags(cell)]
     assert len(exempt) <= 0.2 * len(code)
     assert all("assert" in code[place + 1].source for place in exempt)
 
@@ -95,9 +122,10 @@ def test_every_picture_is_described(notebook):
         outputs = cell.outputs if cell.cell_type == "code" else []
         for output in outputs:
             if "image/png" in output.get("data", {}):
-                described = notebook.cells[place + 1].source
                 alternative = output.metadata["image/png"]["alt"]
-                assert described.startswith(f"*{alternative}") and len(alternative) > 40, cell.source
+                assert alternative == cell.metadata.alt and len(alternative) > 40, cell.source
+                caption = re.match(r"\*(.+?)\*\n", notebook.cells[place + 1].source + "\n")
+                assert caption and caption[1] != alternative, cell.source
 
 
 def test_outputs_are_small(notebook):
@@ -118,7 +146,10 @@ def test_the_overview_says_what_the_notebook_says(notebook):
     (row,) = (line for line in overview if f"]({notebook.path.name})" in line)
     title, contract = (cell.source for cell in cells(notebook, "markdown")[:2])
     goals, needs, times = zip(*(map(str.strip, line.split("|")[1:4]) for line in contract.splitlines()[2:]))
-    minutes = re.findall(r"\d+ (?:min|s)\b", " ".join(times))
-    assert len(minutes) == 3 and row.endswith(f"| {'; '.join(filter(None, needs))} | {' | '.join(minutes)} |")
+    core, everything, run = times[:3]
+    minutes = [re.fullmatch(pattern, time)[1] for pattern, time in (
+        (r"core path (\d+ min|–)", core), (r"everything (\d+ min)", everything), (r"runs in (\d+ s) on a CPU", run)
+    )]  # fmt: skip
+    assert row.endswith(f"| {'; '.join(filter(None, needs))} | {' | '.join(minutes)} |")
     assert f"[{title.splitlines()[0].split(' · ')[1]}]" in row
     assert f"- **{notebook.path.name[:2]}** {'; '.join(filter(None, goals))}" in overview
