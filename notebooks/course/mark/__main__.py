@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from course.mark import reports, sandbox
-from course.mark.marking import course, mark
+from course.mark.marking import COURSE, course, mark
+from course.mark.typed import typed
 
 
 def students(folder: Path) -> list[Path]:
@@ -43,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
         marks[folder.name] = list(mark(folder, seed, options.seconds))
         points = sum(one.points for one in marks[folder.name])
         print(f"{folder.name}: {points} of {len(marks[folder.name])} points", flush=True)
-    for path in reports.write(marks, options.output):
+    answers = {folder.name: typed(folder, COURSE) for folder in found}
+    for path in reports.write(marks, answers, options.output):
         print(f"wrote {path}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,10 +12,10 @@ from course.checks.answers import NotAttempted, Wrong
 from course.checks.marking import CORRECT, OPEN, WRONG
 from course.mark.answers import CALL, Exercise, exercises
 from course.mark.remote import Sandbox, answer
+from course.mark.untrusted import load, plain
 
 COURSE = Path(__file__).parent.parent.parent
 MISSING, BY_HEART = "not handed in", "right only in the examples of the check"
-LARGEST = 20_000_000  # bytes of a notebook
 HIDDEN_EXAMPLES = 12
 
 
@@ -84,19 +82,5 @@ def _answered(cells: list[str], exercise: Exercise) -> tuple[list[str], str]:
 
 def _cells(path: Path) -> list[str] | str:
     """The sources of the code cells of an untrusted file, or why there are none."""
-    if path.is_symlink() or not path.is_file():
-        return "" if not path.exists() and not path.is_symlink() else "not a plain file"
-    if path.stat().st_size > LARGEST:
-        return f"larger than {LARGEST // 1_000_000} MB; clear its outputs"
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        found = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
-        return ["".join(source) for source in found]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "not a notebook; save it once more"
-
-
-def plain(text: str) -> str:
-    """Words of an untrusted process, without what a terminal, a table or Markdown would act upon."""
-    text = re.sub(r"[^\S\n]+", " ", "".join(c for c in text if c.isprintable() or c.isspace()))
-    return text.replace("`", "'").strip()[:400]
+    cells = load(path)
+    return cells if isinstance(cells, str) else [cell["source"] for cell in cells if cell["cell_type"] == "code"]

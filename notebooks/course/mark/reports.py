@@ -7,18 +7,21 @@ from collections import Counter
 from pathlib import Path
 
 from course.checks.marking import CORRECT, OPEN
-from course.mark.marking import MISSING, Mark
+from course.mark.marking import COURSE, MISSING, Mark
+from course.mark.typed import Typed, questions
+from course.mark.typed import report as typed_answers
 
 Marks = dict[str, list[Mark]]  # student -> every exercise of the course
 
 
-def write(marks: Marks, output: Path) -> list[Path]:
-    """Writes three files: the table, and beside it two texts."""
-    told, most = (output.with_name(f"{output.stem}_{name}.md") for name in ("told", "class"))
-    _table(marks, output)
-    told.write_text(_told(marks), encoding="utf-8")
-    most.write_text(_most(marks), encoding="utf-8")
-    return [output, told, most]
+def write(marks: Marks, typed: Typed, output: Path) -> list[Path]:
+    """Writes four files: the table, and beside it three texts."""
+    texts = {"told": _told(marks), "class": _most(marks), "typed": typed_answers(typed, COURSE)}
+    _table(marks, typed, output)
+    paths = [output.with_name(f"{output.stem}_{name}.md") for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.write_text(text, encoding="utf-8")
+    return [output, *paths]
 
 
 def cell(text: str) -> str:
@@ -26,14 +29,15 @@ def cell(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _table(marks: Marks, path: Path) -> None:
+def _table(marks: Marks, typed: Typed, path: Path) -> None:
     numbers = [mark.number for mark in next(iter(marks.values()))]
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["student", "points", "of", *numbers])
+        table.writerow(["student", "points", "of", "typed", "questions", *numbers])
         for student, found in marks.items():
             points = [mark.points for mark in found]
-            table.writerow([cell(student), sum(points), len(points), *points])
+            written = [len(typed[student]), len(questions(COURSE))]
+            table.writerow([cell(student), sum(points), len(points), *written, *points])
 
 
 def _told(marks: Marks) -> str:
