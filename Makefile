@@ -9,7 +9,7 @@ QUICK := parity components config dictionary edge_learning exercises features me
 	structure transformers transport
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)  # Jupyter refuses root otherwise, as in a container
 
-.PHONY: help lab train check test bench notebooks models student book samples clips clean
+.PHONY: help lab train check test bench notebooks models student instructor book samples clips clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
@@ -48,6 +48,9 @@ models: $(READY)  ## train the models again that the notebooks open
 
 student: $(READY)  ## write a copy of the course without solutions to build/student
 	$(BIN)/python notebooks/publish.py student
+
+instructor: $(READY)  ## write the course with solutions, slides and a page for each notebook to build/instructor
+	$(BIN)/python notebooks/publish.py instructor
 
 book: $(READY)  ## write the course as pages that open offline to build/book
 	$(BIN)/python notebooks/publish.py book

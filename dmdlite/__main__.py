@@ -225,7 +225,7 @@ def convert(options: argparse.Namespace) -> None:
 def course(options: argparse.Namespace) -> None:
     from dmdlite.course import write_course
 
-    write_course(options.folder, "full" if options.solutions else "student")
+    write_course(options.folder, options.edition)
     print(f"begin with:\n  cd {options.folder}\n  jupyter lab notebooks/00_start_here.ipynb")
 
 

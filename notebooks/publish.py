@@ -2,6 +2,7 @@
 
 python notebooks/publish.py student          build/student: without solutions and without outputs, to work in
 python notebooks/publish.py full             build/full: the same with solutions
+python notebooks/publish.py instructor       build/instructor: full, with a page for each notebook, and slides
 python notebooks/publish.py book             build/book: the course as pages that open offline, index.html first
 python notebooks/publish.py student FOLDER   an edition in another place, as `python -m dmdlite course FOLDER` does
 """
@@ -61,6 +62,13 @@ def full(folder: Path) -> None:
     shutil.copyfile(HERE.parent / OPENED, folder / OPENED)
 
 
+def instructor(folder: Path) -> None:
+    """Writes the full edition, with what an instructor needs beside it."""
+    import instructor_edition
+
+    instructor_edition.instructor(folder)
+
+
 def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Removes solutions, outputs and counts in place; hints stay."""
     for cell in notebook.cells:
@@ -102,7 +110,7 @@ def with_mathml(markdown: str) -> str:
 
 
 if __name__ == "__main__":
-    editions = {"student": student, "full": full, "book": book}
+    editions = {"student": student, "full": full, "instructor": instructor, "book": book}
     if len(sys.argv) not in (2, 3) or sys.argv[1] not in editions:
         sys.exit(__doc__)
     target = Path(sys.argv[2]) if len(sys.argv) == 3 else BUILD / sys.argv[1]

@@ -80,6 +80,15 @@ def test_solutions_are_written_on_demand_and_nothing_is_overwritten(anywhere):
     assert run("course", "full") == f"2\n{refused}\n"
 
 
+def test_an_instructor_gets_pages_slides_and_the_marking(anywhere):
+    folder, run, _ = anywhere
+    said = run("course", "mine", "--instructor")
+    assert said.startswith("0\n") and "hold no figures yet" in said
+    assert (folder / "mine" / "notebooks" / "instructor" / "README.md").exists()
+    assert len(list((folder / "mine" / "slides").glob("session_*.html"))) == 9
+    assert (folder / "mine" / "notebooks" / "course" / "mark").exists()
+
+
 def test_it_trains_without_a_checkout(anywhere):
     folder, run, _ = anywhere
     trained = run("train", "--epochs", "1", "--set", "width=8", "--output", "run")
