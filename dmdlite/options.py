@@ -53,12 +53,9 @@ def make_parser() -> Parser:
     command.add_argument("folder", type=Path, metavar="OUT", help="a new or empty folder")
     command = _command(commands, "course", "write the course into a new folder, to work in", "my_course")
     command.add_argument("folder", type=Path, metavar="FOLDER", help="a new or empty folder")
-    editions = command.add_mutually_exclusive_group()
-    keep: Any = dict(dest="edition", action="store_const", default="student")
-    editions.add_argument("--solutions", const="full", help="with the solutions of all exercises", **keep)
-    editions.add_argument(
-        "--instructor", const="instructor", help="with solutions, expected answers and slides", **keep
-    )
+    add, keep = command.add_mutually_exclusive_group().add_argument, {"dest": "edition", "action": "store_const"}
+    add("--solutions", const="full", default="student", help="with the solutions of all exercises", **keep)
+    add("--instructor", const="instructor", help="with solutions, expected answers and slides", **keep)
     return parser
 
 

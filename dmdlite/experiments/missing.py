@@ -13,8 +13,6 @@ from dmdlite.files import write_json
 from dmdlite.models.base import SavedModel
 from dmdlite.training.runs import Result, evaluate
 
-Scores = dict[str, float]
-
 FILE = "missing_modalities.json"  # in a run folder, beside metrics.json: {"language+vision": scores, ...}
 
 
@@ -51,7 +49,7 @@ def score_subsets(run: Result, test: FeatureSplit, model: SavedModel, modalities
     write_json(run.folder / FILE, scores)
 
 
-def stored_subsets(folder: Path, full: Mapping[str, float], modalities: Sequence[str]) -> dict[str, Scores]:
+def stored_subsets(folder: Path, full: Mapping[str, float], modalities: Sequence[str]) -> dict[str, dict[str, float]]:
     """What `score_subsets` has left in a run folder, or {} if it is not of this run, whose test scores are `full`."""
     try:
         scores = json.loads((folder / FILE).read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from dmdlite.config import ModelConfig, TrainingConfig
 from dmdlite.data.features import load_features
 from dmdlite.experiments.checks import Variant, check_counts, check_variants
 from dmdlite.experiments.executors import Outcome, attempt
-from dmdlite.experiments.missing import Scores, score_subsets, stored_subsets
+from dmdlite.experiments.missing import score_subsets, stored_subsets
 from dmdlite.experiments.parcels import pack, unpack
 from dmdlite.models.base import SavedModel
 from dmdlite.models.registry import RECIPES, Recipe, check_settings, in_groups, with_teachers
@@ -142,7 +142,7 @@ class Plan:
         exists = self.run_folder(run).exists()
         return exists and self.start(run)[2] == "finished" and bool(self.stored(run)[1])
 
-    def stored(self, run: Run) -> tuple[runs.Result, dict[str, Scores]]:
+    def stored(self, run: Run) -> tuple[runs.Result, dict[str, dict[str, float]]]:
         """A finished run and its scores for each subset of the modalities, if they are there."""
         result = runs.load_result(self.run_folder(run))
         return result, stored_subsets(result.folder, result.metrics["test"], self.config.modalities)
