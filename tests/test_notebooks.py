@@ -153,3 +153,18 @@ def test_the_overview_says_what_the_notebook_says(notebook):
     assert row.endswith(f"| {'; '.join(filter(None, needs))} | {' | '.join(minutes)} |")
     assert f"[{title.splitlines()[0].split(' · ')[1]}]" in row
     assert f"- **{notebook.path.name[:2]}** {'; '.join(filter(None, goals))}" in overview
+
+
+def test_the_core_path_takes_about_five_hours():
+    overview = (NOTEBOOKS[0].parent / "README.md").read_text(encoding="utf-8")
+    core = [
+        int(minutes) for minutes in re.findall(r"^\| \d\d \|.*\| (\d+) min \| \d+ min \| \d+ s \|$", overview, re.M)
+    ]
+    assert 270 <= sum(core) <= 330, core
+
+
+def test_core_sections_of_a_notebook_outside_the_core_path_are_not_marked(notebook):
+    """There every section is optional, and the contract says so."""
+    marked = re.findall(r"^##+ .*optional.*$", prose(notebook), re.MULTILINE)
+    outside = "core path –" in cells(notebook, "markdown")[1].source
+    assert not (marked and outside), marked
