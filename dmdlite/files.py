@@ -55,20 +55,20 @@ def alone_in(folder: Path, wait: bool = False) -> Iterator[bool]:
     dies. Shared storage must support flock between machines: NFS 4 does, unless it is mounted with `local_lock`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / ".lock"
-    lock, waited = FileLock(file), False
+    lock, owner, waited = FileLock(folder / ".lock"), folder / ".owner", False  # Windows lets nobody read a locked file
     try:
         lock.acquire(blocking=False)
     except Timeout:
         if not wait:
-            who = file.read_text(encoding="utf-8") or "another process"
+            who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
             raise ValueError(f"{folder} is in use by {who}; wait for it, or choose another output folder") from None
         lock.acquire()
         waited = True
     try:
-        file.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield waited
     finally:
-        with suppress(OSError):  # Windows keeps open files
-            file.unlink()
+        for file in (owner, Path(lock.lock_file)):
+            with suppress(OSError):  # Windows keeps open files
+                file.unlink()
         lock.release()

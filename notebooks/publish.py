@@ -113,6 +113,7 @@ if __name__ == "__main__":
     editions = {"student": student, "full": full, "instructor": instructor, "book": book}
     if len(sys.argv) not in (2, 3) or sys.argv[1] not in editions:
         sys.exit(__doc__)
+    sys.stdout.reconfigure(errors="replace")  # a console that lacks a letter shows "?"
     target = Path(sys.argv[2]) if len(sys.argv) == 3 else BUILD / sys.argv[1]
     if len(sys.argv) == 2:
         shutil.rmtree(target, ignore_errors=True)

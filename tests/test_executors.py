@@ -116,7 +116,7 @@ def test_two_trains_in_one_folder(tmp_path):
     with alone_in(tmp_path / "run"):
         with pytest.raises(ValueError, match=rf"run is in use by process {os.getpid()} on \S+; wait for it, or choose"):
             train()
-        assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+        assert {path.name for path in (tmp_path / "run").iterdir()} == {".lock", ".owner"}
     with ThreadPoolExecutor(1) as executor:
         with alone_in(tmp_path / "run"):
             second = executor.submit(alone_in(tmp_path / "run", wait=True).__enter__)

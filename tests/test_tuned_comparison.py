@@ -72,7 +72,7 @@ def test_processes_share_the_trials_and_one_that_is_killed_loses_none(place, cap
     while not (sealed := list(place.glob("shared/trials/*/audio/checkpoints/*/complete.json"))):
         assert all(process.poll() is None for process in both)
         time.sleep(0.01)
-    who = int((sealed[0].parents[3] / ".lock").read_text().split()[1])  # "process 17 on host"
+    who = int((sealed[0].parents[3] / ".owner").read_text().split()[1])  # "process 17 on host"
     victim, other = sorted(both, key=lambda process: process.pid != who)
     assert victim.pid == who
     victim.kill()

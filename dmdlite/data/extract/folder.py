@@ -66,10 +66,10 @@ def find_clips(
     problems: dict[str, str] = {}
     for path in [*media, *texts.values()]:
         name = clip_id(path, folder)
-        if name not in found:
-            found[name] = Clip(name, path, None if path.suffix.lower() == TEXT else said.get(name))
+        if (key := name.casefold()) not in found:  # macOS and Windows do not tell A from a
+            found[key] = Clip(name, path, None if path.suffix.lower() == TEXT else said.get(name))
         elif path in media:
-            problems[path.name] = f"{found[name].path.name} has the same name; rename one of them"
+            problems[path.name] = f"{found[key].path.name} has the same name; rename one of them"
     if not found:
         endings = ", ".join(sorted(VIDEOS | SOUNDS | {TEXT}))
         raise DataError(f"{folder} holds no videos, sounds or texts; the endings looked for are {endings}.")
