@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from course.checks.answers import KINDS, describe
 from course.checks.marking import exercise, expect, like, summary_of
 
 # One clip, four streams of which the third is missing; all edges score 0, but the first to the second log 2.
@@ -43,6 +44,7 @@ def fair_comparison(answer: Callable) -> None:
     got = answer(small_log(), "dmd", "ours", "unchanged")
     expect(set(got) == set(KEYS), f"the dict should hold {', '.join(KEYS)} and nothing else")
     for key, value in COMPARED.items():
+        expect(KINDS["number"][0](got[key]), f"`{key}` should be one number, not {describe(got[key])}")
         expect(like(got[key], value, 1e-4), f"in the worked example `{key}` is {value:g}, got {float(got[key]):.4g}")
 
 

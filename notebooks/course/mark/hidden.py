@@ -124,7 +124,7 @@ def _rows(log: Log) -> Rows:
     ]
 
 
-def _compared(runs: Rows, baseline: str, variant: str, control: str) -> dict[str, float]:
+def _compared(runs: Rows, baseline: str, variant: str, control: str) -> dict[str, Any]:
     """One model and one seed at a time."""
     errors: dict[str, dict[int, float]] = {}
     for model in (baseline, variant, control):
