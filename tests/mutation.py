@@ -1,5 +1,7 @@
 """Tries every check on wrong answers made by machine and by hand, and writes the scores into docs/checks.md.
 
+A task with hidden tests is scored with its public example and these together, as it is marked.
+
 python tests/mutation.py        writes docs/checks.md
 python tests/mutation.py -v     prints what each wrong answer is told, too
 
@@ -22,6 +24,7 @@ sys.path[:0] = [path for path in (str(ROOT / "notebooks"), str(ROOT / "tests")) 
 from mutants import distorted, mutants  # noqa: E402
 
 from course.mark.answers import Exercise, exercises, namespace  # noqa: E402
+from course.mark.hidden import with_hidden_tests  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 RIGHT = ROOT / "tests" / "mutants_that_are_right.txt"
@@ -102,9 +105,9 @@ def _too_long(*_) -> None:
 def score(path: Path, exercise: Exercise, verbose: bool = False) -> Score:
     """Tries one check on all mutants of its printed solution, and on the wrong answers written by hand."""
     check = getattr(checks_of(path), exercise.check)
-    found = Score(check.exercise)
+    examine, found = with_hidden_tests(check), Score(check.exercise)
     for name, make in answers(exercise):
-        result, told = outcome(check.examine, make)
+        result, told = outcome(examine, make)
         found.stopped += result == "stopped"
         found.told += result == "not right yet"
         if result in ("correct", "not attempted yet") and name != "result nothing":
@@ -114,7 +117,7 @@ def score(path: Path, exercise: Exercise, verbose: bool = False) -> Score:
     wrong = importlib.import_module(f"wrong_answers.{path.stem[3:]}").WRONG[exercise.check]
     found.by_hand = len(wrong)
     for place, answer in enumerate(wrong):
-        result, told = outcome(check.examine, lambda answer=answer: answer)
+        result, told = outcome(examine, lambda answer=answer: answer)
         if result == "correct":
             found.missed_by_hand.append(place)
         if verbose:

@@ -13,6 +13,7 @@ from mutation import ROOT
 from course.mark import sandbox
 from course.mark.__main__ import main
 from course.mark.answers import exercises
+from course.mark.marking import course
 
 pytestmark = pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
 SECRET = "the one thing that nobody may read or change\n"
@@ -64,7 +65,7 @@ HOSTILE = {
     done = []
     places = [r"{victim}/secret.txt", f"/proc/{{os.getppid()}}/environ", f"/proc/{{os.getppid()}}/mem"]
     places += [r"{course}/00_start_here.ipynb", r"{course}/course/checks/start_here.py", "/etc/passwd"]
-    places += [r"{course}/course/mark/marking.py", r"{tests}/test_marking.py"]
+    places += [r"{course}/course/mark/marking.py", r"{course}/course/mark/hidden.py", r"{tests}/test_marking.py"]
     for place in places:
         try:
             open(place, "rb").read(1)
@@ -206,7 +207,8 @@ def marked(tmp_path_factory):
 
 
 def test_honest_answers_get_their_points_beside_all_others(marked):
-    assert marked["table"]["ada"]["points"] == "10" and marked["table"]["ada"]["of"] == "40"
+    assert marked["table"]["ada"]["points"] == "10"
+    assert marked["table"]["ada"]["of"] == str(sum(map(len, course().values())))
     assert [marked["table"]["ada"][number] for number in ("0.1", "0.2", "1.1")] == ["1", "1", "0"]
 
 

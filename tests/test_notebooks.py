@@ -33,7 +33,7 @@ def prose(notebook) -> str:
 
 def test_there_are_notebooks():
     """Each number of the course once."""
-    assert [int(path.name[:2]) for path in NOTEBOOKS] == list(range(17))
+    assert [int(path.name[:2]) for path in NOTEBOOKS] == list(range(18))
 
 
 def test_it_was_executed_from_top_to_bottom(notebook):

@@ -18,6 +18,7 @@ from course.checks.gradients import same_gradients
 
 Check = Callable[[Callable], None]
 CORRECT, WRONG, OPEN, UNSEEN = "correct", "not right yet", "not attempted yet", "its cell has not been run"
+PUBLIC = "correct in the public example"  # of a task whose hidden tests are in `course.mark.hidden`
 SEEDS = range(6)  # of the further examples that every check draws
 _outcomes: dict[str, str] = {}  # number of an exercise -> the outcome of its last check
 
@@ -28,11 +29,13 @@ def exercise(
     draw: Callable[[Dice], tuple] | None = None,
     right: Callable | None = None,
     gradient: bool = False,
+    public: bool = False,
 ) -> Callable[[Check], Check]:
     """Decorates a function that asserts things about an answer, so that it prints the outcome and raises nothing.
 
     returns: what an answer returns, a key of `answers.KINDS`. draw: inputs for further examples, on which the answer
-    has to agree with `right`, in its gradients, too, if `gradient`.
+    has to agree with `right`, in its gradients, too, if `gradient`. public: this check tries one example only; the
+    hidden tests, which students do not have, decide.
     """
 
     def decorate(check: Check) -> Check:
@@ -45,7 +48,8 @@ def exercise(
                 if draw and right:
                     further(call, draw, right, gradient, seeds)
 
-            return _outcome(attempt, answer)
+            outcome, told = _outcome(attempt, answer)
+            return PUBLIC if public and outcome == CORRECT else outcome, told
 
         @wraps(check)
         def report(answer: Any) -> None:
@@ -89,7 +93,7 @@ def summary_of(module: str) -> Callable[[], None]:
         checks = [check for _, check in getmembers(sys.modules[module], isfunction) if hasattr(check, "exercise")]
         numbers = sorted((check.exercise for check in checks), key=lambda number: [*map(int, number.split("."))])
         outcomes = {number: _outcomes.get(number, UNSEEN) for number in numbers}
-        done = sum(outcome == CORRECT for outcome in outcomes.values())
+        done = sum(outcome in (CORRECT, PUBLIC) for outcome in outcomes.values())
         print(f"Exercises of this notebook: {done} of {len(numbers)} correct")
         for number, outcome in outcomes.items():
             print(f"    {number}  {outcome}")

@@ -1,4 +1,4 @@
-"""Marks one student's notebooks: every answer against its check, and against examples that nobody has seen."""
+"""Marks one student's notebooks: every answer against its check, and against examples or tests that students lack."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from importlib import import_module
 from pathlib import Path
 
 from course.checks.answers import NotAttempted, Wrong
-from course.checks.marking import CORRECT, OPEN, WRONG
+from course.checks.marking import CORRECT, OPEN, PUBLIC, WRONG
 from course.mark.answers import CALL, Exercise, exercises
+from course.mark.hidden import TESTS
 from course.mark.remote import Sandbox, answer
 from course.mark.untrusted import load, plain
 
 COURSE = Path(__file__).parent.parent.parent
 MISSING, BY_HEART = "not handed in", "right only in the examples of the check"
+FAILS = "correct in the public example, but it fails a hidden test"
 HIDDEN_EXAMPLES = 12
 
 
@@ -65,9 +67,10 @@ def _mark(check, exercise: Exercise, cells: list[str], sandbox: Sandbox, seed: i
     except Wrong as problem:
         return Mark(check.exercise, WRONG, plain(str(problem)))
     outcome, told = check.examine(given)
-    if outcome == CORRECT and check.draw:
-        hidden, told = check.examine(given, range(seed, seed + HIDDEN_EXAMPLES))
-        outcome = CORRECT if hidden == CORRECT else BY_HEART
+    unseen = TESTS[check.exercise] if outcome == PUBLIC else check
+    if outcome in (CORRECT, PUBLIC) and unseen.draw:
+        found, told = unseen.examine(given, range(seed, seed + HIDDEN_EXAMPLES))
+        outcome = CORRECT if found == CORRECT else FAILS if outcome == PUBLIC else BY_HEART
     return Mark(check.exercise, outcome, plain(told))
 
 
