@@ -14,9 +14,10 @@ from course.checks.drawing import Dice
 from course.checks.marking import exercise, expect, like, rule_out, summary_of
 from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
 from dmdlite.components.dropout import Dropout
-from dmdlite.components.streams import Streams
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.dmd import DMD
+
+Clips = dict[str, Tensor]  # modality -> (clips, steps, width)
 
 
 def _private_streams(dice: Dice) -> tuple:
@@ -185,7 +186,7 @@ def mended(answer: type[nn.Module]) -> None:
         _passes_gradients_on(part, plain, batches[1])
 
 
-def _centres(part: nn.Module, plain: nn.Module, streams: Streams, first: Streams, place: int) -> None:
+def _centres(part: nn.Module, plain: nn.Module, streams: Clips, first: Clips, place: int) -> None:
     """Does it decouple centred streams, whatever it has read before?"""
     given = {m: x.clone() for m, x in streams.items()}
     out = part(given)
@@ -220,7 +221,7 @@ def _centres(part: nn.Module, plain: nn.Module, streams: Streams, first: Streams
         expect(right, f"the common streams are right, but `{name}` is not: pass all centred streams on together")
 
 
-def _centred(plain: nn.Module, streams: Streams, dim: int | tuple[int, ...]) -> Tensor:
+def _centred(plain: nn.Module, streams: Clips, dim: int | tuple[int, ...]) -> Tensor:
     return _vector(plain({m: x - x.mean(dim=dim, keepdim=True) for m, x in streams.items()}))
 
 
@@ -229,7 +230,7 @@ def _vector(out: Decoupled) -> Tensor:
     return torch.cat([x.flatten() for x in out.common.values()])
 
 
-def _passes_gradients_on(part: nn.Module, plain: nn.Module, streams: Streams) -> None:
+def _passes_gradients_on(part: nn.Module, plain: nn.Module, streams: Clips) -> None:
     mine, theirs = ({m: x.clone().requires_grad_() for m, x in streams.items()} for _ in range(2))
     result = _vector(part(mine))
     expect(result.requires_grad, "the values are right, but no gradient passes through the decoupler")
