@@ -6,7 +6,6 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from torch import nn
 
-from dmdlite.components.decoupling import FeatureDecoupler
 from dmdlite.components.heads import ResidualHead
 from dmdlite.config import MODALITIES
 
@@ -77,88 +76,31 @@ class FixedSizes(Fusion):
         super().__init__(4, 6)
 
 
-class Mended(FeatureDecoupler):
-    """A right one; the wrong ones below each centre otherwise."""
+def centring(dim, detached=False, keepdim=True):
+    def centre(x):
+        mean = x.mean(dim=dim, keepdim=keepdim)
+        return x - (mean.detach() if detached else mean)
 
-    def forward(self, projected):
-        return super().forward({m: self.centre(m, x) for m, x in projected.items()})
-
-    def centre(self, m, x):
-        return x - x.mean(dim=1, keepdim=True)
+    return centre
 
 
-def centring(how):
-    """A class whose streams are centred by how(x)."""
-    return type("Centring", (Mended,), {"centre": lambda self, m, x: how(x)})
+def remembering(dim=(0, 1), detached=True, share=0.0):
+    """As the notebook's, with or without one of its bugs. share: how much of a new batch enters a running mean."""
+    means = {}
+
+    def centre(x):
+        new = x.mean(dim=dim, keepdim=True)
+        new = new.detach() if detached else new
+        old = means.get(x.shape if dim == 1 else None, new)
+        means[x.shape if dim == 1 else None] = (1 - share) * old + share * new
+        return x - old
+
+    return centre
 
 
-class Remembers(Mended):
-    """As the notebook's, with or without one of its bugs."""
-
-    detached = True
-
-    def centre(self, m, x):
-        means = self.__dict__.setdefault("means", {})
-        if m not in means:
-            means[m] = x.mean(dim=(0, 1)).detach() if self.detached else x.mean(dim=(0, 1))
-        return x - means[m]
-
-
-class RemembersAttached(Remembers):
-    detached = False
-
-
-class RunningMean(Mended):
-    def centre(self, m, x):
-        means = self.__dict__.setdefault("means", {})
-        means[m] = 0.5 * means.get(m, x.mean(dim=(0, 1))) + 0.5 * x.mean(dim=(0, 1)).detach()
-        return x - means[m]
-
-
-class RemembersInEvaluation(Mended):
-    def centre(self, m, x):
-        means = self.__dict__.setdefault("means", {})
-        if self.training:
-            means[m] = x.mean(dim=(0, 1))
-            return super().centre(m, x)
-        return x - means[m]
-
-
-class RemembersTheFirstShape(Mended):
-    def centre(self, m, x):
-        means = self.__dict__.setdefault("means", {})
-        if len(means.get(m, ())) != len(x):
-            means[m] = x.mean(dim=1, keepdim=True)
-        return x - means[m]
-
-
-class InPlace(Mended):
-    def centre(self, m, x):
-        x -= x.mean(dim=1, keepdim=True)
-        return x
-
-
-class Buffered(Mended):
-    def __init__(self, width):
-        super().__init__(width)
-        self.level = nn.Buffer(torch.zeros(width))
-
-
-class Forgetful(Mended):
-    def forward(self, projected):
-        super().forward(projected)
-
-
-class Streams(Mended):
-    def forward(self, projected):
-        return super().forward(projected).common
-
-
-class PrivateAsItWas(Mended):
-    def forward(self, projected):
-        out, as_it_was = super().forward(projected), FeatureDecoupler.forward(self, projected)
-        out.private = as_it_was.private
-        return out
+def in_place(x):
+    x -= x.mean(dim=1, keepdim=True)
+    return x
 
 
 def missing(out, dim=0, correction=0, time=True, limit=lambda s: F.relu(1 - s), which="private"):
@@ -202,27 +144,26 @@ WRONG = {
         lambda out, labels: missing(out, limit=lambda s: s).mean(),
         lambda out, labels: missing(out, which="common").mean(),
     ],
-    "mended": [
-        Remembers,
-        RemembersAttached,
-        RunningMean,
-        RemembersInEvaluation,
-        RemembersTheFirstShape,
-        InPlace,
-        Buffered,
-        Forgetful,
-        Streams,
-        PrivateAsItWas,
-        FeatureDecoupler,
-        centring(lambda x: x - x.mean(dim=1, keepdim=True).detach()),
-        centring(lambda x: (x - x.mean(dim=1, keepdim=True)).detach()),
-        centring(lambda x: x - x.mean(dim=(0, 1)).detach()),
-        centring(lambda x: x - x.mean(dim=(0, 1))),
-        centring(lambda x: x - x.mean(dim=0)),
-        centring(lambda x: x - x.mean(dim=2, keepdim=True)),
-        centring(lambda x: x - x.mean(dim=(1, 2), keepdim=True)),
-        centring(lambda x: x - x.mean(dim=1)[:1, None]),
-        centring(lambda x: x + x.mean(dim=1, keepdim=True)),
+    "centre": [
+        remembering(),
+        remembering(detached=False),
+        remembering(dim=1),
+        remembering(share=0.5),
+        in_place,
+        lambda x: x,
+        centring(1, detached=True),
+        centring((0, 1), detached=True),
+        centring((0, 1)),
+        centring(0),
+        centring(2),
+        centring((1, 2)),
+        lambda x: x - x.mean(dim=1)[:1, None],
+        lambda x: x + x.mean(dim=1, keepdim=True),
+        lambda x: x.mean(dim=1, keepdim=True) - x,
+        lambda x: x - x.mean(dim=1),
+        lambda x: x - x.median(dim=1, keepdim=True).values,
+        lambda x: (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True),
+        lambda x: x.mean(dim=1),
     ],
     "seeds_needed": [
         lambda d, s: smallest(d, s, lambda t, n: 2 * norm.sf(t) < 0.05),

@@ -12,12 +12,9 @@ from torch import Tensor, nn
 from course.checks.answers import NotAttempted, describe
 from course.checks.drawing import Dice
 from course.checks.marking import exercise, expect, like, rule_out, summary_of
-from dmdlite.components.decoupling import Decoupled, FeatureDecoupler
 from dmdlite.components.dropout import Dropout
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.dmd import DMD
-
-Clips = dict[str, Tensor]  # modality -> (clips, steps, width)
 
 
 def _private_streams(dice: Dice) -> tuple:
@@ -169,80 +166,42 @@ def seeds_needed(answer: Callable) -> None:
     expect(answer(0.02, 0.02) == 7, f"when both are 0.02 it takes 7 seeds, got {answer(0.02, 0.02)}")
 
 
-@exercise("15.4")
-def mended(answer: type[nn.Module]) -> None:
-    """answer(width): decouples streams from which each clip's own mean over time has been subtracted."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        part, plain = answer(3), FeatureDecoupler(3)
-        expect(isinstance(part, nn.Module), f"the class should be a FeatureDecoupler, not {describe(part)}")
-        added = sorted(part.state_dict().keys() ^ plain.state_dict().keys())
-        expect(not added, f"{', '.join(added)}: the weights should be those of a FeatureDecoupler; add and remove none")
-        plain.load_state_dict(part.state_dict())
-        sizes = (2, 4), (2, 4), (3, 4), (1, 5)  # clips, steps
-        batches = [{m: torch.randn(*size, 3) + 2 for m in MODALITIES} for size in sizes]
-        for place, streams in enumerate(2 * batches):  # training, then evaluation
-            _centres(part.train(place < len(batches)), plain, streams, batches[0], place)
-        _passes_gradients_on(part, plain, batches[1])
+def _streams(dice: Dice) -> tuple:
+    return (dice.tensor(dice.whole(1, 4), dice.whole(1, 5), dice.whole(1, 3)),)
 
 
-def _centres(part: nn.Module, plain: nn.Module, streams: Clips, first: Clips, place: int) -> None:
-    """Does it decouple centred streams, whatever it has read before?"""
-    given = {m: x.clone() for m, x in streams.items()}
-    out = part(given)
-    if out is ... or out is NotImplemented:
-        raise NotAttempted
-    expect(isinstance(out, Decoupled), f"`forward` should return what FeatureDecoupler's does, not {describe(out)}")
-    same = all(torch.equal(given[m], x) for m, x in streams.items())
-    expect(same, "it changes the streams that it is given (`x -= …`); others may read them later, so make new ones")
-    mistakes = {
-        "the streams are not centred: subtract each clip's mean over time": _vector(plain(streams)),
-        "the mean is that of all clips of the batch; only a clip's own steps, dim=1, may count": _centred(
-            plain, streams, (0, 1)
-        ),
-        "that is the mean over clips at each step; take the mean over time, dim=1": _centred(plain, streams, 0),
-        "that is the mean over channels; take the mean over time, dim=1": _centred(plain, streams, 2),
-        "one number is subtracted from a whole clip; each channel has a mean of its own": _centred(
-            plain, streams, (1, 2)
-        ),
-    }
-    if place:
-        means = {m: x.mean(dim=(0, 1)) for m, x in first.items()}
-        shifted = {m: x - means[m] for m, x in streams.items()}
-        mistakes["it still subtracts the means of the first batch that it has read"] = _vector(plain(shifted))
-    expected = plain({m: x - x.mean(dim=1, keepdim=True) for m, x in streams.items()})
-    before = "right for the first batch, but not for the next: does it remember something?" if place else ""
-    right = like(_vector(out), _vector(expected))
-    if not right:  # of a single clip, several mistakes are none
-        rule_out(_vector(out), mistakes)
-    expect(right, before or "the common streams are not those of the centred ones")
-    for name, x in vars(expected).items():
-        right = all(like(getattr(out, name)[m], x[m]) for m in MODALITIES)
-        expect(right, f"the common streams are right, but `{name}` is not: pass all centred streams on together")
+def _centre(x: Tensor) -> Tensor:
+    """Clip by clip."""
+    return torch.stack([clip - clip.sum(dim=0) / len(clip) for clip in x])
 
 
-def _centred(plain: nn.Module, streams: Clips, dim: int | tuple[int, ...]) -> Tensor:
-    return _vector(plain({m: x - x.mean(dim=dim, keepdim=True) for m, x in streams.items()}))
-
-
-def _vector(out: Decoupled) -> Tensor:
-    """The common streams in a row, to be compared."""
-    return torch.cat([x.flatten() for x in out.common.values()])
-
-
-def _passes_gradients_on(part: nn.Module, plain: nn.Module, streams: Clips) -> None:
-    mine, theirs = ({m: x.clone().requires_grad_() for m, x in streams.items()} for _ in range(2))
-    result = _vector(part(mine))
-    expect(result.requires_grad, "the values are right, but no gradient passes through the decoupler")
-    weights = torch.randn_like(result)
-    expected = _centred(plain, theirs, 1)
-    found, due = (
-        torch.autograd.grad(x, [*inputs.values()], weights, allow_unused=True)
-        for x, inputs in ((result, mine), (expected, theirs))
-    )
-    expect(None not in found, "the values are right, but no gradient reaches the streams; is `x` detached?")
-    right = all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, due, strict=True))
-    expect(right, "the values are right, but the gradient is not: the mean depends on the stream, so do not detach it")
+@exercise("15.4", returns="tensor", draw=_streams, right=_centre, gradient=True)
+def centre(answer: Callable) -> None:
+    """answer(x) -> a stream (batch, time, width) without each clip's own mean over time."""
+    dice = torch.Generator().manual_seed(0)
+    batches = [torch.randn(*size, 3, generator=dice) + 2 for size in ((2, 4), (2, 4), (3, 4), (1, 5))]
+    first = batches[0].mean(dim=(0, 1))
+    for place, x in enumerate([*batches, *batches]):
+        got, expected = answer(x.clone()), _centre(x)
+        shape, due = tuple(got.shape), tuple(x.shape)
+        expect(shape == due, f"a centred stream has the shape of the stream, here {due}; yours has {shape}")
+        if like(got, expected):
+            continue
+        mistakes = {
+            "the stream is not centred: subtract each clip's mean over time": x,
+            "the mean is that of all clips of the batch; only a clip's own steps, dim=1, may count": x - x.mean((0, 1)),
+            "it still subtracts the mean of the first batch that it has read": x - first,
+            "that is the mean over clips at each step; take the mean over time, dim=1": x - x.mean(0),
+            "that is the mean over channels; take the mean over time, dim=1": x - x.mean(2, keepdim=True),
+            "one number is subtracted from a whole clip; each channel has a mean of its own": (
+                x - x.mean((1, 2), keepdim=True)
+            ),
+            "every clip loses the mean of the first clip": x - x.mean(1)[:1, None],
+            "the sign is wrong: the stream minus its mean": -expected,
+        }
+        rule_out(got, mistakes)
+        expect(not place, "right for the first batch, but not for a later one: does it remember something?")
+        expect(False, "in a small example that is not the stream minus each clip's mean over time")
 
 
 summary = summary_of(__name__)
