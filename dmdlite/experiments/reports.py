@@ -153,7 +153,7 @@ def draw_comparison(found: Comparison) -> Figure:
         colour = QUIET if row.kind == "linear" else OWN_COLOURS.get(name, INK)
         if row.seeds > 1:
             axis.plot([mean - std, mean + std], [place, place], color=colour, linewidth=2, zorder=2)
-            axis.scatter(runs[name], [place] * len(runs[name]), s=10, color=INK, alpha=0.7, linewidths=0, zorder=4)
+            axis.scatter(runs[name], [place] * len(runs[name]), s=20, color="white", edgecolors=INK, zorder=4)
         inside = "white" if name in GROUPS["ablations"] else colour
         shape = "D" if row.kind == "linear" else "o"
         axis.plot(mean, place, shape, markersize=8, markerfacecolor=inside, markeredgecolor=colour, zorder=3)
@@ -162,7 +162,7 @@ def draw_comparison(found: Comparison) -> Figure:
             label = f"{title_of(name)}: {means[name]:.3f}"
             axis.axvline(means[name], color=colour, linestyle=style, linewidth=1.2, zorder=1, label=label)
     axis.set_yticks(range(len(rows)), list(map(title_of, rows.index)), fontsize=9)
-    axis.set(xlabel=f"test {title(error)} (a dot is one seed; bar: mean ± standard deviation)", axisbelow=True)
+    axis.set(xlabel=f"test {title(error)} (white: one seed; bar: mean ± standard deviation)", axisbelow=True)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="#EEEEEE")

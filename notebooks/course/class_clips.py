@@ -1,11 +1,11 @@
-"""A class that records itself, made up: who says what in which way, and what three others make of it."""
+"""A simulated class that records itself: the sentences, the ways to say them, and the ratings by three others."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-SENTENCES = (  # no word of them tells a feeling
+SENTENCES = (  # neutral: no word reveals a feeling
     "the bus to the station leaves at nine",
     "we will meet in the room on the left",
     "she put the two books on the table",
@@ -45,9 +45,10 @@ def class_scenes(seed: int = 16) -> pd.DataFrame:
 
 
 def rated(truth: pd.DataFrame, seed: int = 16) -> pd.DataFrame:
-    """What three others say of each clip: a row for each clip, a column for each student, NaN where one did not rate.
+    """The ratings: a row for each clip, a column for each student, NaN where one did not rate.
 
-    truth: as in class_truth.csv. Students differ in what counts as neutral to them, in how far they go, and by chance.
+    truth: as in class_truth.csv. Three others rate each clip. Students differ in what they call neutral, in how extreme
+    their ratings are, and by chance.
     """
     chance = np.random.default_rng(seed)
     neutral, strength = 0.5 * chance.standard_normal(STUDENTS), chance.uniform(0.7, 1.2, STUDENTS)

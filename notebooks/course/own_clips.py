@@ -1,7 +1,7 @@
 """Clips of notebook 16: what the extractor sees and hears in them, and the same clip made worse in five ways.
 
-The extractor needs packages and two models that not everybody has. Without them the notebook's own clips are still
-read, from what write_clips.py has stored of them, and one line on stderr says what to install.
+The extractor needs packages and two models that may be missing. Then the notebook's own clips are still read, from what
+write_clips.py has stored of them, and one line on stderr says what to install.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Look(NamedTuple):
 
 
 def chosen(camera: ClipCamera) -> tuple[Path, str | None, bool]:
-    """The clip to read, what is said in it, and whether it is the made one, which stands in for one of your own."""
+    """The clip to read, what is said in it, and whether it is the made one, which replaces one of your own."""
     if camera.path is not None:
         return camera.path, camera.said or None, False
     return FINISHED / "clip.mp4", str(truth()["text"][CLIP]), True
@@ -122,7 +122,7 @@ def look_live(path: Path, said: str | None) -> Look:
 
 
 def predict(look: Look, run: str | Path = FINISHED) -> pd.Series:
-    """What the model of a run says of a clip, and each modality alone."""
+    """The prediction of a run's model for a clip, and that of each modality alone."""
     model, mask = runs.opened(run)
     split = as_read("clip", look.clip, FeatureFolder(Path(), aligned=True), model.config)
     return predictions.table(predictions.read_outputs(model, split, mask), split, model.config).iloc[0]
@@ -152,7 +152,7 @@ def worse(path: Path, folder: Path) -> dict[str, Path]:
 
 
 def larger(picture: Picture) -> Picture:
-    """Its middle three quarters, as large as the whole: somebody who sits nearer."""
+    """Its middle three quarters, as large as the whole: a face that is nearer."""
     height, width = picture.shape[:2]
     rows, columns = (np.linspace(side / 8, side * 7 / 8 - 1, side).astype(int) for side in (height, width))
     return picture[rows][:, columns]

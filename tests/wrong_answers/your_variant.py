@@ -76,6 +76,33 @@ class FixedSizes(Fusion):
         super().__init__(4, 6)
 
 
+def centring(dim, detached=False, keepdim=True):
+    def centre(x):
+        mean = x.mean(dim=dim, keepdim=keepdim)
+        return x - (mean.detach() if detached else mean)
+
+    return centre
+
+
+def remembering(dim=(0, 1), detached=True, share=0.0):
+    """As the notebook's, with or without one of its bugs. share: how much of a new batch enters a running mean."""
+    means = {}
+
+    def centre(x):
+        new = x.mean(dim=dim, keepdim=True)
+        new = new.detach() if detached else new
+        old = means.get(x.shape if dim == 1 else None, new)
+        means[x.shape if dim == 1 else None] = (1 - share) * old + share * new
+        return x - old
+
+    return centre
+
+
+def in_place(x):
+    x -= x.mean(dim=1, keepdim=True)
+    return x
+
+
 def missing(out, dim=0, correction=0, time=True, limit=lambda s: F.relu(1 - s), which="private"):
     streams = getattr(out.decoupled, which).values()
     spreads = [(x.mean(dim=1) if time else x.flatten(0, 1)).std(dim=dim, correction=correction) for x in streams]
@@ -116,6 +143,27 @@ WRONG = {
         lambda out, labels: missing(out, time=False).mean(),
         lambda out, labels: missing(out, limit=lambda s: s).mean(),
         lambda out, labels: missing(out, which="common").mean(),
+    ],
+    "centre": [
+        remembering(),
+        remembering(detached=False),
+        remembering(dim=1),
+        remembering(share=0.5),
+        in_place,
+        lambda x: x,
+        centring(1, detached=True),
+        centring((0, 1), detached=True),
+        centring((0, 1)),
+        centring(0),
+        centring(2),
+        centring((1, 2)),
+        lambda x: x - x.mean(dim=1)[:1, None],
+        lambda x: x + x.mean(dim=1, keepdim=True),
+        lambda x: x.mean(dim=1, keepdim=True) - x,
+        lambda x: x - x.mean(dim=1),
+        lambda x: x - x.median(dim=1, keepdim=True).values,
+        lambda x: (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True),
+        lambda x: x.mean(dim=1),
     ],
     "seeds_needed": [
         lambda d, s: smallest(d, s, lambda t, n: 2 * norm.sf(t) < 0.05),

@@ -84,6 +84,6 @@ class ClipCamera(anywidget.AnyWidget):
         self._pieces, self._name = bytearray(), ""
         self.trouble = f"The clip was not taken: {why}."
 
-    # What stands where no browser shows it, as on GitHub.
+    # Shown where there is no browser to show the camera, as on GitHub.
     def __repr__(self) -> str:
         return "The camera: open this notebook in JupyterLab to record a clip or to choose a file."

@@ -42,13 +42,14 @@ def opening(answer: Callable) -> None:
     outer = np.linalg.norm(points[33, :2] - points[263, :2])
     inner = np.linalg.norm(points[133, :2] - points[362, :2])
     mistakes = {
-        "that is in pixels, and grows when somebody comes nearer: divide by the distance of the eyes": expected * unit,
+        "that is in pixels, and grows when the face comes nearer: divide by the distance between the eyes": expected
+        * unit,
         "you divided by the distance of the outer corners; take the middle of each eye first": expected * unit / outer,
         "you divided by the distance of the inner corners; take the middle of each eye first": expected * unit / inner,
         "only y counts in yours, which is wrong as soon as the head is tilted: take the length of (x, y)": lips[1]
         / unit,
         "z counts in yours, too; it is the least certain coordinate, so leave it out": np.linalg.norm(lips) / unit,
-        "that is upside down: the lips' distance over that of the eyes": 1 / expected,
+        "that is upside down: divide the lips' distance by that of the eyes, not the other way round": 1 / expected,
     }
     rule_out(found, mistakes)
     expect(like(found, expected), f"in a small example it should be {expected:.3f}, got {float(found):.3f}")
@@ -58,7 +59,7 @@ def opening(answer: Callable) -> None:
 
 
 def _ratings(dice: Dice) -> tuple:
-    """Three raters or more; some did not rate, but nobody is alone with the first two clips."""
+    """Three raters or more; some ratings are missing, but the first two clips have at least two each."""
     ratings = 2 * dice.array(dice.whole(4, 8), dice.whole(3, 5))
     ratings[2, 0] = ratings[3, 1:] = np.nan
     ratings[0, :2] = 1, 3
@@ -84,17 +85,17 @@ def alpha(answer: Callable) -> None:
     within, anyhow = _within(kept), 2 * np.var(values, ddof=1)
     everything = 2 * np.var(ratings[~np.isnan(ratings)], ddof=1)
     found = answer(ratings.copy())
-    expect(not np.isnan(found), "that is NaN: leave out, clip by clip, who did not rate")
+    expect(not np.isnan(found), "that is NaN: leave out the missing ratings of each clip")
     unweighted = float(np.mean([2 * np.var(clip, ddof=1) for clip in kept]))
     biased = sum(len(clip) * 2 * np.var(clip) for clip in kept) / len(values)
     mistakes = {
         "that is the disagreement, D_o / D_e; alpha is 1 minus it": within / anyhow,
-        "the fourth clip has one rating and counts in your D_e; leave it out, it agrees with nobody": 1
+        "the fourth clip has one rating and counts in your D_e; leave it out: there is no second one to agree with": 1
         - within / everything,
-        "every clip counts the same in your D_o; it counts as often as it has ratings": 1 - unweighted / anyhow,
-        "your variances divide by n; pairs of two different ratings ask for n − 1 (`ddof=1`)": 1
+        "every clip counts the same in your D_o; weight each by its number of ratings": 1 - unweighted / anyhow,
+        "your variances divide by n; for pairs of two different ratings it has to be n − 1 (`ddof=1`)": 1
         - biased / (2 * np.var(values)),
-        "the variances of the clips divide by n; those of few ratings need n − 1 (`ddof=1`)": 1 - biased / anyhow,
+        "the variances of the clips divide by n; divide by n − 1 (`ddof=1`)": 1 - biased / anyhow,
     }
     rule_out(found, mistakes)
     expect(like(found, 1 - within / anyhow), f"in a small example alpha is {1 - within / anyhow:.3f}, got {found:.3f}")
@@ -123,7 +124,7 @@ def leave_one_out(answer: Callable) -> None:
     """answer(students) -> for each student, in order, (train, test): indices of the others' clips and of their own."""
     students = np.array([2, 0, 1, 0, 2, 2])
     folds = list(answer(students.copy()))
-    expect(len(folds) != len(students), "you leave out a clip at a time; leave out a student, with all their clips")
+    expect(len(folds) != len(students), "you leave out one clip at a time; leave out a student, with all their clips")
     expect(len(folds) == 3, f"three students make three folds, got {len(folds)}")
     for who, fold in enumerate(folds):
         expect(len(fold) == 2, "a fold is a pair: (train, test)")
@@ -134,7 +135,7 @@ def leave_one_out(answer: Callable) -> None:
         swapped = len(set(students[train])) == 1 and len(set(students[test])) > 1
         expect(not swapped, "train and test are swapped: the student who is left out is the test")
         left_out = set(students[test].tolist())
-        expect(len(left_out) == 1, f"fold {who} tests on students {sorted(left_out)}; it should be one alone")
+        expect(len(left_out) == 1, f"fold {who} tests on students {sorted(left_out)}; it should be just one")
         expect(left_out == {who}, f"fold {who} tests on student {left_out.pop()}; go through them in their order")
     names = np.array(["zoe", "ali", "zoe"])
     first = list(answer(names))[0]

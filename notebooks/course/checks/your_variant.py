@@ -166,4 +166,42 @@ def seeds_needed(answer: Callable) -> None:
     expect(answer(0.02, 0.02) == 7, f"when both are 0.02 it takes 7 seeds, got {answer(0.02, 0.02)}")
 
 
+def _streams(dice: Dice) -> tuple:
+    return (dice.tensor(dice.whole(1, 4), dice.whole(1, 5), dice.whole(1, 3)),)
+
+
+def _centre(x: Tensor) -> Tensor:
+    """Clip by clip."""
+    return torch.stack([clip - clip.sum(dim=0) / len(clip) for clip in x])
+
+
+@exercise("15.4", returns="tensor", draw=_streams, right=_centre, gradient=True)
+def centre(answer: Callable) -> None:
+    """answer(x) -> a stream (batch, time, width) without each clip's own mean over time."""
+    dice = torch.Generator().manual_seed(0)
+    batches = [torch.randn(*size, 3, generator=dice) + 2 for size in ((2, 4), (2, 4), (3, 4), (1, 5))]
+    first = batches[0].mean(dim=(0, 1))
+    for place, x in enumerate([*batches, *batches]):
+        got, expected = answer(x.clone()), _centre(x)
+        shape, due = tuple(got.shape), tuple(x.shape)
+        expect(shape == due, f"a centred stream has the shape of the stream, here {due}; yours has {shape}")
+        if like(got, expected):
+            continue
+        mistakes = {
+            "the stream is not centred: subtract each clip's mean over time": x,
+            "the mean is that of all clips of the batch; only a clip's own steps, dim=1, may count": x - x.mean((0, 1)),
+            "it still subtracts the mean of the first batch that it has read": x - first,
+            "that is the mean over clips at each step; take the mean over time, dim=1": x - x.mean(0),
+            "that is the mean over channels; take the mean over time, dim=1": x - x.mean(2, keepdim=True),
+            "one number is subtracted from a whole clip; each channel has a mean of its own": (
+                x - x.mean((1, 2), keepdim=True)
+            ),
+            "every clip loses the mean of the first clip": x - x.mean(1)[:1, None],
+            "the sign is wrong: the stream minus its mean": -expected,
+        }
+        rule_out(got, mistakes)
+        expect(not place, "right for the first batch, but not for a later one: does it remember something?")
+        expect(False, "in a small example that is not the stream minus each clip's mean over time")
+
+
 summary = summary_of(__name__)

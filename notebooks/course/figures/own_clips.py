@@ -147,8 +147,8 @@ def draw_folds(rows: Mapping[str, Sequence[float]], limit: tuple[str, float], ti
         axis.plot(values, [place] * len(values), "o", color=MODEL, alpha=0.55, markersize=5)
         axis.plot([np.mean(values)] * 2, [place - 0.3, place + 0.3], color=INK, linewidth=2)
     axis.axvline(limit[1], color=QUIET, linestyle="dashed", linewidth=1)
-    axis.annotate(limit[0], (limit[1], 1), xycoords=("data", "axes fraction"), xytext=(-3, -3),
-                  textcoords="offset points", fontsize=8, ha="right", va="top", color=INK)  # fmt: skip
+    axis.annotate(limit[0], (limit[1], 1), xycoords=("data", "axes fraction"), xytext=(3, -3),
+                  textcoords="offset points", fontsize=8, ha="left", va="top", color=INK)  # fmt: skip
     axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
     axis.set(ylim=(len(rows) - 0.5, -0.9), xlim=(0, None))
     axis.set_xlabel(xlabel, fontsize=8)

@@ -1,14 +1,15 @@
-"""Plans of optimal transport, similarities within a batch, and what a teacher is worth."""
+"""Plans of optimal transport, similarities within a batch, and scores of several seeds."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from course.figures.style import row_of_panels
+from course.figures.style import GROUND, row_of_panels
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
 FIRST, SECOND = COLOURS["language"], COLOURS["audio"]
@@ -58,20 +59,23 @@ def draw_plan(axis: Axes, plan: Float[ndarray, "n m"]) -> None:
 def draw_similarities(
     matrices: dict[str, Float[ndarray, "batch batch"]], anchors: Int[ndarray, "batch anchor"], title: str
 ) -> Figure:
-    """Similarity matrices side by side on one scale, with the anchors of each row framed."""
-    figure, axes = row_of_panels(len(matrices), title, 4.0)
+    """Similarity matrices side by side on one scale; the last panel marks the anchors of each row."""
+    figure, axes = row_of_panels(len(matrices) + 1, title, 3.1)
     top = max(matrix.max() for matrix in matrices.values())
-    rows = np.repeat(np.arange(len(anchors)), anchors.shape[1])
     for axis, (name, matrix) in zip(axes, matrices.items()):
         image = axis.imshow(matrix, cmap="Purples", vmin=0, vmax=top)
-        frame = {"marker": "s", "s": 20, "facecolors": "none", "edgecolors": COLOURS["audio"], "linewidths": 0.8}
-        axis.scatter(anchors.ravel(), rows, label="an anchor of this row", **frame)
         axis.set_title(name, fontsize=9)
+    chosen = np.zeros((len(anchors), len(anchors)))
+    np.put_along_axis(chosen, anchors, 1.0, axis=1)
+    axes[-1].imshow(chosen, cmap=ListedColormap([GROUND, COLOURS["audio"]]), vmin=0, vmax=1)
+    axes[-1].set_title(f"the {anchors.shape[1]} anchors of each row", fontsize=9)
+    for axis in axes:
         axis.set(xticks=[], yticks=[])
-        axis.set_xlabel("clips, from negative to positive", fontsize=8)
-    axes[0].set_ylabel("clips, from negative to positive", fontsize=8)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", fontsize=8, frameon=False)
-    figure.colorbar(image, ax=list(axes), shrink=0.8, label="shifted cosine similarity")
+        axis.set_xlabel("clips, negative to positive", fontsize=8)
+    axes[0].set_ylabel("clips, negative to positive", fontsize=8)
+    bar = figure.colorbar(image, ax=axes[:-1], location="bottom", shrink=0.6, aspect=30)
+    bar.set_label("shifted cosine similarity", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
     return figure
 
 
@@ -83,7 +87,9 @@ def draw_seeds(scores: dict[str, dict[str, Float[ndarray, "seed"]]], title: str)
         axis.plot(values, color=QUIET, linewidth=0.8, marker="o", markersize=3.5)
         axis.scatter(range(len(values)), values.mean(axis=1), marker="_", s=500, color=MODEL, linewidths=2.5, zorder=3)
         for place, mean in enumerate(values.mean(axis=1)):
-            axis.annotate(f"{mean:.2f}", (place, mean), (13, 0), textcoords="offset points", fontsize=8, va="center")
+            style = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
+            text = axis.annotate(f"{mean:.2f}", (place, mean), (13, 0), **style)
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5})  # lines pass below it
         axis.set_xticks(range(len(values)), [name.replace(" ", "\n", 1) for name in models], fontsize=8)
         axis.set_xlim(-0.5, len(values) - 0.3)
         axis.set_title(score, fontsize=9)

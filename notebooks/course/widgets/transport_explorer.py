@@ -31,24 +31,22 @@ PLACES = tuple(round(0.1 * step, 1) for step in range(11))
 
 
 class TransportExplorer:
-    """Two clouds of four points; a cloud is chosen, its point x1 is moved by two sliders, ε by a third."""
+    """Two clouds of four points. A menu chooses them, two sliders move the point x1, and a third sets ε."""
 
     def __init__(self):
-        self.cloud = ipywidgets.Dropdown(options=list(CLOUDS), description="clouds", layout={"width": "350px"})
-        self.epsilon = ipywidgets.SelectionSlider(
-            options=EPSILONS, value=0.01, description="ε", continuous_update=False
-        )
-        self.across, self.up = (
-            ipywidgets.SelectionSlider(options=PLACES, value=0.1, description=name, continuous_update=False)
-            for name in ("x1 across", "x1 up")
+        wide = {"layout": {"width": "450px"}, "style": {"description_width": "80px"}}
+        self.cloud = ipywidgets.Dropdown(options=list(CLOUDS), description="clouds", **wide)
+        self.epsilon, self.across, self.up = (
+            ipywidgets.SelectionSlider(options=options, value=value, description=name, continuous_update=False, **wide)
+            for name, options, value in (("ε", EPSILONS, 0.01), ("x1 across", PLACES, 0.1), ("x1 up", PLACES, 0.1))
         )
         self.caption, self.picture = ipywidgets.HTML(), ipywidgets.Image(format="png", layout=PICTURE)
         self.cloud.observe(lambda _: self.start_cloud(), names="value")
         for slider in (self.epsilon, self.across, self.up):
             slider.observe(lambda _: self.show(), names="value")
         self.start_cloud()
-        sliders = ipywidgets.HBox([self.across, self.up])
-        self.box = ipywidgets.VBox([self.cloud, self.epsilon, sliders, self.caption, self.picture])
+        controls = [self.cloud, self.epsilon, self.across, self.up]
+        self.box = ipywidgets.VBox([*controls, self.caption, self.picture])
         self.box.add_class("transport-explorer")
 
     def start_cloud(self) -> None:
@@ -77,7 +75,7 @@ class TransportExplorer:
         """A picture of clouds and plan, and a sentence with the costs and the marginals."""
         best, numbers = self.solve(cloud, epsilon, across, up)
         used = int((best.plan > 0.005).sum())
-        title = f"ε = {epsilon:g}: mass on {used} of 16 ways"
+        title = f"ε = {epsilon:g}: mass on {used} of 16 routes"
         gives, gets = (lowest_to_highest(best.plan.sum(axis).round(decimals=2)) for axis in (1, 0))
         caption = (
             f"<b>{title}</b>; carrying costs {numbers['carried']:.3f}, with entropy OT = {numbers['cost']:.3f}, "
