@@ -50,13 +50,18 @@ def test_directions_frame_the_strongest(numbers):
     assert png(figure).startswith(b"\x89PNG")
 
 
-def test_weight_curves_name_all_six_arrows(numbers):
+def test_weight_curves_draw_all_six_arrows_each_below_its_student(numbers):
     sweep = torch.rand(4, 8, 3, 3, generator=numbers)
     figure = results.draw_weight_curves([0.1, 0.3, 1.0, 3.0], {"language": sweep, "audio": sweep}, "message")
-    lines = {line.get_label(): line for line in figure.axes[0].lines if "→" in line.get_label()}
-    assert set(lines) == {f"{i} → {j}" for i in MODALITIES for j in MODALITIES if i != j}
-    np.testing.assert_allclose(lines["vision → audio"].get_ydata(), sweep[:, :, 1, 2].mean(1), rtol=1e-6)
-    assert lines["vision → audio"].get_color() == COLOURS["vision"] and png(figure).startswith(b"\x89PNG")
+    axes = np.reshape(figure.axes, (2, 3))
+    for j, student in enumerate(MODALITIES):
+        lines = {line.get_label(): line for line in axes[1, j].lines if "teaches" in line.get_label()}
+        assert set(lines) == {f"{teacher} teaches" for teacher in MODALITIES if teacher != student}
+        assert axes[0, j].get_title() == f"student: {student}"
+    line = next(line for line in axes[0, 2].lines if line.get_label() == "vision teaches")
+    np.testing.assert_allclose(line.get_ydata(), sweep[:, :, 1, 2].mean(1), rtol=1e-6)
+    assert line.get_color() == COLOURS["vision"] and png(figure).startswith(b"\x89PNG")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [f"{m} teaches" for m in MODALITIES]
 
 
 def test_visible_shares_carry_their_numbers():

@@ -103,6 +103,7 @@ def test_it_draws_what_is_active(explorer):
 def test_its_controls_move_everything():
     explorer = MarginExplorer()
     assert "margin-explorer" in explorer.box._dom_classes and explorer.box.children[0] is explorer.angle
+    assert all(int(slider.layout.width[:-2]) >= 300 for slider in (explorer.angle, explorer.margin))
     seen = [(bytes(explorer.picture.value), explorer.caption.value, explorer.table.value)]
     for control, value in ((explorer.angle, 105), (explorer.margin, 1.0), (explorer.kind, PER_LABEL)):
         control.value = value

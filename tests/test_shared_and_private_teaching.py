@@ -125,6 +125,19 @@ def test_tables_and_runs_show_their_numbers():
     assert all(figures.png(figure).startswith(b"\x89PNG") for figure in (table, runs))
 
 
+def test_a_column_with_its_own_scale_is_dark_where_it_is_largest():
+    values = np.array([[0.13, 0.9], [0.0, 0.1]])
+    for own, dark in (([], 0.13), ([0], 1.0)):
+        axis = decoupling.draw_readings(values, ["a", "b"], ["c", "d"], "title", own_scale=own).axes[0]
+        assert axis.images[0].get_array()[0, 0] == pytest.approx(dark)
+        assert [text.get_color() for text in axis.texts][1] == "white" and texts(axis.figure).startswith("0.13")
+        assert (axis.texts[0].get_color() == "white") == bool(own)
+
+
+def test_sliders_are_wide_enough_to_move(mixer):
+    assert all(int(slider.layout.width[:-2]) >= 300 for slider in (mixer.lambda_1, mixer.gamma, mixer.lambda_2))
+
+
 def test_a_probe_reads_what_is_there_and_nothing_else():
     rng = np.random.default_rng(0)
     train, test = rng.standard_normal((2, 400, 5))

@@ -32,6 +32,20 @@ def _taught(weights: Tensor, logits: Tensor) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
+def _batch(dice: Dice) -> tuple:
+    """Some clips; the last modality has labels or not, the others have some."""
+    clips = dice.whole(3, 6)
+    has_label = torch.tensor([[1.0, float(clip % 2), float(dice.whole(0, 1))] for clip in range(clips)])
+    has_label[:, 2] *= dice.whole(0, 1)
+    return dice.tensor(clips, 3), dice.tensor(clips), has_label, dice.edges()
+
+
+def _mended_loss(logits: Tensor, labels: Tensor, has_label: Tensor, weights: Tensor) -> Tensor:
+    known = has_label.bool()
+    tasks = [abs(logits[known[:, m], m] - labels[known[:, m]]).mean() for m in range(3) if known[:, m].any()]
+    return sum(tasks) + _taught(weights, logits).sum() / len(logits)
+
+
 @exercise("5.1", returns="loss", draw=_pair, right=_distillation_loss, gradient=True)
 def distillation_loss(answer: Callable) -> None:
     """answer(student, teacher) -> () the mean of |student − teacher| with the teacher held fixed; both are (batch,)."""
@@ -89,6 +103,44 @@ def taught(answer: Callable) -> None:
         expect(not (teachers.any() and not moved[j]), f"ζ of {modality} moves the teachers instead of the student")
         expect(not teachers.any(), f"ζ of {modality} also moves its teachers: detach their logits")
         expect(moved[j], f"ζ of {modality} does not move {modality}: the student must not be detached")
+
+
+@exercise("5.3", returns="loss", draw=_batch, right=_mended_loss, gradient=True)
+def mended_loss(answer: Callable) -> None:
+    """answer(logits, labels, has_label, weights) -> () task loss of labelled clips, and distillation of all clips."""
+    logits = torch.tensor([[2.0, 1.0, -0.5], [-1.0, 0.5, 3.0]], requires_grad=True)
+    labels, no_arrow, arrow = torch.tensor([2.5, -1.5]), torch.zeros(3, 3), torch.zeros(3, 3)
+    has_label, arrow[0, 1] = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]), 4.0
+    task = answer(logits, labels, has_label, no_arrow)
+    expect(like(task, 2.0), f"without an arrow, the task loss of a small example is 2.0; got {task.item():.4f}")
+    expect(
+        task.requires_grad and torch.autograd.grad(task, logits)[0].any(),
+        "the task loss no longer moves anything: detach the teacher, not all the logits",
+    )
+    taught = answer(logits, labels, has_label, arrow)
+    mistakes = {
+        "the distillation loss has no effect any more": 2.0,
+        "distillation now counts only clips with a label; it needs none": 4.0,
+        "the distillation losses of the clips are added up; take their mean": 12.0,
+    }
+    rule_out(taught, mistakes)
+    expect(like(taught, 7.0), f"with language → vision at weight 4, a small example gives 7.0; got {taught.item():.4f}")
+    _moves_only_the_student(answer, logits.detach(), labels, arrow)
+
+
+def _moves_only_the_student(answer: Callable, logits: Tensor, labels: Tensor, arrow: Tensor) -> None:
+    """For the arrow language → vision: which outputs have a gradient, if no clip has a label?"""
+    logits = logits.clone().requires_grad_()
+    loss = answer(logits, labels, torch.zeros(2, 3), arrow)
+    expect(loss.requires_grad, "distillation no longer moves anything: only one end of an arrow is detached")
+    language, vision, _ = torch.autograd.grad(loss, logits)[0].ne(0).any(dim=0).tolist()
+    expect(not (language and vision), "language → vision now moves both ends: the teacher must stay detached")
+    expect(
+        not language,
+        "the value is right, as it was before, but language → vision still moves language, the teacher: which axis of"
+        " `weights` is the teacher's? (An arrow turned twice points where it did.)",
+    )
+    expect(vision, "language → vision no longer moves vision, its student")
 
 
 def _zeta(weights: Float[Tensor, "3 3"], logits: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:

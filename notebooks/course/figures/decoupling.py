@@ -46,7 +46,7 @@ HALF_WIDTH, HALF_HEIGHT, STEP = 0.62, 0.42, 0.09
 
 
 def draw_decoupling(lit: Collection[str] = tuple(LOSSES)) -> Figure:
-    """One modality on its way through the decoupling (slides: Fig. 6), and the place of each loss.
+    """One modality on its way through the decoupling, and the place of each loss.
 
     A stack in the colours of language, vision and audio exists once per modality. Losses in `lit` are dark.
     """
@@ -71,7 +71,7 @@ def draw_decoupling(lit: Collection[str] = tuple(LOSSES)) -> Figure:
 
 
 def _box(axis: Axes, x: float, y: float, label: str, kind: str) -> None:
-    """Features have square corners, modules round ones; a stack stands for one of each modality."""
+    """Features have square corners, modules round ones; a stack means one for each modality."""
     corners = "square,pad=0" if kind == "stream" else "round,pad=0,rounding_size=0.25"
     colours = [MODEL] if kind == "shared" else [COLOURS[m] for m in reversed(MODALITIES)]
     for place, colour in enumerate(colours):
@@ -112,12 +112,21 @@ def draw_readings(
     *,
     blocks: Sequence[int] = (),
     lines: Sequence[int] = (),
+    own_scale: Sequence[int] = (),
 ) -> Figure:
-    """A table of numbers from 0 (white) to 1 (dark), with a gap before each column in `blocks` and row in `lines`."""
+    """A table of numbers from 0 (white) to 1 (dark), with a gap before each column in `blocks` and row in `lines`.
+
+    A column in `own_scale` is shaded from 0 to its own largest value.
+    """
     figure = Figure(figsize=(7, 1.25 + 0.27 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(np.clip(values, 0, 1), cmap="Purples", aspect="auto", vmin=0, vmax=1.15)
-    write_numbers(axis, values, dark=0.6, sign="-")
+    shades = np.array(values, dtype=float)
+    for column in own_scale:
+        shades[:, column] /= max(shades[:, column].max(), 1e-12)
+    axis.imshow(np.clip(shades, 0, 1), cmap="Purples", aspect="auto", vmin=0, vmax=1.15)
+    write_numbers(axis, values, sign="-")
+    for text, shade in zip(axis.texts, shades.flat, strict=True):
+        text.set_color("white" if shade > 0.6 else INK)
     for column in blocks:
         axis.axvline(column - 0.5, color="white", linewidth=8)
     for row in lines:

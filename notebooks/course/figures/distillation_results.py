@@ -13,10 +13,10 @@ from torch import Tensor
 
 from course.figures.style import row_of_panels
 from dmdlite.config import MODALITIES
-from dmdlite.training.figures import COLOURS, INK, QUIET, TARGET_STYLES
+from dmdlite.training.figures import COLOURS, INK, MARKERS, QUIET
 
 Curve = Float[Tensor, "point world"]
-TARGET_MARKERS = dict(zip(MODALITIES, "osD", strict=True))
+LINES = dict(zip(MODALITIES, ("solid", "dashed", "dotted"), strict=True))
 
 
 def draw_label_curves(
@@ -65,22 +65,28 @@ def draw_directions(changes: dict[str, dict[str, Float[Tensor, " world"]]], titl
 def draw_weight_curves(
     weights: Sequence[float], changes: dict[str, Float[Tensor, "weight world source target"]], title: str
 ) -> Figure:
-    """One panel for each kind of world: the effect of each arrow on its student, against the arrow's weight."""
-    figure, axes = row_of_panels(len(changes), title, 3.8, sharey=True)
-    for axis, (world, change) in zip(axes, changes.items(), strict=True):
-        axis.axhline(0, color=INK, linewidth=0.8)
-        for i, source in enumerate(MODALITIES):
-            for j, target in enumerate(MODALITIES):
+    """A row for each kind of world, a column for each student: the effect of its two arrows, against their weight."""
+    figure = Figure(figsize=(7, 1.4 + 1.9 * len(changes)), layout="constrained")
+    axes = figure.subplots(len(changes), len(MODALITIES), sharex=True, sharey=True, squeeze=False)
+    for row, (world, change) in zip(axes, changes.items(), strict=True):
+        for j, axis in enumerate(row):
+            axis.axhline(0, color=INK, linewidth=0.8)
+            for i, source in enumerate(MODALITIES):
                 if i != j:
-                    style = {"color": COLOURS[source], "linestyle": TARGET_STYLES[target]}
-                    style["marker"] = TARGET_MARKERS[target]
-                    _line(axis, weights, change[..., i, j], label=f"{source} → {target}", **style)
-        axis.set_xscale("log")
-        axis.set_xticks(weights, [f"{weight:g}" for weight in weights])
-        axis.set_xlabel("weight of the arrow")
-        axis.set_title(f"{world} is strongest", fontsize=10)
-    axes[0].set_ylabel("change of the student's test MAE\n(below zero: better)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+                    style = {"color": COLOURS[source], "linestyle": LINES[source], "marker": MARKERS[source]}
+                    _line(axis, weights, change[..., i, j], label=f"{source} teaches", **style)
+            axis.set_xscale("log")
+            axis.set_xticks(weights, [f"{weight:g}" for weight in weights])
+        row[0].set_ylabel(f"{world} is strongest", fontsize=9)
+    for j, student in enumerate(MODALITIES):
+        axes[0, j].set_title(f"student: {student}", fontsize=10)
+        axes[-1, j].set_xlabel("weight of the arrow", fontsize=9)
+    figure.supylabel("change of the student's test MAE (below zero: better)", fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    handles = {line.get_label(): line for axis in axes[0] for line in axis.lines if "teaches" in line.get_label()}
+    names = [f"{source} teaches" for source in MODALITIES]
+    legend = {"fontsize": 8, "frameon": False, "ncols": 3, "loc": "outside lower center"}
+    figure.legend([handles[name] for name in names], names, **legend)
     return figure
 
 

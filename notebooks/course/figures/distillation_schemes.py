@@ -1,4 +1,4 @@
-"""Conventional distillation beside DMD's (slides, Figs. 4 and 5)."""
+"""Conventional distillation beside DMD's, after Fig. 1 (b) and (c) of the paper."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ SWITCHES = {
     "graphs": tuple(ROWS)[5:],
 }
 NORMS = ("mean_square", "frobenius")
+WIDE = {"width": "360px"}
 VALUE = "loss"  # the first column; the others are the parts of `parts_of`
 Shares = dict[str, dict[str, float]]  # column -> row -> share; the shares of a column add up to 1
 
@@ -102,18 +103,18 @@ class LossMixer:
         self.terms = {name: Terms(model, batch) for name, model in models.items()}
         slider, menu = ipywidgets.SelectionSlider, ipywidgets.Dropdown
         self.model = menu(options=list(models), description="model")
-        self.norm = menu(options=NORMS, description="norm")
-        self.lambda_1 = slider(options=(0.0, 0.01, 0.1, 1.0, 10.0), value=0.1, description="λ1")
-        self.gamma = slider(options=(0.0, 0.1, 1.0, 10.0, 100.0), value=0.1, description="γ")
-        self.lambda_2 = slider(options=(0.0, 0.05, 0.5, 5.0), value=0.05, description="λ2")
+        self.norm = menu(options=list(zip(("mean", "sum"), NORMS, strict=True)), description="squares")
+        self.lambda_1 = slider(options=(0.0, 0.01, 0.1, 1.0, 10.0), value=0.1, description="λ1", layout=WIDE)
+        self.gamma = slider(options=(0.0, 0.1, 1.0, 10.0, 100.0), value=0.1, description="γ", layout=WIDE)
+        self.lambda_2 = slider(options=(0.0, 0.05, 0.5, 5.0), value=0.05, description="λ2", layout=WIDE)
         self.switches = {name: ipywidgets.Checkbox(value=True, description=name, indent=False) for name in SWITCHES}
         self.picture, self.caption = ipywidgets.Image(format="png", layout=PICTURE), ipywidgets.HTML()
         controls = [self.model, self.norm, self.lambda_1, self.gamma, self.lambda_2]
         for control in [*controls, *self.switches.values()]:
             control.observe(lambda change: self.show(self.mix), names="value")
         self.show(self.mix)
-        lines = [ipywidgets.HBox(line) for line in (controls[:2], controls[2:], list(self.switches.values()))]
-        self.box = ipywidgets.VBox([*lines, self.caption, self.picture])
+        menus, switches = (ipywidgets.HBox(line) for line in (controls[:2], list(self.switches.values())))
+        self.box = ipywidgets.VBox([menus, *controls[2:], switches, self.caption, self.picture])
 
     @property
     def mix(self) -> Mix:
@@ -154,11 +155,11 @@ class LossMixer:
         """The picture of a mix, and a sentence about it."""
         picture, shares = png(self.draw(mix)), self.shares(mix)
         if not any(self.totals(mix).values()):
-            return picture, "Everything is switched off: no loss, and nothing is learned."
+            return picture, "Everything is switched off: there is no loss, so nothing is learned."
         loss, pull = (sum(shares[column][row] for row in DECOUPLING) for column in (VALUE, "common encoder"))
         sentence = (
             f"The four decoupling terms are <b>{escape(_percent(loss))}</b> of the loss"
-            f" and <b>{escape(_percent(pull))}</b> of the pull at the common encoder."
+            f" and <b>{escape(_percent(pull))}</b> of the pull on the common encoder."
         )
         return picture, sentence
 
@@ -181,7 +182,7 @@ def draw_shares(shares: Shares, totals: Mapping[str, float], title: str = "") ->
         for place, value in enumerate(values):
             axis.text(start + np.clip(value, 0, 1.1) + 0.06, place, _percent(value), va="center", fontsize=7, color=INK)
         size = f"{totals[name]:.3g}" if totals[name] < 1000 else f"{totals[name]:,.0f}"
-        heading = f"total loss\n{size}" if name == VALUE else f"pull at\n{name}\nnorm {size}"
+        heading = f"total loss\n{size}" if name == VALUE else f"pull on\n{name}\nlength {size}"
         axis.text(start, -0.75, heading, fontsize=7.5, va="bottom", color=INK)
     axis.set(xlim=(-0.15, len(shares) * step - 0.1), ylim=(len(ROWS) - 0.4, -0.6), xticks=[])
     axis.set_yticks(range(len(ROWS)), list(ROWS), fontsize=8)

@@ -20,6 +20,7 @@ LABELS = torch.tensor([2.0, 1.0, -2.0])
 DEGREES = {"language": (90, 65, 200), "vision": (20, 100, 165), "audio": (-10, 45, 235)}
 ANCHOR = ("language", 0)  # the sample that is moved
 MARGINS = (0.0, 0.15, 0.3, 0.5, 1.0, 2.0)
+WIDE = {"width": "400px"}
 KINDS = {"constant: α": False, "per label distance: α · |y_i − y_k|": True}
 
 
@@ -53,9 +54,9 @@ class MarginExplorer:
     """Three clips as nine unit vectors; one of them, the language of the first clip, is the student's to move."""
 
     def __init__(self):
-        self.angle = ipywidgets.IntSlider(90, -180, 180, 15, description="angle")  # the picture moves with both
-        self.margin = ipywidgets.SelectionSlider(options=MARGINS, value=0.3, description="margin α")
-        self.kind = ipywidgets.Dropdown(options=list(KINDS), description="kind", layout={"width": "350px"})
+        self.angle = ipywidgets.IntSlider(90, -180, 180, 15, description="angle", layout=WIDE)
+        self.margin = ipywidgets.SelectionSlider(options=MARGINS, value=0.3, description="margin α", layout=WIDE)
+        self.kind = ipywidgets.Dropdown(options=list(KINDS), description="kind", layout=WIDE)
         # A box would stretch the picture to its own width.
         self.picture = ipywidgets.Image(format="png", layout={"width": "460px", "align_self": "flex-start"})
         self.caption, self.table = ipywidgets.HTML(), ipywidgets.HTML()
