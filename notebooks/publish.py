@@ -26,7 +26,7 @@ SOLUTION = re.compile(r"\n*<details><summary>Solution</summary>.*?</details>\n?"
 CODE = r"```.*?```|`[^`\n]*`"  # left unchanged
 MATH = re.compile(rf"(?P<code>{CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
 TAG = re.compile(r"\\tag\{(.+?)\}")  # the number of an equation; MathML has no element for it
-LINK = re.compile(r"(\]\((?:\d\d_\w+))\.ipynb(?=[)#])")
+LINK = re.compile(r"(\]\((?:\d\d_\w+|use_and_misuse))\.(?:ipynb|md)(?=[)#])")
 FROM_OUTSIDE = re.compile(r'<script[^>]*src="https?:[^>]*>\s*</script>|<link[^>]*href="https?:[^>]*>')
 STYLE = """
 body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #222 }
@@ -35,6 +35,7 @@ td:nth-last-child(-n+3) { white-space: nowrap }
 pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f } .anchor-link { display: none }
 """
 PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
+PAGES = {"index": ("dmdlite: the course", "README.md"), "use_and_misuse": ("Use and misuse", "use_and_misuse.md")}
 PLAYGROUND = "\n\n[The playground](playground.html): three students learn while you change who teaches whom.\n"
 OPENED = "tests/golden/dmd_aligned.npz"  # by notebook 08
 # A folder with one of these is opened or imported by a notebook.
@@ -91,9 +92,11 @@ def book(folder: Path) -> None:
         page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
         (folder / f"{path.stem}.html").write_text(FROM_OUTSIDE.sub("", page), encoding="utf-8")
     (folder / "playground.html").write_text(playground(), encoding="utf-8")
-    text = LINK.sub(r"\1.html", (HERE / "README.md").read_text(encoding="utf-8")) + PLAYGROUND
-    start = PAGE.format(title="dmdlite: the course", style=STYLE)
-    (folder / "index.html").write_text(f"{start}<body>{markdown2html_mistune(text)}</body></html>", encoding="utf-8")
+    for page, (title, source) in PAGES.items():
+        text = LINK.sub(r"\1.html", (HERE / source).read_text(encoding="utf-8"))
+        text += PLAYGROUND if page == "index" else ""
+        start = PAGE.format(title=title, style=STYLE)
+        (folder / f"{page}.html").write_text(f"{start}<body>{markdown2html_mistune(text)}</body></html>", "utf-8")
 
 
 def with_mathml(markdown: str) -> str:

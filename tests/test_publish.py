@@ -59,7 +59,11 @@ def book(tmp_path_factory):
 
 
 def test_book_has_a_page_for_each_notebook(book):
-    assert {path.stem for path in book.glob("*.html")} == {"index", "playground", *(path.stem for path in NOTEBOOKS)}
+    others = {"index", "playground", "use_and_misuse"}
+    assert {path.stem for path in book.glob("*.html")} == others | {path.stem for path in NOTEBOOKS}
+    assert all(
+        'href="use_and_misuse.html"' in (book / f"{page}.html").read_text() for page in ("index", "00_start_here")
+    )
     for path in NOTEBOOKS:
         page = (book / f"{path.stem}.html").read_text(encoding="utf-8")
         title = nbformat.read(path, as_version=4).cells[0].source.split("\n")[0].removeprefix("# ")

@@ -45,6 +45,15 @@ def _correlation(predictions: np.ndarray, labels: np.ndarray) -> float:
     return float(np.corrcoef(predictions, labels)[0, 1])
 
 
+def _column_and_row(dice: Dice) -> tuple:
+    clips = dice.whole(2, 9)
+    return dice.tensor(clips, 1), dice.tensor(clips)
+
+
+def _mean_error(prediction: Tensor, labels: Tensor) -> Tensor:
+    return torch.stack([abs(guess[0] - label) for guess, label in zip(prediction, labels, strict=True)]).mean()
+
+
 @exercise("2.1", returns="tensor", draw=_clip, right=_same_convolution, gradient=True)
 def same_convolution(answer: Callable) -> None:
     """answer(x, weight) -> (time, width) from (time, feature) and (width, feature, kernel): as long as its input."""
@@ -65,6 +74,9 @@ def same_convolution(answer: Callable) -> None:
         mistakes = {
             "all the zeros are at the end: put half of them at the start": _convolve(x, weight, 0, 2 * half),
             "all the zeros are at the start: put half of them at the end": _convolve(x, weight, 2 * half, 0),
+            "the zeros belong at the ends of the input, before the convolution, not around its result": F.pad(
+                _convolve(x, weight, 0, 0), (0, 0, half, half)
+            ),
             "the kernel runs backwards: its first weight belongs to the earliest step": _convolve(
                 x, weight.flip(2), half, half
             ),
@@ -137,6 +149,26 @@ def correlation(answer: Callable) -> None:
         constant = score(np.full(4, 0.25), labels)
     expect(constant == 0, f"a constant predicts nothing and must score 0.0, got {constant}")
     expect(score(labels, np.full(4, 0.25)) == 0, "constant labels must give 0.0 as well")
+
+
+@exercise("2.4", returns="loss", draw=_column_and_row, right=_mean_error, gradient=True)
+def mean_error(answer: Callable) -> None:
+    """answer(prediction, labels) -> the mean absolute error, from (clip, 1) and (clip,)."""
+    prediction, labels = torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([1.5, 0.0, 6.5])
+    value, right = answer(prediction, labels), 5 / 3
+    mistakes = {
+        "every prediction is still compared with every label: (3, 1) minus (3,) makes (3, 3). "
+        "Give both the same shape": (prediction - labels).abs().mean(),
+        "that compares the first prediction with every label; each clip has its own": (1.0 - labels).abs().mean(),
+        "that is the error of the mean prediction, in which misses of opposite sign cancel: "
+        "take absolute values clip by clip, before the mean": 1 / 3,
+        "that is the sum over the clips; divide by their number": 5.0,
+        "these are squared errors; the loop minimised absolute ones": 3.5,
+        "that is the median of the errors; take their mean": 2.0,
+        "the sign is wrong: an error is never negative": -right,
+    }
+    rule_out(value, mistakes)
+    expect(like(value, right), f"errors of 0.5, 2 and 2.5 have the mean 1.6667, got {float(value):.4f}")
 
 
 def _scorer(answer: Callable) -> Callable[..., float]:

@@ -26,7 +26,7 @@ def draw_clip(
     """One clip: the face at its telling word, the words in time, the moving channels of face and voice.
 
     The title gives the true sentiment and the prediction, if there is one. With reveal=False the true sentiment and
-    what each modality expresses stay hidden.
+    each modality's view stay hidden.
     """
     truth = {name: values[clip] for name, values in world.truth[split].items()}
     data = world.splits[split]
@@ -61,14 +61,18 @@ def _draw_channels(axis: Axes, world: ToyWorld, split: str, clip: int, modality:
 
 
 def _draw_words(axis: Axes, words: list[str], truth: dict) -> None:
-    """Writes each word at the time it is said, alternating between two heights."""
+    """Writes each word at the time it is said; one that would touch its neighbour moves to a second line."""
     telling = truth["telling_word"] - 1  # the first token is [CLS]
+    letter = 0.017 * truth["duration"]  # the width of a letter, in seconds of this axis
+    taken = 0.0  # until when the first line is
     for place, word in enumerate(words):
         middle = (truth["word_starts"][place + 1] + truth["word_ends"][place + 1]) / 2
         weight, colour = ("bold", COLOURS["language"]) if place == telling else ("normal", INK)
-        axis.text(
-            middle, 0.75 - 0.5 * (place % 2), word, ha="center", va="center", fontsize=8, weight=weight, color=colour
-        )
+        half = letter * (len(word) + 1) / 2
+        first = middle - half >= taken
+        taken = middle + half if first else taken
+        style = {"ha": "center", "va": "center", "fontsize": 8, "weight": weight, "color": colour}
+        axis.text(middle, 0.65 if first else 0.2, word, **style)
     axis.axvspan(*_telling_span(truth), color=GROUND, zorder=0)
     axis.set(xlim=(0, truth["duration"]), ylim=(0, 1))
     axis.axis("off")
@@ -79,7 +83,7 @@ def _telling_span(truth: dict) -> tuple[float, float]:
 
 
 def _summary(truth: dict) -> str:
-    views = "\n".join(f"{m} says {truth[f'{m}_view']:+.1f}" for m in MODALITIES)
+    views = "\n".join(f"{m}'s view {truth[f'{m}_view']:+.1f}" for m in MODALITIES)
     return views + ("\n(sarcastic words)" if truth["sarcastic"] else "")
 
 

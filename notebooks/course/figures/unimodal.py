@@ -51,11 +51,11 @@ def draw_accuracies(
     views: Mapping[str, Mapping[str, float]],
     by_eye: Collection[str] = (),
 ) -> Figure:
-    """The accuracy of each modality alone, one panel for each world or paper. Slides: Fig. 3; paper: Fig. 1 (a).
+    """The accuracy of each modality alone, one panel for each world or paper, as in the paper's Fig. 1 (a).
 
     panels: name -> modality -> one accuracy for each seed; the bar is their mean, each seed a dot.
     chance: name -> the accuracy of a constant, a dashed line. views: name -> modality -> the accuracy of the sign of
-    what the modality was told, a black mark. by_eye: panels read from a printed figure; their bars are hatched.
+    the modality's view, a black mark. by_eye: panels read from a printed figure; their bars are hatched.
     """
     figure, axes = row_of_panels(len(panels), title, 3.2, sharey=True)
     constant = {"color": INK, "linestyle": "dashed", "linewidth": 1}

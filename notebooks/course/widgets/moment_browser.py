@@ -19,10 +19,9 @@ class MomentBrowser:
     def __init__(self, world: ToyWorld, split: str = "test", clip: int = 0):
         self.world, self.split = world, split
         last = len(world.splits[split]) - 1
-        self.clip = ipywidgets.IntSlider(clip, 0, last, description="clip", continuous_update=False)
-        self.seconds = ipywidgets.FloatSlider(
-            min=0, step=0.1, description="seconds", readout_format=".1f", continuous_update=False
-        )
+        wide = {"continuous_update": False, "layout": {"width": "500px"}}
+        self.clip = ipywidgets.IntSlider(clip, 0, last, description="clip", **wide)
+        self.seconds = ipywidgets.FloatSlider(min=0, step=0.1, description="seconds", readout_format=".1f", **wide)
         self.picture = ipywidgets.Image(format="png", layout=PICTURE)
         self.caption = ipywidgets.HTML()
         self.voice = ipywidgets.HTML()

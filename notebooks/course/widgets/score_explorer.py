@@ -21,10 +21,9 @@ class ScoreExplorer:
     def __init__(self, predictions: Float[np.ndarray, "clips"], labels: Float[np.ndarray, "clips"], colour: str):
         self.predictions, self.labels, self.colour = predictions, labels, colour
         scales = [-1.0, 0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0]
-        self.scale = ipywidgets.SelectionSlider(
-            description="multiply by", options=scales, value=1.0, continuous_update=False
-        )
-        self.shift = ipywidgets.FloatSlider(description="then add", min=-2, max=2, step=0.25, continuous_update=False)
+        wide = {"continuous_update": False, "layout": {"width": "500px"}}
+        self.scale = ipywidgets.SelectionSlider(description="multiply by", options=scales, value=1.0, **wide)
+        self.shift = ipywidgets.FloatSlider(description="then add", min=-2, max=2, step=0.25, **wide)
         self.picture, self.table = ipywidgets.Image(format="png"), ipywidgets.HTML()
         for slider in (self.scale, self.shift):
             slider.observe(lambda _: self.show(self.scale.value, self.shift.value), names="value")
