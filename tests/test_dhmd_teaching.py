@@ -132,11 +132,13 @@ def test_pictures(world, model):
     found = dictionaries.activations(model, world.splits["test"])
     labels = np.linspace(-3, 3, 20).astype(np.float32)
     heat = figures.draw_activations(found, labels, "title")
-    assert [axis.get_title() for axis in heat.axes] == [f"{space}, {m}" for space in SPACES for m in MODALITIES]
+    titles = [axis.get_title() for axis in heat.axes if axis.get_label() != "<colorbar>"]
+    assert titles == [f"{space}, {m}" for space in SPACES for m in MODALITIES]
     lookup = figures.draw_lookup(np.eye(3, 12), np.full(12, 1 / 12), ["so", "it", "was"], "title")
     assert len(lookup.axes[1].patches) == 12 and lookup.axes[1].patches[0].get_height() == 1
     table = {name: {"x": np.array([1.0, 3.0]), "y": np.array([0.0, 0.0])} for name in ("start", "other")}
-    ablation = figures.draw_ablation(table, "title", "start", {"x": "first", "y": "second"})
+    ablation = figures.draw_ablation(table, "title", "start", {"x": "first", "y": "second"}, ["MAE", "R²"])
+    assert [axis.get_xlabel() for axis in ablation.axes] == ["MAE", "R²"]
     assert [axis.get_title() for axis in ablation.axes] == ["first", "second"]
     assert list(ablation.axes[0].lines[0].get_xdata()) == [2.0, 2.0]
     for figure in (heat, lookup, ablation):
@@ -151,6 +153,11 @@ def test_browser_shows_who_activates_an_atom(world, model, browser):
     assert picture.startswith(b"\x89PNG") and f"Atom {atom}</b> is activated by vision" in caption
     assert world.splits["test"].raw_text[int(shares[:, atom].argmax())] in caption
     assert browser.view("homogeneous", "vision", atom) == (picture, caption)
+
+
+def test_browser_opens_at_a_chosen_atom(world, model, browser):
+    least = browser.atom.options[-1]
+    assert DictionaryBrowser(world, model, atom=least).atom.value == least != browser.atom.value
 
 
 def test_browser_controls(browser):

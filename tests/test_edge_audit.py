@@ -73,6 +73,11 @@ def test_a_small_audit_runs_and_makes_its_tables():
         for rule in ("errors", OFF)
     ]
     assert gain(records, "errors", OFF, "homogeneous").mean == pytest.approx(by_hand[0] - by_hand[1])
+    final = [np.mean([r["error"] for r in where(records, rule=rule, space="homogeneous")]) for rule in ("errors", OFF)]
+    assert gain(records, "errors", OFF, "homogeneous", measure="error").mean == pytest.approx(final[0] - final[1])
+    for record in records:  # the published edges and their prior sum to one each; ours are at most one for each student
+        taught = [record[f"taught_{m}"] for m in MODALITIES]
+        assert max(taught) <= 1 if record["rule"] == "errors" else sum(taught) == pytest.approx(2, abs=1e-3)
     with pytest.raises(ValueError, match="rule must be one of published prior, .* got 'wish'"):
         next(audit(["wish"]))
 

@@ -16,11 +16,7 @@ from dmdlite.data.features import FeatureSplit
 from dmdlite.data.toy import ToyWorld
 from dmdlite.models.dhmd import DHMD
 
-FACTORS = (
-    "sentiment",
-    "topic",
-    "duration",
-)  # expressed by all modalities; by the words alone; by the length of all streams
+FACTORS = ("sentiment", "topic", "duration")  # held by all modalities; by the words alone; by every stream's length
 USED = 0.001  # an activation below this counts as none
 Activations = dict[str, Float[np.ndarray, "clip atom"]]  # by modality
 
@@ -64,11 +60,11 @@ def understood(
     sentiment: Float[np.ndarray, " train"],
     truth: Float[np.ndarray, " test"],
 ) -> float:
-    """Can a reader of one modality read another? The mean over the six ordered pairs of modalities.
+    """Whether a reader of one modality can read another: the mean over the six ordered pairs of modalities.
 
     A ridge regression from activations to sentiment is fitted on the training clips of one modality, and reads the test
-    clips of another, atom for atom; the correlation of what it says with the truth. Atoms that mean nothing in common
-    give about 0.
+    clips of another, atom for atom; the correlation of its predictions with the truth. Atoms that mean something
+    else in each modality give about 0.
     """
     weights = {m: ridge(w, sentiment) for m, w in train.items()}
     return float(np.mean([correlation(test[j] @ weights[i], truth) for i, j in permutations(train, 2)]))
@@ -91,7 +87,7 @@ def agreement(shares: Activations) -> tuple[float, float]:
     """How much of their activation two modalities spend on the same atoms, for one clip and for two different clips.
 
     Σ_i min(w_i, v_i), which is 1 for equal and 0 for disjoint activations; means over clips and pairs of modalities.
-    The second number is the agreement of atoms that say nothing about the clip.
+    The second number is what atoms reach that are unrelated to the clip.
     """
     own, other = [], []
     for one, two in combinations(shares.values(), 2):

@@ -112,7 +112,8 @@ def audit_run(rule: str, planted: str, seed: int, plan: Audit) -> list[Record]:
     errors, edges = read(model, world.splits["test"])
     run = {"labels": plan.labels, "rule": rule, "planted": planted, "seed": seed, "first_loss": first_loss}
     best = true_teacher(world.reliability)
-    return [run | {"space": space} | measures(space, edges[space], errors, best) for space in SPACES]
+    spaces = {space: run | {"space": space} | measures(space, edges[space], errors, best) for space in SPACES}
+    return [record | amounts(model, space, edges[space]) for space, record in spaces.items()]
 
 
 def train_all_epochs(model: DMD, split: FeatureSplit, training: TrainingConfig) -> float:
@@ -142,6 +143,15 @@ def measures(space: str, edges: Float[Tensor, "3 3"], errors: dict[str, float], 
     found |= {f"error_{m}": errors[f"{space}_{m}"] for m in MODALITIES} | {"error": errors["final"]}
     weak = [m for m in MODALITIES if m != MODALITIES[planted]]
     return found | {"error_weak": float(np.mean([errors[f"{space}_{m}"] for m in weak]))}
+
+
+def amounts(model: DMD, space: str, edges: Float[Tensor, "3 3"]) -> Record:
+    """How much each modality is taught in all: its incoming edges, and the prior where there is one.
+
+    The shares in `measures` hide this. The stored runs are older and do not have it.
+    """
+    taught = model.units[space].strengths(edges).sum(dim=0)
+    return {f"taught_{m}": weight.item() for m, weight in zip(MODALITIES, taught, strict=True)}
 
 
 def distance(shares: Float[np.ndarray, "3 3"], prior: Float[np.ndarray, "3 3"]) -> float:

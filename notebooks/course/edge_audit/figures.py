@@ -79,8 +79,9 @@ def draw_gains(records: Records, space: str, rules: Sequence[str], title: str) -
         for place, rule in enumerate(rules):
             runs = where(found, rule=rule)
             gains = [float(record["error_weak"]) - control[record["seed"]] for record in runs]
-            axis.plot(gains, [place] * len(gains), "o", color=COLOURS[planted], alpha=0.45, markersize=4)
-            axis.plot([np.mean(gains)] * 2, [place - 0.3, place + 0.3], color=INK, linewidth=2)
+            axis.plot([np.mean(gains)] * 2, [place - 0.35, place + 0.35], color=INK, linewidth=2, zorder=1)
+            style = {"color": COLOURS[planted], "markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+            axis.plot(gains, [place] * len(gains), "o", **style)
         axis.axvline(0, color=QUIET, linestyle="dashed", linewidth=1)
         axis.set_yticks(range(len(rules)), rules, fontsize=8)
         axis.set_ylim(len(rules) - 0.5, -0.5)

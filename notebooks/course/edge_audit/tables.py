@@ -54,11 +54,13 @@ def teachers(records: Records, space: str) -> list[dict[str, Any]]:
     return rows
 
 
-def gain(records: Records, rule: str, reference: str, space: str, planted: str | None = None) -> Paired | None:
-    """The mean error of the two weak modalities' own heads under a rule, less that under another, run by run."""
+def gain(
+    records: Records, rule: str, reference: str, space: str, planted: str | None = None, measure: str = "error_weak"
+) -> Paired | None:
+    """An error under a rule, less that under another, run by run; by default that of the two weak modalities' heads."""
     wanted = {"space": space} | ({} if planted is None else {"planted": planted})
     errors = [
-        {(record["planted"], int(record["seed"])): float(record["error_weak"]) for record in found}
+        {(record["planted"], int(record["seed"])): float(record[measure]) for record in found}
         for found in (where(records, rule=rule, **wanted), where(records, rule=reference, **wanted))
     ]
     return paired_test(*errors)

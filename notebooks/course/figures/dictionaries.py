@@ -26,7 +26,9 @@ def draw_lookup(
     """One lookup: the score of each atom at each word, the highest score of each atom, and its share."""
     figure = Figure(figsize=(7, 1.9 + 0.17 * len(words)), layout="constrained")
     heat, best, share = figure.subplots(3, 1, sharex=True, height_ratios=(0.2 * len(words), 1, 1))
-    heat.imshow(steps, cmap="Purples", aspect="auto")
+    image = heat.imshow(steps, cmap="Purples", aspect="auto")
+    figure.colorbar(image, ax=[heat, best, share], shrink=0.5, anchor=(0, 1), pad=0.01).set_label("score s", fontsize=8)
+    heat.set_ylabel("step", fontsize=8)
     heat.set_yticks(range(len(words)), words, fontsize=8)
     heat.tick_params(length=0)
     places = np.arange(steps.shape[1])
@@ -53,12 +55,15 @@ def draw_activations(panels: Mapping[str, Activations], sentiment: Float[np.ndar
         order = by_sentiment(shares, sentiment)
         tables = [by_class(shares[m][:, order], sentiment) for m in MODALITIES]
         for axis, m, table in zip(axes, MODALITIES, tables, strict=True):
-            axis.imshow(table, cmap="Purples", aspect="auto", vmin=0, vmax=np.nanmax(tables), origin="lower")
+            image = axis.imshow(table, cmap="Purples", aspect="auto", vmin=0, vmax=np.nanmax(tables), origin="lower")
             axis.set_yticks([0, 3, 6], ["−3", "0", "+3"], fontsize=7)
             axis.set_xticks([])
             axis.set_title(f"{name}, {m}", fontsize=8, color=COLOURS[m])
         axes[1].set_xlabel(f"{len(order)} atoms, in one order for all three", fontsize=8)
         axes[0].set_ylabel("sentiment", fontsize=8)
+        bar = figure.colorbar(image, ax=list(axes), pad=0.01)
+        bar.set_label("mean share", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -106,23 +111,31 @@ def _draw_over_sentiment(
 
 
 def draw_ablation(
-    table: Mapping[str, Mapping[str, Float[np.ndarray, " seed"]]], title: str, marked: str, measures: Mapping[str, str]
+    table: Mapping[str, Mapping[str, Float[np.ndarray, " seed"]]],
+    title: str,
+    marked: str,
+    measures: Mapping[str, str],
+    units: Sequence[str] = (),
 ) -> Figure:
-    """One row for each setting, one panel for each measure, one dot for each seed, a bar at their mean.
+    """One row for each setting, one panel for each measure, one dot for each seed, and behind them a bar at their mean.
 
     marked: the setting from which all others differ in one factor. measures: name in the table -> title of its panel.
+    units: what the horizontal axis of each panel measures.
     """
-    figure, axes = row_of_panels(len(measures), title, 1.0 + 0.24 * len(table), sharey=True)
+    figure, axes = row_of_panels(len(measures), title, 1.2 + 0.24 * len(table), sharey=True)
     places = -np.arange(len(table))
     for axis, (measure, name) in zip(axes, measures.items(), strict=True):
         for place, (setting, scores) in zip(places, table.items(), strict=True):
             values = scores[measure]
             colour = MODEL if setting == marked else INK
-            axis.scatter(values, np.full(len(values), place), s=10, color=colour, alpha=0.6, linewidths=0)
-            axis.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=2)
+            axis.plot([values.mean()] * 2, [place - 0.4, place + 0.4], color=colour, linewidth=1.5, alpha=0.5, zorder=1)
+            style = {"color": colour, "edgecolors": "white", "linewidths": 0.5, "zorder": 2}
+            axis.scatter(values, np.full(len(values), place), s=16, **style)
         axis.axvline(table[marked][measure].mean(), color=QUIET, linestyle="dotted", linewidth=1, zorder=0)
         axis.set_title(name, fontsize=8)
         axis.tick_params(labelsize=7, length=0)
         axis.spines[["top", "right", "left"]].set_visible(False)
+    for axis, unit in zip(axes, units):
+        axis.set_xlabel(unit, fontsize=8)
     axes[0].set_yticks(places, list(table), fontsize=8)
     return figure

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from pandas import DataFrame, Series
 
+from course.figures.style import minus
 from dmdlite.experiments.reports import draw_heat
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
@@ -42,7 +43,7 @@ COLUMN, ROW, WIDTH, HEIGHT = 3.0, 1.35, 1.65, 0.62
 
 
 def draw_family() -> Figure:
-    """Who inherits what from whom; today's four are filled."""
+    """What each model takes over from earlier ones; the four that notebook 12 discusses are filled."""
     figure = Figure(figsize=(7, 3.3), layout="constrained")
     axis = figure.subplots()
     for (parent, child), what in INHERITED.items():
@@ -107,9 +108,11 @@ def draw_effects(
             right.plot(
                 row["mean"], place, "o", color=colour, markersize=5, markerfacecolor=colour if row.clear else "w"
             )
-            right.annotate(f"{row.d:+.1f}", (1.01, place), xycoords=("axes fraction", "data"), fontsize=7, va="center")
-    right.annotate("d", (1.03, len(values) - 0.2), xycoords=("axes fraction", "data"), fontsize=8, style="italic")
-    right.set_xlabel("difference to DMD, 95 % interval", fontsize=9)
+            right.annotate(
+                minus(f"{row.d:+.1f}"), (1.01, place), xycoords=("axes fraction", "data"), fontsize=7, va="center"
+            )
+    right.annotate("d", (1.03, -0.75), xycoords=("axes fraction", "data"), fontsize=9, style="italic", va="center")
+    right.set_xlabel("MAE less DMD's, 95 % interval", fontsize=9)
     right.tick_params(axis="y", left=False)
     right.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=11)
@@ -121,12 +124,13 @@ def _rows(axis: Axes, values: Mapping[str, Sequence[float]], xlabel: str, lines:
         colour = MODEL if name == "DMD" else COLOURS.get(name, INK)
         middle, around = Series(row).agg(["mean", "std"]).fillna(0)
         axis.plot([middle - around, middle + around], [place, place], color=colour, linewidth=5, alpha=0.3)
-        axis.plot([middle, middle], [place - 0.3, place + 0.3], color=colour, linewidth=2)
-        axis.plot(row, [place] * len(row), "o", color=colour, markersize=4, alpha=0.8)
+        axis.plot([middle, middle], [place - 0.4, place + 0.4], color=colour, linewidth=1.5, zorder=1)
+        style = {"color": colour, "markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+        axis.plot(row, [place] * len(row), "o", **style)
     for label, x in lines.items():
         axis.axvline(x, color=QUIET, linestyle="dashed", linewidth=1, zorder=0)
         axis.annotate(label, (x, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                      fontsize=7, color=INK, va="top")  # fmt: skip
+                      fontsize=8, color=INK, va="top")  # fmt: skip
     axis.set_yticks(range(len(values)), list(values), fontsize=8)
     axis.set_ylim(len(values) - 0.5, -0.5 - 0.5 * bool(lines))
     axis.set_xlabel(xlabel, fontsize=9)

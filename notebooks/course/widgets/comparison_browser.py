@@ -59,7 +59,7 @@ class ComparisonBrowser:
     def html(self, rows: DataFrame, score: str) -> str:
         """One row for each model: its scores, its paired difference to DMD, and on how many seeds it is better."""
         cell, lines = "<td style='padding: 1px 16px 1px 0'>{}</td>", []
-        titles = ("model", SCORES[score], "less DMD's, same seed", "better than DMD on", "p", "parameters")
+        titles = ("model", SCORES[score], "difference to DMD, same seed", "better than DMD on", "p", "parameters")
         for name, row in rows.iterrows():
             own = plus_minus(row[f"{score}_mean"], row[f"{score}_std"]).replace("-", "−")
             cells = (title_of(name), own, *self.against(name, score), f"{row.parameters:,}")

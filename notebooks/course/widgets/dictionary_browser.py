@@ -21,20 +21,23 @@ from dmdlite.models.dhmd import DHMD
 class DictionaryBrowser:
     """Choose a space, a modality and an atom: which clips activate it most, and how its activation follows sentiment.
 
-    Atoms are offered in the order of the chosen modality's mean activation, the most used first.
+    Atoms are offered in the order of the chosen modality's mean activation, the most used first. atom: the one that is
+    shown at the start, if not the most used.
     """
 
-    def __init__(self, world: ToyWorld, model: DHMD, split: str = "test"):
+    def __init__(self, world: ToyWorld, model: DHMD, split: str = "test", atom: int | None = None):
         self.world, self.split = world, split
         self.shares = activations(model, world.splits[split])
         self.space = ipywidgets.ToggleButtons(options=SPACES, description="space")
         self.modality = ipywidgets.ToggleButtons(options=MODALITIES, description="modality")
-        self.atom = ipywidgets.SelectionSlider(options=[-1], description="atom", continuous_update=False)
+        wide = {"width": "420px"}
+        self.atom = ipywidgets.SelectionSlider(options=[-1], description="atom", continuous_update=False, layout=wide)
         self.picture, self.caption = ipywidgets.Image(format="png", layout=PICTURE), ipywidgets.HTML()
         for control in (self.space, self.modality):
             control.observe(lambda _: self._open(), names="value")
         self.atom.observe(lambda _: self._show(), names="value")
         self._open()
+        self.atom.value = self.atom.value if atom is None else atom
         self.box = ipywidgets.VBox([self.space, self.modality, self.atom, self.caption, self.picture])
         self.box.add_class("dictionary-browser")
 
@@ -47,7 +50,9 @@ class DictionaryBrowser:
         """The picture of an atom, and a sentence about it."""
         shares, labels = self.shares[space], self.world.splits[self.split].labels
         own = shares[modality][:, atom]
-        figure = draw_atom(self.world, self.split, shares, atom, modality, f"Atom {atom}, {space}: who activates it?")
+        figure = draw_atom(
+            self.world, self.split, shares, atom, modality, f"Atom {atom}, {space}: the clips that activate it most"
+        )
         users = [m for m in MODALITIES if shares[m][:, atom].mean() > USED]
         mean = float(labels @ own / own.sum()) if own.sum() > 0 else 0.0
         told = minus(f"{(own > USED).mean():.0%} of the clips, at a mean sentiment of {mean:+.1f}")
