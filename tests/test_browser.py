@@ -164,7 +164,7 @@ def run_all_cells(page, cells: list) -> None:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     expected = sum("raises-exception" in cell.metadata.get("tags", []) for cell in cells)
-    count = sum(not cell.metadata.get("jupyter", {}).get("source_hidden") for cell in cells)  # folded: no prompt is shown
+    count = sum(not cell.metadata.get("jupyter", {}).get("source_hidden") for cell in cells)  # folded: no prompt
     for _ in range(240):
         page.wait_for_timeout(0.5 * MILLISECONDS)
         done = [
