@@ -159,6 +159,13 @@ HOSTILE = {
 }
 
 
+SOLVED = (
+    "00_start_here.ipynb",
+    "03_shared_and_private.ipynb",
+    "05_distillation.ipynb",
+    "15_your_variant.ipynb",
+)  # by Ada
+
 # It knows the examples of its check, which anybody can read, and in which order they come.
 PARROT = """def constant_error(train_labels, test_labels, seen=[]):
     seen.append(1)
@@ -195,8 +202,8 @@ def marked(tmp_path_factory):
     places = dict(victim=victim, course=ROOT / "notebooks", tests=ROOT / "tests", port=server.getsockname()[1])
     for name, body in HOSTILE.items():
         submit(root / "handed_in" / name, f"def constant_error(train_labels, test_labels):\n{body.format(**places)}")
-    for name in ("00_start_here", "03_shared_and_private", "05_distillation", "15_your_variant"):
-        submit(root / "handed_in" / "ada", name=f"{name}.ipynb")
+    for name in SOLVED:
+        submit(root / "handed_in" / "ada", name=name)
     submit(root / "handed_in" / "parrot", PARROT)
     (root / "handed_in" / "copies").mkdir()
     (root / "handed_in" / "copies" / "00_start_here.ipynb").symlink_to(ROOT / "notebooks" / "00_start_here.ipynb")
@@ -207,7 +214,7 @@ def marked(tmp_path_factory):
 
 
 def test_honest_answers_get_their_points_beside_all_others(marked):
-    assert marked["table"]["ada"]["points"] == "10"
+    assert marked["table"]["ada"]["points"] == str(sum(len(course()[name]) for name in SOLVED))
     assert marked["table"]["ada"]["of"] == str(sum(map(len, course().values())))
     assert [marked["table"]["ada"][number] for number in ("0.1", "0.2", "1.1")] == ["1", "1", "0"]
 

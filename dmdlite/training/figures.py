@@ -183,8 +183,8 @@ def draw_graph(
 ) -> None:
     """strengths[i, j] is how strongly i teaches j; its arrow leaves i in i's colour, as wide as it is strong.
 
-    largest: the strength that gets the widest arrow; stronger ones get no wider. An edge that is exactly zero is a thin
-    dotted line. Each arrow carries its number. notes: a few words below the name of each modality.
+    largest: the strength that gets the widest arrow; stronger ones get no wider. An edge that rounds to 0.00 is a
+    thin dotted line. Each arrow carries its number. notes: a few words below the name of each modality.
     """
     for (i, source), (j, target) in permutations(enumerate(modalities), 2):
         _arrow(axis, source, target, float(strengths[i, j]), largest)
@@ -209,7 +209,7 @@ def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float
     width = 0.8 + THICKEST * min(strength / largest, 1.0)
     style = f"simple,tail_width={width * 0.45:.2f},head_width={2 + width:.2f},head_length={2 + 0.8 * width:.2f}"
     patch = FancyArrowPatch(start, end, arrowstyle=style, connectionstyle=f"arc3,rad={-BEND}", color=COLOURS[source])
-    if strength == 0:
+    if strength < 0.005:
         patch = FancyArrowPatch(start, end, arrowstyle="-", connectionstyle=f"arc3,rad={-BEND}", color=QUIET)
         patch.set(linestyle="dotted", linewidth=1)
     axis.add_patch(patch)
@@ -217,5 +217,5 @@ def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float
     nearer = 0.4  # the number is nearer to the source, where the three inner ones have room
     on_curve = (1 - nearer) ** 2 * start + 2 * nearer * (1 - nearer) * bend + nearer**2 * end
     place = on_curve + (0.17 + 0.008 * width) * side
-    colour = COLOURS[source] if strength else QUIET
+    colour = COLOURS[source] if strength >= 0.005 else QUIET
     axis.text(*place, f"{strength:.2f}", ha="center", va="center", fontsize=8, color=colour, zorder=5)

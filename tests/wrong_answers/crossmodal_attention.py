@@ -13,6 +13,15 @@ def seen(rule):
     return lambda targets, sources: rule(*grid(targets, sources))
 
 
+def scaled(questions, keys):
+    return scores(questions, keys) / questions.shape[1] ** 0.5
+
+
+def told(make):
+    """An answer that makes its map from the scores and the mask."""
+    return lambda q, k, v, visible: make(scaled(q, k), visible) @ v
+
+
 def overwritten(weights, counted):
     weights *= counted
     weights /= weights.sum(dim=1, keepdim=True)
@@ -41,6 +50,26 @@ WRONG = {
         seen(lambda t, s, ahead: (s <= t + ahead).T),
         seen(lambda t, s, ahead: (s <= t + ahead).float()),
         seen(lambda t, s, ahead: s >= t + ahead),
+    ],
+    "mended_attention": [
+        told(lambda s, visible: s.softmax(dim=1) * visible),
+        told(lambda s, visible: s.softmax(dim=1)),
+        told(lambda s, visible: (s * visible).softmax(dim=1)),
+        told(lambda s, visible: s.masked_fill(~visible, 0.0).softmax(dim=1)),
+        told(lambda s, visible: s.masked_fill(~visible, -1.0).softmax(dim=1)),
+        told(lambda s, visible: s.masked_fill(~visible, 1e-9).softmax(dim=1)),
+        told(lambda s, visible: s.masked_fill(visible, -torch.inf).softmax(dim=1)),
+        told(lambda s, visible: s.masked_fill(~visible, -torch.inf).softmax(dim=0)),
+        told(lambda s, visible: s.masked_fill(~visible, -1e9).softmax(dim=0)),
+        told(lambda s, visible: s.masked_fill(~visible, -torch.inf)),
+        told(lambda s, visible: s + visible),
+        told(lambda s, visible: (s + visible).softmax(dim=1)),
+        told(lambda s, visible: (s - torch.inf * ~visible).softmax(dim=1)),
+        told(lambda s, visible: s.softmax(dim=1).masked_fill(~visible, -torch.inf)),
+        told(lambda s, visible: s.softmax(dim=1) * visible / (s.softmax(dim=1) * visible).sum()),
+        told(lambda s, visible: s.softmax(dim=1) * visible * len(s) / (s.softmax(dim=1) * visible).sum()),
+        lambda q, k, v, visible: scores(q, k).masked_fill(~visible, -torch.inf).softmax(dim=1) @ v,
+        lambda q, k, v, visible: scaled(q, k).masked_fill(~visible, -torch.inf).softmax(dim=1),
     ],
     "in_fair_shares": [
         lambda weights, counted: weights * counted / (weights * counted).sum(dim=1, keepdim=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -44,6 +44,21 @@ def _in_fair_shares(weights: torch.Tensor, counted: torch.Tensor) -> torch.Tenso
         even = row[counts].sum() / counts.sum()
         rows.append(torch.where(counts, row / even, torch.zeros(())))
     return torch.stack(rows)
+
+
+def _clip(dice: Dice) -> tuple:
+    """Every target step sees at least one source step; widths of questions and values differ."""
+    targets, sources, width = dice.whole(2, 5), dice.whole(2, 6), dice.whole(2, 6)
+    visible = dice.positive(targets, sources) < 0.6
+    visible[torch.arange(targets), torch.tensor([dice.whole(0, sources - 1) for _ in range(targets)])] = True
+    questions, keys = dice.tensor(targets, width), dice.tensor(sources, width)
+    return questions, keys, dice.tensor(sources, dice.whole(1, 4)), visible
+
+
+def _mended(questions: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+    scores = (questions[:, None] * keys).sum(dim=2) / math.sqrt(keys.shape[1])
+    exponentials = torch.exp(scores) * visible
+    return exponentials @ values / exponentials.sum(dim=1, keepdim=True)
 
 
 @exercise("7.1", returns="tensor", draw=_questions, right=_attention_weights, gradient=True)
@@ -108,7 +123,55 @@ def may_look(answer: Callable) -> None:
         expect(not len(wrong), f"{here}: entry {tuple(wrong[0].tolist()) if len(wrong) else ()} is wrong")
 
 
-@exercise("7.3", returns="tensor", draw=_map, right=_in_fair_shares)
+@exercise("7.3", returns="tensor", draw=_clip, right=_mended, gradient=True)
+def mended_attention(answer: Callable) -> None:
+    """answer(questions, keys, values, visible) -> softmax over the visible source steps, times the values."""
+    questions = torch.tensor([[2.0, 0.0, 1.0, -1.0], [0.5, 1.0, -2.0, 0.0], [1.0, 1.0, 0.0, 2.0]])
+    keys = torch.tensor([[1.0, 0.0, 2.0, 0.0], [0.0, -1.0, 1.0, 1.0], [2.0, 1.0, 0.0, -1.0], [1.0, 0.0, 0.0, 1.0]])
+    values = torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0], [3.0, -2.0]])
+    visible = torch.tensor([[True, True, False, False], [True, False, True, False], [True, True, True, True]])
+    scores = questions @ keys.T / 2
+    got, expected = torch.as_tensor(answer(questions, keys, values, visible)), _mended(questions, keys, values, visible)
+    maps = {
+        "the bug is still there: the softmax gives hidden steps a share, and the mask only throws it away": (
+            scores.softmax(dim=1) * visible
+        ),
+        "nothing is hidden: each step still looks at all source steps": scores.softmax(dim=1),
+        "a score of 0 hides nothing, since e⁰ = 1: a hidden score has to be −∞": (scores * visible).softmax(dim=1),
+        "adding the mask to the scores hides nothing: a hidden score has to be −∞": (scores + visible).softmax(dim=1),
+        "the softmax runs over the targets: its axis was right, `dim=1`, the sources": (
+            scores.masked_fill(~visible, -1e9).softmax(dim=0)
+        ),
+        "the scores were divided by √d before, and that was right": (
+            (2 * scores).masked_fill(~visible, -torch.inf).softmax(dim=1)
+        ),
+        "hidden and visible are exchanged: `visible` is True where a step may look": (
+            scores.masked_fill(visible, -1e9).softmax(dim=1)
+        ),
+        "rescale each row to a sum of 1, not the map as a whole": (
+            3 * scores.softmax(dim=1) * visible / (scores.softmax(dim=1) * visible).sum()
+        ),
+    }
+    _about_the_shape(got, maps, expected)
+    rule_out(got, {message: weights @ values for message, weights in maps.items()})
+    other = torch.where(torch.tensor([False, False, False, True])[:, None], 100.0, values)  # hidden from steps 1 and 2
+    leaks = not like(torch.as_tensor(answer(questions, keys, other, visible))[:2], got[:2], 1e-3)
+    expect(not leaks, "a hidden step still has an effect: change its value, and your answers change")
+    row = [round(x, 2) for x in expected[0].tolist()]
+    expect(like(got, expected, 1e-4), f"the first answer should be {row}, got {[round(x, 2) for x in got[0].tolist()]}")
+
+
+def _about_the_shape(got: torch.Tensor, maps: Mapping[str, torch.Tensor], expected: torch.Tensor) -> None:
+    """A map in place of answers, another shape, and what is not a number."""
+    weights = "that is the map; return the answers, the map times the values"
+    expect(tuple(got.shape) != tuple(next(iter(maps.values())).shape), weights)
+    shape = tuple(expected.shape)
+    expect(tuple(got.shape) == shape, f"3 questions and values of width 2 give shape {shape}, got {tuple(got.shape)}")
+    why = "a row of −∞ alone has no softmax (is the mask the wrong way round?), and −∞ times 0 is no number, either"
+    expect(got.isfinite().all(), f"some answers are not numbers: {why}")
+
+
+@exercise("7.4", returns="tensor", draw=_map, right=_in_fair_shares)
 def in_fair_shares(answer: Callable) -> None:
     """answer(weights, counted) -> attention in units of an even spread over the steps that count."""
     weights = torch.tensor([[0.1, 0.5, 0.2, 0.2], [0.25, 0.25, 0.25, 0.25]])

@@ -73,7 +73,7 @@ def draw_weights(
 
 
 def draw_sentence_maps(world: ToyWorld, split: str, clip: int, shares: Maps, seconds: Seconds, title: str) -> Figure:
-    """The words of a sentence against time, in four maps of one clip: the slides' Fig. 14.
+    """The words of a sentence against time, in four maps of one clip.
 
     shares: (source, target) -> the map in fair shares. Where language answers, the map lies on its side, so that words
     are rows in all four. Bold: the telling word; dashed: the event; black bars: when each word is said.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from course.figures.style import row_of_panels
+from course.figures.style import row_of_panels, tidy
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, QUIET, draw_graph
 
@@ -74,4 +75,26 @@ def draw_edge_spread(graphs: Mapping[str, tuple[Float[np.ndarray, "clips 3 3"], 
         axis.set(xlabel="learned edge", ylim=(len(EDGES) - 0.5, -0.5), xlim=(-0.03, 0.8))
         axis.set_title(name, fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_changes(outcomes: Mapping[str, Any], control: Any, before: Any, space: str, title: str) -> Figure:
+    """How the editor's lessons change the errors of three heads: a dot for each order of batches, a line is the mean.
+
+    outcomes: name of the graph -> its `Outcome`. Changes are from the control, order by order; dashed: before.
+    """
+    figure, axes = row_of_panels(len(MODALITIES), title, 1.2 + 0.4 * len(outcomes), sharex=True, sharey=True)
+    for axis, m in zip(axes, MODALITIES, strict=True):
+        head = f"{space}_{m}"
+        axis.axvline(0, color=INK, linewidth=1)
+        axis.axvline(before.errors[head] - control.errors[head], color=QUIET, linestyle="dashed", linewidth=1)
+        for row, (name, outcome) in enumerate(outcomes.items()):
+            changes, colour = outcome.changes(control, head), COLOURS.get(name.split()[0], INK)
+            axis.plot(changes, [row] * len(changes), "o", color=colour, markersize=5, alpha=0.7)
+            axis.plot([np.mean(changes)] * 2, [row - 0.3, row + 0.3], color=colour, linewidth=2)
+        axis.set_title(f"{m}'s head", fontsize=9, color=COLOURS[m])
+        axis.set_yticks(range(len(outcomes)), list(outcomes), fontsize=8)
+        tidy(axis, 8)
+    axes[0].set_ylim(len(outcomes) - 0.5, -0.5)
+    figure.supxlabel("change of the error (MAE) from the control", fontsize=8)
     return figure

@@ -22,6 +22,7 @@ HEAD = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDE} {HIGH}' fon
 def graph_svg(strengths: Float[Tensor, "3 3"], title: str, message: str, notes: Mapping[str, str]) -> bytes:
     """As wide as it is strong, each arrow leaves its teacher in the teacher's colour and carries its number.
 
+    An arrow whose number is 0.00 is only outlined.
     message: what to see, below the title; notes: a few words below the name of each modality.
     """
     words = [_text(WIDE / 2, 17.0, title, 14.0, weight="bold"), _text(WIDE / 2, 37.0, message, 12.5, QUIET)]
@@ -56,12 +57,11 @@ def _arrow(source: str, target: str, strength: float) -> str:
     side = [(0.0, half), (neck, half), (neck, half + 5), (length, 0.0)]
     outline = " ".join([point(*corner) for corner in side] + [point(a, -b) for a, b in side[2::-1]])
     colour = COLOURS[source]
-    look = f"fill='{colour}'" if strength else "fill='none' stroke='#b5bac4' stroke-dasharray='3 3'"
+    visible = strength >= 0.005
+    look = f"fill='{colour}'" if visible else "fill='none' stroke='#b5bac4' stroke-dasharray='3 3'"
     number = [float(part) for part in point(0.4 * length, 0.0).split(",")]
     pill = (
         f"<rect x='{number[0] - 17}' y='{number[1] - 9}' width='34' height='18' rx='9' fill='white' stroke='{colour}'/>"
     )
-    label = _text(
-        number[0], number[1] + 4.5, f"{strength:.2f}" if strength else "off", 12.0, INK if strength else QUIET
-    )
+    label = _text(number[0], number[1] + 4.5, f"{strength:.2f}" if strength else "off", 12.0, INK if visible else QUIET)
     return f"<polygon points='{outline}' {look}/>{pill}{label}"

@@ -43,7 +43,7 @@ class EdgeControls:
         self.mode = ipywidgets.ToggleButtons(options=[LEARN, SET, OFF], layout=Layout(width="184px"))
         self.mode.style.button_width = "54px"
         self.slider = ipywidgets.FloatSlider(
-            max=1.0, step=STEP, readout=False, continuous_update=True, layout=Layout(width="130px")
+            max=1.0, step=STEP, readout=False, continuous_update=True, layout=Layout(width="300px")
         )
         self.numbers = HTML()
         self.shown = (LEARN, 0.0)  # what the controls should show
@@ -70,7 +70,7 @@ class EdgeControls:
 
 
 class GraphEditor:
-    """Both distillation graphs of a small model, set by hand; see `widgets/graph_state.py` for the presets.
+    """Both distillation graphs of a small model, set by hand; `widgets/graph_state.py` has the presets.
 
     A preset that is a function of the errors gets those of the heads at the start, on the validation clips.
 
@@ -193,7 +193,7 @@ class GraphEditor:
         middle = Layout(align_items="center", margin="0 0 6px 0")
         pairs = [ipywidgets.VBox([first.box, second.box]) for first, second in zip(self.edges[::2], self.edges[1::2])]
         groups = [ipywidgets.HBox(both, layout=middle) for both in zip(pairs, self.students)]
-        head = ipywidgets.HBox([HTML(layout=Layout(width="448px")), HTML(views.view_columns())])
+        head = ipywidgets.HBox([HTML(layout=Layout(width="618px")), HTML(views.view_columns())])
         asked = [HTML("Edit the"), self.space, HTML("graph; all six edges:"), self.preset]
         choices = ipywidgets.HBox(asked, layout=Layout(align_items="center"))
         buttons = ipywidgets.HBox([self.train_button, self.reset_button])

@@ -13,7 +13,7 @@ from course.widgets.graph_drawing import graph_svg
 from course.widgets.graph_state import PAIRS, GraphReading
 from course.widgets.graph_training import Outcome
 from dmdlite.config import MODALITIES, SPACES
-from dmdlite.training.figures import COLOURS, INK, NODES, QUIET, draw_graph
+from dmdlite.training.figures import COLOURS, NODES, QUIET, draw_graph
 
 NUMBER = "display: inline-block; width: 50px; text-align: right; font-variant-numeric: tabular-nums; {}"
 COLUMNS = ("w", "ε", "w · ε")
@@ -36,15 +36,14 @@ def view_trained(outcome: Outcome, space: str, steps: int) -> bytes:
     )
 
 
-def draw_readings(readings: Mapping[str, GraphReading], chosen: str) -> Figure:
-    """Both graphs with ζ at each student; the title names the strongest edge of the chosen one."""
+def draw_readings(readings: Mapping[str, GraphReading], title: str) -> Figure:
+    """Both graphs with ζ at each student."""
     figure = Figure(figsize=(7, 3.3), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.08)
     for axis, (space, reading) in zip(figure.subplots(1, len(readings)), readings.items(), strict=True):
         notes = {m: f"ζ {zeta:.2f}" for m, zeta in zip(MODALITIES, reading.per_student.tolist(), strict=True)}
         draw_graph(axis, reading.strengths.numpy(), f"{space} graph", notes=notes)
-        axis.title.set(color=INK if space == chosen else QUIET, weight="bold" if space == chosen else "normal")
-    figure.suptitle(f"{chosen}: {_message(readings[chosen])}", fontsize=11)
+    figure.suptitle(title, fontsize=11)
     return figure
 
 
