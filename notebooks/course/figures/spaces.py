@@ -42,10 +42,11 @@ def draw_spaces(
     perplexity: int = 30,
     columns: int = 2,
 ) -> Figure:
-    """One t-SNE map for each panel: every clip three times, with its modality's marker; with a sentiment, in three colours.
+    """One t-SNE map for each panel: every clip three times, with its modality's marker.
 
-    Without a sentiment the modality gives the colour. views: what each stream shows of the sentiment, drawn without
-    t-SNE in a last panel. marked: a clip whose three points get a ring.
+    sentiment: of each clip; it gives the points one of three colours. Without it the modality gives the colour.
+    views: what each stream shows of the sentiment, drawn without t-SNE in a last panel.
+    marked: a clip whose three points get a ring.
     """
     count = len(panels) + (views is not None)
     rows = -(-count // columns)
