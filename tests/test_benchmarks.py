@@ -7,6 +7,7 @@ import pytest
 import torch
 from benchmarks import folders, memory
 from benchmarks.cases import Case, Ours, make_batch, margin_inputs, our_margin, value_and_gradient
+from benchmarks.costs import ROWS, cost
 from benchmarks.floors import bytes_floor, copy_rate, count_flops, flop_floor, matmul_rate, moved_bytes
 from benchmarks.pairs import Times, sides
 from benchmarks.reference import Missing, published
@@ -109,6 +110,12 @@ def test_out_of_memory_leaves_an_empty_field(small, monkeypatch):
 def test_memory():
     assert memory.growth(lambda: torch.ones(2**24)) > 0.9 * 2**26
     assert memory.in_own_process("ours", 8) >= 0
+
+
+def test_cost(small):
+    seconds, gibibytes = cost(Case("mosi", True, 2), bf16=False, steps=1)
+    assert seconds > 0 and gibibytes >= 0
+    assert len({(str(case), bf16) for case, bf16 in ROWS}) == len(ROWS)
 
 
 def test_margin_gradient():

@@ -1,5 +1,25 @@
 from math import ceil
 
+import torch
+
+
+def epoch(w, batches, accumulation, rate, leftover=True, divide=len, zero=True):
+    w = w.clone().requires_grad_()
+    for start in range(0, len(batches) - (0 if leftover else accumulation - 1), accumulation):
+        group = batches[start : start + accumulation]
+        for x, y in group:
+            ((x @ w - y).abs().mean() / divide(group)).backward()
+        with torch.no_grad():
+            w -= rate * w.grad
+        if zero:
+            w.grad = None
+    return w.detach()
+
+
+def zeroed_too_often(w, batches, accumulation, rate):
+    """The gradient is set to zero before each batch, so that only the last one of a group counts."""
+    return epoch(w, batches[accumulation - 1 :: accumulation], 1, rate)
+
 
 def stop_and_best(errors, patience, better=lambda error, best: error < best, extra=0):
     best = 1
@@ -38,6 +58,17 @@ WRONG = {
         lambda clips, batch_size, accumulation: ceil(clips // batch_size / accumulation),
         lambda clips, batch_size, accumulation: clips // (batch_size * accumulation) + 1,
         lambda clips, batch_size, accumulation: 9,
+    ],
+    "repaired": [
+        lambda w, batches, accumulation, rate: epoch(w, batches, accumulation, rate, False, lambda group: 1, False),
+        lambda w, batches, accumulation, rate: epoch(w, batches, accumulation, rate, leftover=False),
+        lambda w, batches, accumulation, rate: epoch(w, batches, accumulation, rate, divide=lambda group: 1),
+        lambda w, batches, accumulation, rate: epoch(w, batches, accumulation, rate, zero=False),
+        lambda w, batches, accumulation, rate: epoch(w, batches, accumulation, rate, divide=lambda group: accumulation),
+        lambda w, batches, accumulation, rate: epoch(w, batches, 1, rate),
+        lambda w, batches, accumulation, rate: epoch(w, batches, len(batches), rate),
+        lambda w, batches, accumulation, rate: w,
+        zeroed_too_often,
     ],
     "stop_and_best": [
         lambda errors, patience: (len(errors), errors.index(min(errors)) + 1),

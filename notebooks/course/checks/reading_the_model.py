@@ -32,7 +32,7 @@ def _hide(features: dict, name: str, stand_in: np.ndarray) -> dict:
     return {m: np.stack([stand_in] * len(x)) if m == name else x for m, x in features.items()}
 
 
-@exercise("10.1", returns="number", draw=_neighbours, right=_nearest_average)
+@exercise("10.2", returns="number", draw=_neighbours, right=_nearest_average)
 def nearest_average(answer: Callable) -> None:
     """answer(features, labels, point, k) -> the mean label of the k clips whose features are nearest to the point."""
     features = np.array([[0.0, 0.0], [1.0, 1.0], [4.0, 0.0], [0.0, 5.0], [-1.5, 0.0]])
@@ -61,7 +61,7 @@ def nearest_average(answer: Callable) -> None:
     expect(like(columns, -2.0), f"expected −2.0 for k = 1 in a second example, got {columns:.4f}")
 
 
-@exercise("10.2", returns="dict", draw=_streams, right=_hide)
+@exercise("10.1", returns="dict", draw=_streams, right=_hide)
 def hide(answer: Callable) -> None:
     """answer(features, name, stand_in) -> the features with every clip of one stream replaced by the stand-in."""
     rng = np.random.default_rng(0)

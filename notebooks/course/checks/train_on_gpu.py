@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from course.checks.drawing import Dice
-from course.checks.marking import exercise, expect, summary_of
+from course.checks.marking import exercise, expect, like, rule_out, summary_of
 
 
 def _sizes(dice: Dice) -> tuple:
@@ -16,6 +18,28 @@ def _steps(clips: int, batch_size: int, accumulation: int) -> int:
     """By counting: a step after every `accumulation` batches and after the last one."""
     batches = range(0, clips, batch_size)
     return len(range(0, len(batches), accumulation))
+
+
+def _data(dice: Dice) -> tuple:
+    width, clips = dice.whole(1, 3), dice.whole(2, 4)
+    batches = [(dice.tensor(clips, width), dice.tensor(clips)) for _ in range(dice.whole(3, 7))]
+    return dice.tensor(width), batches, dice.whole(1, 3), dice.pick([0.1, 0.3])
+
+
+def _repaired(
+    w: torch.Tensor, batches: list, accumulation: int, rate: float,
+    leftover: bool = True, divided: bool = True, zeroed: bool = True,
+) -> torch.Tensor:  # fmt: skip
+    """The loop with the gradient written out; each of its three parts can be left out."""
+    total = torch.zeros_like(w)
+    for start in range(0, len(batches), accumulation):
+        group = batches[start : start + accumulation]
+        if len(group) < accumulation and not leftover:
+            break
+        gradients = [(torch.sign(x @ w - y) @ x) / len(y) for x, y in group]
+        total = sum(gradients) / (len(group) if divided else 1) + (0 if zeroed else total)
+        w = w - rate * total
+    return w
 
 
 def _curve(dice: Dice) -> tuple:
@@ -47,7 +71,36 @@ def steps_of_an_epoch(answer: Callable) -> None:
         expect(got == expected, f"{where}: expected {expected}, got {got}")
 
 
-@exercise("9.2", returns="pair", draw=_curve, right=_stop_and_best)
+@exercise("9.2", returns="tensor", draw=_data, right=_repaired)
+def repaired(answer: Callable) -> None:
+    """answer(w, batches, accumulation, rate) -> the weights after an epoch of gradient descent with accumulation."""
+    dice = Dice(3)
+    w, batches = dice.tensor(2), [(dice.tensor(4, 2), dice.tensor(4)) for _ in range(5)]
+    got = answer(w, batches, 2, 0.1)
+    expected = _repaired(w, batches, 2, 0.1)
+    expect(tuple(got.shape) == (2,), f"return the weights, shape (2,) here, got {tuple(got.shape)}")
+    bugs = {
+        "leftover": "the last group, which may be smaller, is left out",
+        "divided": "the gradients of a group are added up; their mean is due",
+        "zeroed": "gradients of the group before are still there when the next one begins",
+    }
+    for number in range(7):
+        missing = [bug for place, bug in enumerate(bugs) if not number >> place & 1]
+        message = f"{len(missing)} of 3 bugs left. One of them: {bugs[missing[-1]]}"
+        rule_out(got, {message: _repaired(w, batches, 2, 0.1, **dict.fromkeys(missing, False))})
+    whole = [(torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches]))]
+    short = _repaired(_repaired(w, batches[:4], 2, 0.1), batches[4:], 1, 0.05)
+    mistakes = {
+        "the weights have not moved": w,
+        "there should be one step for each group, not one for the whole epoch": _repaired(w, whole, 1, 0.1),
+        "there should be one step for each group, not one for each batch": _repaired(w, batches, 1, 0.1),
+        "the last group has one batch, not two: divide by the number of batches in the group": short,
+    }
+    rule_out(got, mistakes)
+    expect(like(got, expected), "not right yet for five batches, two for each step; all three bugs seem to be gone")
+
+
+@exercise("9.3", returns="pair", draw=_curve, right=_stop_and_best)
 def stop_and_best(answer: Callable) -> None:
     """answer(errors, patience) -> (the epoch after which training stops, the best epoch), counted from 1."""
     errors = [0.9, 0.7, 0.8, 0.7, 0.6]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from sklearn.manifold import TSNE
@@ -17,7 +18,9 @@ from dmdlite.config import MODALITIES, SENTIMENT_RANGE
 from dmdlite.training.figures import COLOURS, INK, MARKERS, MODEL, QUIET
 
 Features = Float[np.ndarray, "clip modality width"]
-SENTIMENT = {"cmap": "coolwarm", "vmin": SENTIMENT_RANGE[0], "vmax": SENTIMENT_RANGE[1]}
+KINDS = {"negative": "#3B4CC0", "neutral": "#DDDDDD", "positive": "#B40426"}  # of sentiments, rounded
+BORDERS = (SENTIMENT_RANGE[0] - 1.0, -0.5, 0.5, SENTIMENT_RANGE[1] + 1.0)
+SENTIMENT = {"cmap": ListedColormap(list(KINDS.values())), "norm": BoundaryNorm(BORDERS, len(KINDS))}
 
 
 def tsne(points: Float[np.ndarray, "point width"], perplexity: int = 30, seed: int = 0) -> np.ndarray:
@@ -39,10 +42,11 @@ def draw_spaces(
     perplexity: int = 30,
     columns: int = 2,
 ) -> Figure:
-    """One t-SNE map for each panel: every clip three times, with its modality's marker, coloured by sentiment if given.
+    """One t-SNE map for each panel: every clip three times, with its modality's marker.
 
-    Without a sentiment the modality gives the colour. views: what each stream shows of the sentiment, drawn without
-    t-SNE in a last panel. marked: a clip whose three points get a ring.
+    sentiment: of each clip; it gives the points one of three colours. Without it the modality gives the colour.
+    views: what each stream shows of the sentiment, drawn without t-SNE in a last panel.
+    marked: a clip whose three points get a ring.
     """
     count = len(panels) + (views is not None)
     rows = -(-count // columns)
@@ -58,7 +62,7 @@ def draw_spaces(
         _draw_views(axes[count - 1], views, sentiment)
     for axis in axes[count:]:
         axis.remove()
-    _explain(figure, list(axes[:count]), sentiment is not None)
+    _explain(figure, sentiment is not None)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -78,13 +82,15 @@ def draw_maps(
 
 
 def draw_draws(values: Mapping[str, Float[np.ndarray, " draw"]], title: str, what: str) -> Figure:
-    """The distribution of a score over repeated draws, one outline for each name."""
+    """The distribution of a score, or of a difference (with a line at 0), over repeated draws; an outline each."""
     figure = Figure(figsize=(6, 2.8), layout="constrained")
     axis = figure.subplots()
     bins = np.histogram_bin_edges(np.concatenate(list(values.values())), bins=30)
     styles = zip((QUIET, COLOURS["language"], MODEL), ("solid", "dashed", "solid"), strict=True)
     for (name, scores), (colour, style) in zip(values.items(), styles, strict=False):
         axis.hist(scores, bins, histtype="step", label=name, color=colour, linestyle=style, linewidth=1.8)
+    if min(map(np.min, values.values())) < 0 < max(map(np.max, values.values())):
+        axis.axvline(0, color=INK, linewidth=0.8)
     axis.set(xlabel=what, ylabel="draws")
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
@@ -129,13 +135,13 @@ def _draw_views(axis: Axes, views: Features, sentiment: np.ndarray) -> None:
     axis.set_title("truth: what each stream shows", fontsize=9)
 
 
-def _explain(figure: Figure, axes: list[Axes], by_sentiment: bool) -> None:
+def _explain(figure: Figure, by_sentiment: bool) -> None:
     handles = [
         Line2D([], [], linestyle="", marker=MARKERS[m], color="white" if by_sentiment else COLOURS[m], label=m)
         for m in MODALITIES
     ]
     for handle in handles:
         handle.set(markeredgecolor=INK, markeredgewidth=0.5)
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    if by_sentiment:
-        figure.colorbar(axes[0].collections[0], ax=axes, label="true sentiment", shrink=0.8, pad=0.02)
+    for kind, colour in KINDS.items() if by_sentiment else ():
+        handles.append(Line2D([], [], linestyle="", marker="D", color=colour, markersize=5, label=kind))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course.figures.style import minus, row_of_panels, tidy
+from course.figures.style import minus, row_of_panels, tidy, write_numbers
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, MODEL, QUIET
 
@@ -37,7 +37,8 @@ def draw_switched(
     _draw_sentiments(axes[0], {"true": true, "all streams": everything, "now": now})
     for axis, who in zip(axes[1:], before, strict=True):
         shares = np.stack([before[who], after[who]])
-        image = axis.imshow(shares, cmap="Purples", vmin=0, vmax=0.6, aspect="auto")
+        image = axis.imshow(shares, cmap="Purples", vmin=0, vmax=0.4, aspect="auto")
+        write_numbers(axis, shares, dark=0.25, fontsize=7)
         axis.set_yticks([0, 1], ["all streams", "now"], fontsize=8)
         axis.set_xticks([])
         axis.set_title(f"where the {who} looks among the words", fontsize=9, loc="left")
@@ -45,7 +46,7 @@ def draw_switched(
     axes[-1].set_xticks(range(len(words)), words, fontsize=8, rotation=30, ha="right", rotation_mode="anchor")
     for place, label in enumerate(axes[-1].get_xticklabels()):
         label.set(color=QUIET if hidden else INK, weight="bold" if place == telling else "normal")
-    figure.colorbar(image, ax=list(axes[1:]), label="share of attention", ticks=[0, 0.3, 0.6])
+    figure.colorbar(image, ax=list(axes[1:]), label="share of attention", ticks=[0, 0.2, 0.4])
     return figure
 
 
