@@ -2,7 +2,7 @@
 
 python notebooks/publish.py student          build/student: without solutions and without outputs, to work in
 python notebooks/publish.py full             build/full: the same with solutions
-python notebooks/publish.py book             build/book: the course as pages that open offline, index.html first
+python notebooks/publish.py book             build/book: the course as a site that opens offline, index.html first
 python notebooks/publish.py student FOLDER   an edition in another place, as `python -m dmdlite course FOLDER` does
 """
 
@@ -12,29 +12,10 @@ import sys
 from pathlib import Path
 
 import nbformat
-from latex2mathml.converter import convert as to_mathml
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import markdown2html_mistune
-
-from course.playground.page import page as playground
 
 HERE = Path(__file__).parent
-NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
 BUILD = HERE.parent / "build"
 SOLUTION = re.compile(r"\n*<details><summary>Solution</summary>.*?</details>\n?", re.DOTALL)
-CODE = r"```.*?```|`[^`\n]*`"  # left unchanged
-MATH = re.compile(rf"(?P<code>{CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
-TAG = re.compile(r"\\tag\{(.+?)\}")  # the number of an equation; MathML has no element for it
-LINK = re.compile(r"(\]\((?:\d\d_\w+))\.ipynb(?=[)#])")
-FROM_OUTSIDE = re.compile(r'<script[^>]*src="https?:[^>]*>\s*</script>|<link[^>]*href="https?:[^>]*>')
-STYLE = """
-body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #222 }
-table { border-collapse: collapse } td, th { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left }
-td:nth-last-child(-n+3) { white-space: nowrap }
-pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f } .anchor-link { display: none }
-"""
-PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
-PLAYGROUND = "\n\n[The playground](playground.html): three students learn while you change who teaches whom.\n"
 OPENED = "tests/golden/dmd_aligned.npz"  # by notebook 08
 # A folder with one of these is opened or imported by a notebook.
 NEEDED = ("model.safetensors", "comparison.csv", "runs.csv", "__init__.py")
@@ -72,33 +53,10 @@ def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def book(folder: Path) -> None:
-    """Writes one page per notebook, outputs included; formulas become MathML, which browsers draw without a script."""
-    folder.mkdir(parents=True)
-    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="")
-    for path in NOTEBOOKS:
-        notebook = nbformat.read(path, as_version=4)
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = LINK.sub(r"\1.html", with_mathml(cell.source)).replace("(README.md)", "(index.html)")
-        page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
-        (folder / f"{path.stem}.html").write_text(FROM_OUTSIDE.sub("", page), encoding="utf-8")
-    (folder / "playground.html").write_text(playground(), encoding="utf-8")
-    text = LINK.sub(r"\1.html", (HERE / "README.md").read_text(encoding="utf-8")) + PLAYGROUND
-    start = PAGE.format(title="dmdlite: the course", style=STYLE)
-    (folder / "index.html").write_text(f"{start}<body>{markdown2html_mistune(text)}</body></html>", encoding="utf-8")
+    """Writes the course as a site, see book.py. It needs `pip install 'dmdlite[book]'`; the other editions do not."""
+    from book import build
 
-
-def with_mathml(markdown: str) -> str:
-    """Turns $…$ and $$…$$ into MathML, except inside code."""
-
-    def replace(found: re.Match) -> str:
-        if found["code"]:
-            return found["code"]
-        display = "block" if found["block"] else "inline"
-        formula = TAG.sub(r"\\qquad (\1)", (found["block"] or found["inline"]).strip())
-        return to_mathml(formula, display=display)
-
-    return MATH.sub(replace, markdown)
+    build(folder)
 
 
 if __name__ == "__main__":

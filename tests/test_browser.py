@@ -143,20 +143,6 @@ def test_a_clip_of_the_camera_reaches_the_kernel_and_is_deleted(browser, lab):
         assert complaints == []
 
 
-def test_book_opens_offline(browser, tmp_path):
-    publish.book(tmp_path / "book")
-    page = browser.new_page()
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
-    complaints = listen(page)
-    for file in sorted((tmp_path / "book").glob("*.html")):
-        page.goto(file.as_uri())
-        page.wait_for_timeout(0.5 * MILLISECONDS)
-    outside = [address for address in asked if not address.startswith(("file:", "data:"))]
-    assert outside == [] and complaints == []
-    page.close()
-
-
 def run_all_cells(page, cells: list) -> None:
     """Returns when every cell has run; fails at once when one fails that should not."""
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60 * MILLISECONDS)

@@ -29,6 +29,10 @@ OURS = {"benchmarks", "course", "dmdlite", "golden", "my_variant"} | {path.stem 
 LAZY = ("many", "logs", "clips")  # extras of the library itself, imported by the functions that need them
 TOOLS = {  # used without an import: the file that names it, and how
     "jupyterlab": ("Makefile", "/jupyter lab"),
+    "myst-nb": ("notebooks/book.py", '"myst_nb"'),
+    "furo": ("notebooks/book.py", '"furo"'),
+    "notebook": ("tests/test_browser.py", "/notebooks/"),
+    "codespell": ("Makefile", "codespell"),
     "nbval": ("Makefile", "--nbval"),
     "pytest-xdist": ("Makefile", "-n $(WORKERS)"),
     "pytest-benchmark": ("Makefile", "--benchmark-quiet"),
@@ -61,7 +65,7 @@ def declared() -> dict[str, set[str]]:
     lazy = [requirement for name in LAZY for requirement in extras.get(name, ())]
     return {
         "dmdlite": names(project["dependencies"] + lazy),
-        "notebooks": names(extras["lab"]),
+        "notebooks": names(extras["lab"] + extras["book"]),
         "tests": names(extras["test"]) - {"dmdlite"},
     }
 
