@@ -48,8 +48,8 @@ notebooks: $(READY)  ## execute the notebooks again and store their outputs
 models: $(READY)  ## train the models again that the notebooks open
 	$(BIN)/python notebooks/train_models.py
 
-student: $(READY)  ## write a copy of the course without solutions to build/student
-	$(BIN)/python notebooks/publish.py student
+student: $(READY)  ## write a copy of the course without solutions to build/student; for Colab, add REPOSITORY=owner/name
+	$(BIN)/python notebooks/publish.py student $(if $(REPOSITORY),--repository $(REPOSITORY))
 
 book: $(READY)  ## write the course as a site that opens offline to build/book
 	$(BIN)/python notebooks/publish.py book

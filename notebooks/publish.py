@@ -3,15 +3,18 @@
 python notebooks/publish.py student          build/student: without solutions and without outputs, to work in
 python notebooks/publish.py full             build/full: the same with solutions
 python notebooks/publish.py book             build/book: the course as a site that opens offline, index.html first
+python notebooks/publish.py student --repository OWNER/NAME   the first one, to push to GitHub and to open in Colab
 python notebooks/publish.py student FOLDER   an edition in another place, as `python -m dmdlite course FOLDER` does
 """
 
+import argparse
 import re
 import shutil
 import sys
 from pathlib import Path
 
 import nbformat
+from hosting import check_name, host
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
@@ -21,12 +24,17 @@ OPENED = "tests/golden/dmd_aligned.npz"  # by notebook 08
 NEEDED = ("model.safetensors", "comparison.csv", "runs.csv", "__init__.py")
 
 
-def student(folder: Path) -> None:
-    """Writes the notebooks without solutions, outputs and counts, beside all that they open and import."""
+def student(folder: Path, repository: str | None = None) -> None:
+    """Writes the notebooks without solutions, outputs and counts, beside all that they open and import.
+
+    For a repository on GitHub, given as owner/name, they also open in Colab and Binder: see hosting.py.
+    """
     full(folder)
     shutil.rmtree(folder / "notebooks" / "course" / "mark", ignore_errors=True)  # for teachers
     for path in (folder / "notebooks").glob("*.ipynb"):
         nbformat.write(without_solutions(nbformat.read(path, as_version=4)), path)
+    if repository:
+        host(folder, repository)
 
 
 def full(folder: Path) -> None:
@@ -59,12 +67,25 @@ def book(folder: Path) -> None:
     build(folder)
 
 
-if __name__ == "__main__":
+def main() -> None:
     editions = {"student": student, "full": full, "book": book}
-    if len(sys.argv) not in (2, 3) or sys.argv[1] not in editions:
-        sys.exit(__doc__)
-    target = Path(sys.argv[2]) if len(sys.argv) == 3 else BUILD / sys.argv[1]
-    if len(sys.argv) == 2:
-        shutil.rmtree(target, ignore_errors=True)
-    editions[sys.argv[1]](target)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("edition", choices=editions)
+    parser.add_argument("folder", nargs="?", type=Path, help="a new one; otherwise build/EDITION is written again")
+    parser.add_argument("--repository", metavar="OWNER/NAME", help="of the student's edition, see hosting.py")
+    options = parser.parse_args()
+    if options.repository and options.edition != "student":
+        parser.error("only the student's edition is written for a repository")
+    target = options.folder or BUILD / options.edition
+    try:
+        given = {"repository": check_name(options.repository)} if options.repository else {}
+        if not options.folder:
+            shutil.rmtree(target, ignore_errors=True)
+        editions[options.edition](target, **given)
+    except ValueError as problem:
+        sys.exit(str(problem))
     print(f"wrote {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
+
+
+if __name__ == "__main__":
+    main()
