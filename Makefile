@@ -7,9 +7,10 @@ WORKERS ?= 2  # processes that run tests, each with one thread and about 1 GB
 PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder  # one file, one process; conftest.py has the order
 QUICK := parity components config dictionary edge_learning exercises features metrics misa notebooks pickles setup \
 	structure transformers transport
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md docs notebooks data_samples/README.md dmdlite
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)  # Jupyter refuses root otherwise, as in a container
 
-.PHONY: help lab train check test bench notebooks models student instructor book samples clips clean
+.PHONY: help lab train check test bench notebooks models student instructor book spelling links samples clips clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
@@ -18,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dmdlite needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[lab,test]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[lab,book,test]"
 	@touch $(READY)
 
 lab: $(READY)  ## open the course in JupyterLab
@@ -27,10 +28,11 @@ lab: $(READY)  ## open the course in JupyterLab
 train: $(READY)  ## train the full DMD on the sample data; prints and saves its scores
 	$(BIN)/python -m dmdlite train
 
-check: $(READY)  ## lint, format, types and the quick tests, within a minute
+check: $(READY)  ## lint, format, types, spelling and the quick tests, within a minute
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell $(PROSE)
 	$(BIN)/python -m pytest $(PARALLEL) $(QUICK:%=tests/test_%.py)
 
 test: $(READY)  ## run every test, and every notebook strictly
@@ -46,14 +48,20 @@ notebooks: $(READY)  ## execute the notebooks again and store their outputs
 models: $(READY)  ## train the models again that the notebooks open
 	$(BIN)/python notebooks/train_models.py
 
-student: $(READY)  ## write a copy of the course without solutions to build/student
-	$(BIN)/python notebooks/publish.py student
+student: $(READY)  ## write a copy of the course without solutions to build/student; for Colab, add REPOSITORY=owner/name
+	$(BIN)/python notebooks/publish.py student $(if $(REPOSITORY),--repository $(REPOSITORY))
 
 instructor: $(READY)  ## write the course with solutions, slides and a page for each notebook to build/instructor
 	$(BIN)/python notebooks/publish.py instructor
 
-book: $(READY)  ## write the course as pages that open offline to build/book
+book: $(READY)  ## write the course as a site that opens offline to build/book
 	$(BIN)/python notebooks/publish.py book
+
+spelling: $(READY)  ## look for misspelt words in the documents, the notebooks and the code
+	$(BIN)/codespell $(PROSE)
+
+links: $(READY)  ## ask for every external link of the book whether its page is still there
+	$(BIN)/python notebooks/book.py
 
 samples: $(READY)  ## draw data_samples again from the toy world
 	rm -rf data_samples/toy

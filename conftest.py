@@ -21,6 +21,7 @@ SLOWEST = (
     "09_train_on_gpu.ipynb",
     "15_your_variant.ipynb",
     "test_browser.py",
+    "test_book.py",
     "test_models.py",
     "test_pkdot.py",
     "test_edge_audit.py",

@@ -16,7 +16,7 @@ def write_course(folder: Path, edition: str = "student") -> None:
     """Writes an edition of `notebooks/publish.py` into a new or empty folder. Raises ValueError for any other."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not an empty folder; name a new one, and nothing is lost")
-    if missing := [name for name in ("nbformat", "nbconvert", "anywidget") if find_spec(name) is None]:
+    if missing := [name for name in ("nbformat", "anywidget") if find_spec(name) is None]:
         raise ValueError(f"the course needs {', '.join(missing)}: pip install 'dmdlite[lab]'")
     with _sources() as root:
         subprocess.run([sys.executable, "publish.py", edition, folder.absolute()], cwd=root / "notebooks", check=True)

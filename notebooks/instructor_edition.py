@@ -15,8 +15,9 @@ from html import escape
 from pathlib import Path
 
 import nbformat
+from formulas import with_mathml
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
-from publish import full, with_mathml
+from publish import full
 
 HERE = Path(__file__).parent
 SESSION = re.compile(r"^\| (\d) \| ([^|]+)\|[^|]*\| ([^|]+) \|$", re.MULTILINE)

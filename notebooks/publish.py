@@ -3,51 +3,39 @@
 python notebooks/publish.py student          build/student: without solutions and without outputs, to work in
 python notebooks/publish.py full             build/full: the same with solutions
 python notebooks/publish.py instructor       build/instructor: full, with a page for each notebook, and slides
-python notebooks/publish.py book             build/book: the course as pages that open offline, index.html first
+python notebooks/publish.py book             build/book: the course as a site that opens offline, index.html first
+python notebooks/publish.py student --repository OWNER/NAME   the first one, to push to GitHub and to open in Colab
 python notebooks/publish.py student FOLDER   an edition in another place, as `python -m dmdlite course FOLDER` does
 """
 
+import argparse
 import re
 import shutil
 import sys
 from pathlib import Path
 
 import nbformat
-from latex2mathml.converter import convert as to_mathml
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import markdown2html_mistune
-
-from course.playground.page import page as playground
+from hosting import check_name, host
 
 HERE = Path(__file__).parent
-NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
 BUILD = HERE.parent / "build"
 SOLUTION = re.compile(r"\n*<details><summary>Solution</summary>.*?</details>\n?", re.DOTALL)
-CODE = r"```.*?```|`[^`\n]*`"  # left unchanged
-MATH = re.compile(rf"(?P<code>{CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
-TAG = re.compile(r"\\tag\{(.+?)\}")  # the number of an equation; MathML has no element for it
-LINK = re.compile(r"(\]\((?:\d\d_\w+|use_and_misuse))\.(?:ipynb|md)(?=[)#])")
-FROM_OUTSIDE = re.compile(r'<script[^>]*src="https?:[^>]*>\s*</script>|<link[^>]*href="https?:[^>]*>')
-STYLE = """
-body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #222 }
-table { border-collapse: collapse } td, th { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left }
-td:nth-last-child(-n+3) { white-space: nowrap }
-pre { background: #f5f5f5; padding: .6rem; overflow-x: auto } a { color: #2a5d8f } .anchor-link { display: none }
-"""
-PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
-PAGES = {"index": ("dmdlite: the course", "README.md"), "use_and_misuse": ("Use and misuse", "use_and_misuse.md")}
-PLAYGROUND = "\n\n[The playground](playground.html): three students learn while you change who teaches whom.\n"
 OPENED = "tests/golden/dmd_aligned.npz"  # by notebook 08
 # A folder with one of these is opened or imported by a notebook.
 NEEDED = ("model.safetensors", "comparison.csv", "runs.csv", "__init__.py")
 
 
-def student(folder: Path) -> None:
-    """Writes the notebooks without solutions, outputs and counts, beside all that they open and import."""
+def student(folder: Path, repository: str | None = None) -> None:
+    """Writes the notebooks without solutions, outputs and counts, beside all that they open and import.
+
+    For a repository on GitHub, given as owner/name, they also open in Colab and Binder: see hosting.py.
+    """
     full(folder)
     shutil.rmtree(folder / "notebooks" / "course" / "mark", ignore_errors=True)  # for teachers
     for path in (folder / "notebooks").glob("*.ipynb"):
         nbformat.write(without_solutions(nbformat.read(path, as_version=4)), path)
+    if repository:
+        host(folder, repository)
 
 
 def full(folder: Path) -> None:
@@ -65,9 +53,9 @@ def full(folder: Path) -> None:
 
 def instructor(folder: Path) -> None:
     """Writes the full edition, with what an instructor needs beside it."""
-    import instructor_edition
+    from instructor_edition import instructor
 
-    instructor_edition.instructor(folder)
+    instructor(folder)
 
 
 def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -81,44 +69,32 @@ def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def book(folder: Path) -> None:
-    """Writes one page per notebook, outputs included; formulas become MathML, which browsers draw without a script."""
-    folder.mkdir(parents=True)
-    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="")
-    for path in NOTEBOOKS:
-        notebook = nbformat.read(path, as_version=4)
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = LINK.sub(r"\1.html", with_mathml(cell.source)).replace("(README.md)", "(index.html)")
-        page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
-        (folder / f"{path.stem}.html").write_text(FROM_OUTSIDE.sub("", page), encoding="utf-8")
-    (folder / "playground.html").write_text(playground(), encoding="utf-8")
-    for page, (title, source) in PAGES.items():
-        text = LINK.sub(r"\1.html", (HERE / source).read_text(encoding="utf-8"))
-        text += PLAYGROUND if page == "index" else ""
-        start = PAGE.format(title=title, style=STYLE)
-        (folder / f"{page}.html").write_text(f"{start}<body>{markdown2html_mistune(text)}</body></html>", "utf-8")
+    """Writes the course as a site, see book.py. It needs `pip install 'dmdlite[book]'`; the other editions do not."""
+    from book import build
+
+    build(folder)
 
 
-def with_mathml(markdown: str) -> str:
-    """Turns $…$ and $$…$$ into MathML, except inside code."""
-
-    def replace(found: re.Match) -> str:
-        if found["code"]:
-            return found["code"]
-        display = "block" if found["block"] else "inline"
-        formula = TAG.sub(r"\\qquad (\1)", (found["block"] or found["inline"]).strip())
-        return to_mathml(formula, display=display)
-
-    return MATH.sub(replace, markdown)
+def main() -> None:
+    editions = {"student": student, "full": full, "instructor": instructor, "book": book}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("edition", choices=editions)
+    parser.add_argument("folder", nargs="?", type=Path, help="a new one; otherwise build/EDITION is written again")
+    parser.add_argument("--repository", metavar="OWNER/NAME", help="of the student's edition, see hosting.py")
+    options = parser.parse_args()
+    sys.stdout.reconfigure(errors="replace")  # a console that lacks a letter shows "?"
+    if options.repository and options.edition != "student":
+        parser.error("only the student's edition is written for a repository")
+    target = options.folder or BUILD / options.edition
+    try:
+        given = {"repository": check_name(options.repository)} if options.repository else {}
+        if not options.folder:
+            shutil.rmtree(target, ignore_errors=True)
+        editions[options.edition](target, **given)
+    except ValueError as problem:
+        sys.exit(str(problem))
+    print(f"wrote {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
 
 
 if __name__ == "__main__":
-    editions = {"student": student, "full": full, "instructor": instructor, "book": book}
-    if len(sys.argv) not in (2, 3) or sys.argv[1] not in editions:
-        sys.exit(__doc__)
-    sys.stdout.reconfigure(errors="replace")  # a console that lacks a letter shows "?"
-    target = Path(sys.argv[2]) if len(sys.argv) == 3 else BUILD / sys.argv[1]
-    if len(sys.argv) == 2:
-        shutil.rmtree(target, ignore_errors=True)
-    editions[sys.argv[1]](target)
-    print(f"wrote {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
+    main()

@@ -18,9 +18,10 @@ ROOT = Path(__file__).parent.parent
 PROSE = ("README.md", "notebooks/README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 DOCUMENTS = (*PROSE, "data_samples/README.md", "environment.yml", ".ci/run")
 PROGRAMS = ("make", "python", "torchrun", "dask", "pip", "pytest", "jupyter", "conda", "source")
-NO_PATHS = ("lab", "env", "create", "2", "loadfile")  # commands and values of options
+NO_PATHS = ("lab", "notebook", "env", "create", "2", "loadfile")  # commands and values of options
 WRITTEN_BY_A_RUN = {"predictions.csv", "trials.csv", "best.json", "audit.md", "logs/"}
 WRITTEN_BY_A_RUN |= {"marks.csv", "marks_told.md", "marks_class.md"}
+HIDDEN = (".binder", ".devcontainer", ".github")
 OF_OTHERS = {"vocab.txt"}  # BERT's
 ABOUT_OTHER_FILES = ("docs/own_data.md", "docs/own_clips.md", "docs/real_data.md")  # those of data sets
 
@@ -153,7 +154,9 @@ def test_options_in_the_prose_are_known(document, capsys):
 def test_files_in_the_prose_exist(document):
     named = set(re.findall(r"`([\w./-]+(?:\.(?:py|md|txt|csv|yml|npz|pkl)|\w/))`", text_of(document)))
     linked = {link for link in re.findall(r"\]\(([^)#:]+)\)", text_of(document))}
-    rooms = [ROOT / room for room in ("dmdlite", "notebooks", "tests", "data_samples")]
+    rooms = [
+        ROOT / room for room in ("dmdlite", "notebooks", "tests", "data_samples", ".binder", ".devcontainer", ".github")
+    ]
     present = {path.as_posix() for path in [*rooms, *(path for room in rooms for path in room.rglob("*"))]}
     for name in named - WRITTEN_BY_A_RUN - OF_OTHERS if document not in ABOUT_OTHER_FILES else ():
         assert any(path.endswith(f"/{name.rstrip('/')}") for path in present), name

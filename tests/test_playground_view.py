@@ -3,7 +3,7 @@
 import json
 import re
 
-import publish
+import book
 import pytest
 from chromium import browser, listen
 
@@ -233,7 +233,7 @@ def test_the_other_space_catches_up(page):
 
 
 def test_it_stands_in_the_book_and_in_notebooks(tmp_path):
-    assert "playground.html" in json.dumps(publish.book.__code__.co_consts)
+    assert "playground.html" in json.dumps(book.build.__code__.co_consts)  # see test_book.py
     widget = Playground(world="vision", preset="vision teaches")
     assert widget.situation == {"world": "vision", "preset": "vision teaches"}
     data = widget._repr_mimebundle_()

@@ -29,6 +29,10 @@ OURS = {"benchmarks", "course", "dmdlite", "golden", "my_variant"} | {path.stem 
 LAZY = ("many", "logs", "clips")  # extras of the library itself, imported by the functions that need them
 TOOLS = {  # used without an import: the file that names it, and how
     "jupyterlab": ("Makefile", "/jupyter lab"),
+    "myst-nb": ("notebooks/book.py", '"myst_nb"'),
+    "furo": ("notebooks/book.py", '"furo"'),
+    "notebook": ("tests/test_browser.py", "/notebooks/"),
+    "codespell": ("Makefile", "codespell"),
     "nbval": ("Makefile", "--nbval"),
     "pytest-xdist": ("Makefile", "-n $(WORKERS)"),
     "pytest-benchmark": ("Makefile", "--benchmark-quiet"),
@@ -61,7 +65,7 @@ def declared() -> dict[str, set[str]]:
     lazy = [requirement for name in LAZY for requirement in extras.get(name, ())]
     return {
         "dmdlite": names(project["dependencies"] + lazy),
-        "notebooks": names(extras["lab"]),
+        "notebooks": names(extras["lab"] + extras["book"]),
         "tests": names(extras["test"]) - {"dmdlite"},
     }
 
@@ -185,3 +189,17 @@ def test_import_brings_no_heavy_modules():
 def test_tests_have_no_network():
     with socket.socket() as outside, pytest.raises(OSError, match="offline, and 192.0.2.1 is not this machine"):
         outside.connect(("192.0.2.1", 80))
+
+
+def test_the_containers_install_what_the_documents_say():
+    """Binder and the dev container: the pinned versions, on the Python of environment.yml."""
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    command = container["postCreateCommand"].replace("'", '"')
+    assert command in (ROOT / "docs" / "running.md").read_text() and command in (ROOT / "constraints.txt").read_text()
+    (python,) = (entry.partition("=")[2] for entry in conda_entries()[0] if entry.startswith("python="))
+    assert container["image"].endswith(f"python:{python}")
+    assert {"ms-python.python", "ms-toolsai.jupyter"} <= set(container["customizations"]["vscode"]["extensions"])
+    assert all((ROOT / file).exists() for file in container["customizations"]["codespaces"]["openFiles"])
+    assert (ROOT / ".binder" / "runtime.txt").read_text() == f"python-{python}\n"
+    lines = (ROOT / ".binder" / "requirements.txt").read_text().splitlines()
+    assert lines[-2:] == ["-c ../constraints.txt", "-e .[lab]"] and (ROOT / ".binder" / "../constraints.txt").exists()
