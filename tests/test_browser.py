@@ -137,7 +137,7 @@ def test_widget_moves_in_jupyterlab_and_in_notebook_7(lab, browser, place, name)
     box.scroll_into_view_if_needed()
     before = look(box)
     slider = box.locator(".noUi-target").first
-    slider.click(position={"x": 0.8 * slider.bounding_box()["width"], "y": 2})
+    slider.click(position={"x": 0.3 * slider.bounding_box()["width"], "y": 2})
     for _ in range(40):
         page.wait_for_timeout(0.25 * MILLISECONDS)
         if look(box) != before:
