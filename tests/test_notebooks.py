@@ -155,12 +155,12 @@ def test_the_overview_says_what_the_notebook_says(notebook):
     assert f"- **{notebook.path.name[:2]}** {'; '.join(filter(None, goals))}" in overview
 
 
-def test_the_core_path_takes_about_five_hours():
+def test_the_core_path_takes_five_to_six_hours():
     overview = (NOTEBOOKS[0].parent / "README.md").read_text(encoding="utf-8")
     core = [
         int(minutes) for minutes in re.findall(r"^\| \d\d \|.*\| (\d+) min \| \d+ min \| \d+ s \|$", overview, re.M)
     ]
-    assert 270 <= sum(core) <= 330, core
+    assert 280 <= sum(core) <= 360, core
 
 
 def test_core_sections_of_a_notebook_outside_the_core_path_are_not_marked(notebook):

@@ -25,7 +25,9 @@ IMPORT_NAMES = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }  # where a project is not named like its module
-OURS = {"benchmarks", "course", "dmdlite", "golden", "my_variant"} | {path.stem for path in ROOT.glob("*s/*.py")}
+OURS = {"benchmarks", "course", "dmdlite", "golden", "my_variant", "wrong_answers"} | {
+    path.stem for path in ROOT.glob("*s/*.py")
+}
 LAZY = ("many", "logs", "clips")  # extras of the library itself, imported by the functions that need them
 TOOLS = {  # used without an import: the file that names it, and how
     "jupyterlab": ("Makefile", "/jupyter lab"),
@@ -166,7 +168,7 @@ def test_continuous_integration_runs_the_readme_command():
 def test_continuous_integration_begins_with_the_quick_check():
     for file in (".ci/run", ".github/workflows/ci.yml"):
         found = re.findall(r"^(?:      - run: )?(make \w+)$", (ROOT / file).read_text(), re.MULTILINE)
-        assert found == ["make check", "make test"]
+        assert found[:2] == ["make check", "make test"]
 
 
 def test_import_brings_no_heavy_modules():

@@ -1,12 +1,15 @@
 """What a training step costs: seconds of one core, and memory on top of the weights, for the table in docs/speed.md.
 
-cd tests && OMP_NUM_THREADS=1 python -m benchmarks.costs        about three minutes on a quiet machine, and 7 GB
+OMP_NUM_THREADS=1 python tests/benchmarks/costs.py     three minutes on a quiet machine, and 7 GB
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from time import process_time
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script it sees its own folder only
 
 from benchmarks.cases import Case, Ours, prepare
 from benchmarks.memory import growth, last_line
