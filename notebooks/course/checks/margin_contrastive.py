@@ -49,7 +49,7 @@ def hinge(answer: Callable) -> None:
     )
     mistakes = {
         "positive and negative are swapped: a near positive and a far negative must cost nothing": 1.3,
-        "the maximum with zero covers the whole sum, the margin included, and not only the difference of the cosines": 0.3,
+        "the maximum with zero covers the whole sum, the margin included, not only the cosines": 0.3,
     }
     rule_out(quiet, mistakes)
     expect(like(quiet, 0.0), f"the triplet (0°, 0°, 90°) costs nothing at margin 0.3: expected 0, got {quiet:.4f}")
