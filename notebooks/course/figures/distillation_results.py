@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from course.figures.style import row_of_panels
+from course.figures.style import minus, row_of_panels
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, MARKERS, QUIET
 
@@ -101,7 +101,9 @@ def draw_visible_shares(shares: dict[str, dict[str, float]], title: str) -> Figu
         style = {"hatch": "///", "alpha": 0.45} if kind == "features" else {}
         how = "hatched: share" if style else "plain: share"
         bars = axis.bar(np.arange(len(values)) + shift, list(values.values()), 0.38, color=colours, **style)
-        axis.bar_label(bars, [f"{round(value, 2) + 0.0:.2f}" for value in values.values()], fontsize=8, padding=2)
+        axis.bar_label(
+            bars, [minus(f"{round(value, 2) + 0.0:.2f}") for value in values.values()], fontsize=8, padding=2
+        )
         axis.bar(0, 0, color=QUIET, label=f"{how} of the teacher's {kind}", **style)
     axis.axhline(0, color=INK, linewidth=0.8)
     axis.set_xticks(range(len(values)), [arrow.replace("→ ", "→\n") for arrow in values], fontsize=8)
