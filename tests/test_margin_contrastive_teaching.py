@@ -53,6 +53,25 @@ def test_circles_draw_directions_and_not_lengths():
     assert png(figure).startswith(b"\x89PNG")
 
 
+def test_marks_at_one_angle_do_not_hide_each_other():
+    samples = {m: torch.tensor([[1.0, 0.0]]) for m in MODALITIES}
+    drawn = geometry.draw_circles({"a": samples}, torch.tensor([1.0]), "title").axes[0].collections
+    places = np.concatenate([marks.get_offsets() for marks in drawn])
+    assert np.abs(np.diff(np.sort(places[:, 0]))).min() > 0.1 and (places[:, 1] == 0).all()
+
+
+def test_the_angles_of_a_triplet():
+    samples = {"language": geometry.on_circle([10, 50]), "vision": geometry.on_circle([70, 170])}
+    pairs = [(("vision", 0), ("language", 1))]
+    shown = [
+        texts(
+            geometry.draw_triplets(samples, torch.tensor([2.0, -2.0]), ("language", 0), pairs, "title", angles=angles)
+        )
+        for angles in (True, False)
+    ]
+    assert shown[0].split() == ["10°", "50°", "70°", "170°"] and not shown[1].strip()
+
+
 def test_figures_of_measurements():
     apart = torch.tensor([3.0, 1.5])
     figure = geometry.draw_floors({"one": (apart, apart / 4, apart / 8), "two": (apart, apart, apart)}, "title")

@@ -6,6 +6,10 @@ def cosine(a, b):
     return F.cosine_similarity(a, b, dim=0)
 
 
+def distance(a, b):
+    return (F.normalize(a, dim=0) - F.normalize(b, dim=0)).norm()
+
+
 def same(x):
     return x[:, None] == x[None, :]
 
@@ -23,6 +27,9 @@ WRONG = {
         lambda a, p, n, margin: (cosine(a, n) - cosine(a, p)).clamp_min(0),
         lambda a, p, n, margin: (margin - cosine(a, p) + cosine(a, n)).clamp(0, 1),
         lambda a, p, n, margin: (margin - cosine(a, p) + cosine(p, n)).clamp_min(0),
+        lambda a, p, n, margin: margin + (cosine(a, n) - cosine(a, p)).clamp_min(0),
+        lambda a, p, n, margin: (margin + (a - p).norm() - (a - n).norm()).clamp_min(0),
+        lambda a, p, n, margin: (margin + distance(a, p) - distance(a, n)).clamp_min(0),
         lambda a, p, n, margin: 0.8,
         no_return,
     ],

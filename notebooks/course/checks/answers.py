@@ -143,7 +143,10 @@ def describe(x: Any) -> str:
         return (
             f"a {'tensor' if isinstance(x, Tensor) else 'NumPy array'} of shape {tuple(x.shape)}, {x.dtype}{_place(x)}"
         )
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    several = isinstance(x, (tuple, list)) and 0 < len(x) < 4
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" + (
+        f" of {' and '.join(map(describe, x))}" if several else ""
+    )
 
 
 def _place(x: np.ndarray | Tensor) -> str:

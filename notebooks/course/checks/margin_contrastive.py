@@ -47,13 +47,19 @@ def hinge(answer: Callable) -> None:
         quiet > -1e-6,
         "the positive is nearer than the negative by more than the margin: that costs exactly 0, never less",
     )
-    rule_out(quiet, {"positive and negative are swapped: a near positive and a far negative must cost nothing": 1.3})
+    mistakes = {
+        "positive and negative are swapped: a near positive and a far negative must cost nothing": 1.3,
+        "the maximum with zero covers the whole sum, the margin included, not only the cosines": 0.3,
+    }
+    rule_out(quiet, mistakes)
     expect(like(quiet, 0.0), f"the triplet (0°, 0°, 90°) costs nothing at margin 0.3: expected 0, got {quiet:.4f}")
     value = float(answer(anchor, half, right, 0.3))
     mistakes = {
         "these are dot products; a cosine divides by the lengths of both vectors": 5.3,
         "the margin has the wrong sign: a larger margin must cost more": 0.2,
         "the margin is missing: the negative must be farther by at least that much": 0.5,
+        "these are distances; Eq. (4) compares cosines, which ignore the lengths of the vectors": 0.3 + 3**0.5 - 1,
+        "these are distances of unit vectors; Eq. (4) compares their cosines": 1.3,
     }
     rule_out(value, mistakes, 1e-4)
     expect(like(value, 0.8, 1e-4), f"for the triplet (0°, 60°, 0°) at margin 0.3 expected 0.8, got {value:.4f}")

@@ -1,4 +1,4 @@
-"""What distillation with a fixed direction did to small students: means over worlds, ± two standard errors."""
+"""What distillation with a fixed direction did to small students: means over worlds, ± three standard errors."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from course.figures.style import row_of_panels
+from course.figures.style import minus, row_of_panels
 from dmdlite.config import MODALITIES
 from dmdlite.training.figures import COLOURS, INK, MARKERS, QUIET
 
+ERRORS = 3  # standard errors on each side: what lies farther from zero counts as a difference
 Curve = Float[Tensor, "point world"]
 LINES = dict(zip(MODALITIES, ("solid", "dashed", "dotted"), strict=True))
 
 
 def draw_label_curves(
-    counts: Sequence[int], errors: dict[str, dict[str, Curve]], title: str, constant: float
+    counts: Sequence[int], errors: dict[str, dict[str, Curve]], title: str, constant: float, teacher: str
 ) -> Figure:
     """One panel for each student: its test MAE against the number of labels, one line for each way to train it.
 
-    errors: student -> way of training -> (number of labels, world). The last way is highlighted.
+    errors: student -> way of training -> (number of labels, world). The last way is in the teacher's colour.
     """
     figure, axes = row_of_panels(len(errors), title, 3.2, sharey=True)
     places = range(len(counts))
@@ -33,7 +34,7 @@ def draw_label_curves(
         axis.annotate("a constant", (places[-1], constant), (0, 2), textcoords="offset points", fontsize=7, ha="right")
         for way, curve in ways.items():
             last = way == list(ways)[-1]
-            style = {"color": COLOURS[student] if last else QUIET, "linestyle": "solid" if last else "dashed"}
+            style = {"color": COLOURS[teacher] if last else QUIET, "linestyle": "solid" if last else "dashed"}
             _line(axis, places, curve, label=way, marker="o" if last else "s", **style)
         axis.set_xticks(places, counts)
         axis.set_xlabel(f"labelled clips for {student}")
@@ -49,7 +50,7 @@ def draw_directions(changes: dict[str, dict[str, Float[Tensor, " world"]]], titl
     for place, (world, teachers) in enumerate(changes.items()):
         for shift, (teacher, change) in zip((-0.27, 0, 0.27), teachers.items(), strict=True):
             right = {"edgecolor": INK, "linewidth": 1.8} if teacher == world else {}
-            x, middle, around = place + shift, float(change.mean()), 2 * float(_standard_error(change))
+            x, middle, around = place + shift, float(change.mean()), ERRORS * float(_standard_error(change))
             axis.bar(x, middle, 0.25, color=COLOURS[teacher], **right)
             axis.errorbar(x, middle, around, color=INK, linewidth=1, capsize=3)
     axis.axhline(0, color=INK, linewidth=0.8)
@@ -98,9 +99,12 @@ def draw_visible_shares(shares: dict[str, dict[str, float]], title: str) -> Figu
     for shift, (kind, values) in zip((-0.2, 0.2), shares.items(), strict=True):
         colours = [COLOURS[arrow.split()[0]] for arrow in values]
         style = {"hatch": "///", "alpha": 0.45} if kind == "features" else {}
+        how = "hatched: share" if style else "plain: share"
         bars = axis.bar(np.arange(len(values)) + shift, list(values.values()), 0.38, color=colours, **style)
-        axis.bar_label(bars, [f"{round(value, 2) + 0.0:.2f}" for value in values.values()], fontsize=8, padding=2)
-        axis.bar(0, 0, color=QUIET, label=f"of the teacher's {kind}", **style)
+        axis.bar_label(
+            bars, [minus(f"{round(value, 2) + 0.0:.2f}") for value in values.values()], fontsize=8, padding=2
+        )
+        axis.bar(0, 0, color=QUIET, label=f"{how} of the teacher's {kind}", **style)
     axis.axhline(0, color=INK, linewidth=0.8)
     axis.set_xticks(range(len(values)), [arrow.replace("→ ", "→\n") for arrow in values], fontsize=8)
     axis.set_ylabel("explained share (R²)")
@@ -112,7 +116,7 @@ def draw_visible_shares(shares: dict[str, dict[str, float]], title: str) -> Figu
 
 
 def _line(axis: Axes, x: Sequence, curve: Curve, **style) -> None:
-    middle, around = curve.mean(dim=1).numpy(), 2 * _standard_error(curve).numpy()
+    middle, around = curve.mean(dim=1).numpy(), ERRORS * _standard_error(curve).numpy()
     axis.plot(x, middle, markersize=4, linewidth=1.6, **style)
     axis.fill_between(x, middle - around, middle + around, color=style["color"], alpha=0.15, linewidth=0)
     axis.spines[["top", "right"]].set_visible(False)

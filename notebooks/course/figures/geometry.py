@@ -20,6 +20,7 @@ from dmdlite.training.figures import INK, MARKERS, MODEL, QUIET
 
 ATTRACT, REPEL = {"color": INK, "linestyle": "solid"}, {"color": MODEL, "linestyle": "dashed"}
 ARROW, SMALLEST_STEP = 2.0, 0.03  # radii for each unit of the gradient; a shorter arrow would be all head
+RINGS = {"language": 1.0, "vision": 1.14, "audio": 0.86}  # radii where marks could hide each other
 Samples = Mapping[str, Float[Tensor, "clip 2"]]  # modality -> one vector for each clip
 Place = tuple[str, int]  # a sample: modality and clip
 
@@ -41,12 +42,14 @@ def signed(label: float) -> str:
     return "0" if label == 0 else minus(f"{label:+g}")
 
 
-def draw_circle(axis: Axes, samples: Samples, labels: Float[Tensor, "clip"], size: int = 70) -> None:
-    """Each vector, whatever its length, as a point on the unit circle."""
+def draw_circle(
+    axis: Axes, samples: Samples, labels: Float[Tensor, "clip"], size: int = 70, *, rings: bool = False
+) -> None:
+    """Each vector, whatever its length, as a point on the unit circle. rings: each modality gets its own radius."""
     axis.add_patch(Circle((0, 0), 1, fill=False, edgecolor=QUIET, linewidth=0.8, zorder=1))
     axis.plot(0, 0, "+", color=QUIET, markersize=6, zorder=1)
     for modality, x in samples.items():
-        points = x / x.norm(dim=1, keepdim=True)
+        points = x / x.norm(dim=1, keepdim=True) * (RINGS[modality] if rings else 1.0)
         colours = [sentiment_colour(label) for label in labels.tolist()]
         style = {"marker": MARKERS[modality], "edgecolors": INK, "linewidths": 0.8, "zorder": 4}
         axis.scatter(*points.T.numpy(), s=size, c=colours, **style)
@@ -55,10 +58,10 @@ def draw_circle(axis: Axes, samples: Samples, labels: Float[Tensor, "clip"], siz
 
 
 def draw_circles(panels: Mapping[str, Samples], labels: Float[Tensor, "clip"], title: str) -> Figure:
-    """A row of circles with the same clips, each under its own name."""
+    """A row of circles with the same clips, each under its own name; vision lies just outside, audio just inside."""
     figure, axes = row_of_panels(len(panels), title, 2.2)
     for axis, (name, samples) in zip(axes, panels.items(), strict=True):
-        draw_circle(axis, samples, labels, size=34)
+        draw_circle(axis, samples, labels, size=30, rings=True)
         axis.set_title(name, fontsize=9)
     _legend(figure, labels, list(samples))
     return figure
@@ -71,10 +74,13 @@ def draw_triplets(
     pairs: Sequence[tuple[Place, Place]],
     title: str,
     step: Float[Tensor, "2"] | None = None,
+    *,
+    angles: bool = False,
 ) -> Figure:
     """One sample, ringed, with lines to the positive and the negative of each pair; an arrow shows where it moves.
 
     step: minus the gradient of the loss with respect to the anchor's vector, drawn unless it is tiny.
+    angles: writes each sample's angle beside it.
     """
     figure = Figure(figsize=(4.6, 4.8), layout="constrained")
     axis = figure.subplots()
@@ -87,6 +93,9 @@ def draw_triplets(
     if step is not None and float(step.norm()) > SMALLEST_STEP:
         arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
         axis.annotate("", (1.15 * start + ARROW * step).tolist(), (1.15 * start).tolist(), arrowprops=arrow, zorder=6)
+    for x, y in torch.cat(list(samples.values())).tolist() if angles else []:
+        turn = f"{np.degrees(np.arctan2(y, x)):.0f}°"
+        axis.text(1.2 * x, 1.2 * y, turn, ha="center", va="center", fontsize=10)
     axis.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35))
     figure.suptitle(title, fontsize=11)
     _legend(figure, labels, list(samples), lines=True)

@@ -37,4 +37,4 @@ class Playground(anywidget.AnyWidget):
 
     # What stands where no browser shows it, as on GitHub.
     def __repr__(self) -> str:
-        return "The playground: open this notebook in JupyterLab, or playground.html after `make book`."
+        return "The playground: open this notebook in JupyterLab to see it."
