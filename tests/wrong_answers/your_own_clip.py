@@ -3,8 +3,8 @@ import numpy as np
 EYES = (33, 133), (263, 362)
 
 
-def scaled(points, a=(33, 133), b=(263, 362), lips=slice(2)):
-    middles = [points[list(eye), :2].mean(axis=0) for eye in (a, b)]
+def scaled(points, a=(33, 133), b=(263, 362), lips=slice(2), eyes=slice(2)):
+    middles = [points[list(eye), eyes].mean(axis=0) for eye in (a, b)]
     return np.linalg.norm(points[13, lips] - points[14, lips]) / np.linalg.norm(middles[0] - middles[1])
 
 
@@ -26,6 +26,8 @@ WRONG = {
         lambda points: scaled(points, (133,), (362,)),
         lambda points: scaled(points, lips=slice(1, 2)),
         lambda points: scaled(points, lips=slice(3)),
+        lambda points: scaled(points, eyes=slice(3)),
+        lambda points: scaled(points, lips=slice(3), eyes=slice(3)),
         lambda points: 1 / scaled(points),
         lambda points: points[[13, 14]] / scaled(points),
         lambda points: scaled(points) + 0.01 * (points[33, 1] > 150),  # wrong once the head is tilted

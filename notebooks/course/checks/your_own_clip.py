@@ -51,6 +51,12 @@ def opening(answer: Callable) -> None:
         "z counts in yours, too; it is the least certain coordinate, so leave it out": np.linalg.norm(lips) / unit,
         "that is upside down: divide the lips' distance by that of the eyes, not the other way round": 1 / expected,
     }
+    deep = (points[list(RIGHT_EYE)].mean(axis=0), points[list(LEFT_EYE)].mean(axis=0))
+    far = np.linalg.norm(deep[0] - deep[1])
+    mistakes |= {
+        "z counts in your distance of the eyes; use x and y only, there too": expected * unit / far,
+        "z counts in both of your distances; use x and y only": np.linalg.norm(lips) / far,
+    }
     rule_out(found, mistakes)
     expect(like(found, expected), f"in a small example it should be {expected:.3f}, got {float(found):.3f}")
     turned = points.copy()
@@ -123,11 +129,17 @@ def _within(clips: list[np.ndarray]) -> float:
 def leave_one_out(answer: Callable) -> None:
     """answer(students) -> for each student, in order, (train, test): indices of the others' clips and of their own."""
     students = np.array([2, 0, 1, 0, 2, 2])
-    folds = list(answer(students.copy()))
+    folds = answer(students.copy())
+    expect(not isinstance(folds, dict), "that is a dict; return a list of pairs of index arrays")
+    folds = list(folds)
     expect(len(folds) != len(students), "you leave out one clip at a time; leave out a student, with all their clips")
     expect(len(folds) == 3, f"three students make three folds, got {len(folds)}")
     for who, fold in enumerate(folds):
         expect(len(fold) == 2, "a fold is a pair: (train, test)")
+        flat = all(np.ndim(part) == 1 for part in fold)
+        expect(
+            flat, "each part of a pair is an array of indices; `np.where` returns a tuple, `np.flatnonzero` an array"
+        )
         train, test = map(np.asarray, fold)
         expect(train.dtype != bool and test.dtype != bool, "those are masks; return indices (`np.flatnonzero`)")
         expect(not set(train) & set(test), "a clip is in train and in test")

@@ -157,8 +157,8 @@ def draw_folds(rows: Mapping[str, Sequence[float]], limit: tuple[str, float], ti
     return figure
 
 
-def draw_predictions(table: pd.DataFrame, own: float, title: str) -> Figure:
-    """Predictions of clips against their labels; sarcastic ones stand out. own: the prediction for the clip at hand."""
+def draw_predictions(table: pd.DataFrame, own: float, title: str, name: str = "your clip") -> Figure:
+    """Predictions of clips against their labels; sarcastic ones stand out. own: for the clip with that name."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axis = figure.subplots()
     for sarcastic, style in ((False, {"color": QUIET, "marker": "o"}), (True, {"color": MODEL, "marker": "D"})):
@@ -166,7 +166,7 @@ def draw_predictions(table: pd.DataFrame, own: float, title: str) -> Figure:
         label = "sarcastic words" if sarcastic else "sincere words"
         axis.scatter(part["label"], part["prediction"], s=26, alpha=0.75, linewidths=0, label=label, **style)
     axis.plot([-3, 3], [-3, 3], color=INK, linewidth=0.8, linestyle="dashed", zorder=0, label="label = prediction")
-    axis.axhline(own, color=COLOURS["vision"], linewidth=1.2, label="your clip", zorder=0)
+    axis.axhline(own, color=COLOURS["vision"], linewidth=1.2, label=name, zorder=0)
     axis.set(xlabel="label", ylabel="prediction", xlim=(-3.2, 3.2))
     axis.set_title(title, fontsize=11)
     axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
