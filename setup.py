@@ -9,7 +9,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-PARTS = ("notebooks", "data_samples", "tests/golden/dmd_aligned.npz")
+PARTS = ("notebooks", "docs", "data_samples", "tests/golden/dmd_aligned.npz")
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints", "runs"}
 
 

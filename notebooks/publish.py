@@ -20,6 +20,7 @@ from hosting import check_name, host
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
 SOLUTION = re.compile(r"\n*<details><summary>Solution</summary>.*?</details>\n?", re.DOTALL)
+FOR_TEACHERS = ("checks.md", "marking.md")  # in docs
 OPENED = "tests/golden/dmd_aligned.npz"  # by notebook 08
 # A folder with one of these is opened or imported by a notebook.
 NEEDED = ("model.safetensors", "comparison.csv", "runs.csv", "__init__.py")
@@ -32,6 +33,11 @@ def student(folder: Path, repository: str | None = None) -> None:
     """
     full(folder)
     shutil.rmtree(folder / "notebooks" / "course" / "mark", ignore_errors=True)  # for teachers
+    for name in FOR_TEACHERS:
+        (folder / "docs" / name).unlink()
+    readme = folder / "notebooks" / "README.md"
+    overview = readme.read_text(encoding="utf-8")
+    readme.write_text(overview[: overview.index("\n## Practical matters")], encoding="utf-8")  # a teacher's
     for path in (folder / "notebooks").glob("*.ipynb"):
         nbformat.write(without_solutions(nbformat.read(path, as_version=4)), path)
     if repository:
@@ -46,6 +52,13 @@ def full(folder: Path) -> None:
             shutil.copytree(part, folder / "notebooks" / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         elif part.suffix in (".csv", ".ipynb", ".md"):
             shutil.copyfile(part, folder / "notebooks" / part.name)
+    shutil.copytree(
+        HERE.parent / "docs",
+        folder / "docs",
+        ignore=lambda _, names: {
+            name for name in names if not name.endswith((".md", "pictures", ".png", ".svg", ".webp"))
+        },
+    )
     shutil.copytree(HERE.parent / "data_samples", folder / "data_samples")
     (folder / OPENED).parent.mkdir(parents=True)
     shutil.copyfile(HERE.parent / OPENED, folder / OPENED)

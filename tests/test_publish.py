@@ -49,6 +49,11 @@ def test_student_copy_has_everything_but_solutions(tmp_path):
         ):
             assert (path.parent / opened).exists(), opened
     assert (copies[0].parent / "course" / "checks").exists() and not (copies[0].parent / "course" / "mark").exists()
+    docs = {path.name for path in (ROOT / "docs").glob("*.md")} - {"checks.md", "marking.md"}
+    assert {path.name for path in (tmp_path / "student" / "docs").glob("*.md")} == docs
+    for page in [*copies, copies[0].parent / "README.md", *(tmp_path / "student" / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([\w./-]+\.(?:md|ipynb|png|svg))[)#]", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists() or link in ("checks.md", "marking.md"), f"{page.name}: {link}"
     imports = {line for path in copies for line in re.findall(r"from course[\w.]* import [^\"\\]+", path.read_text())}
     lines = [*sorted(imports), "import course; print(course.__path__[0])"]
     command = [sys.executable, "-c", "\n".join(lines)]
@@ -75,7 +80,7 @@ def test_a_hosted_notebook_begins_with_links_and_an_installing_cell(hosted, tmp_
         assert f"https://mybinder.org/v2/gh/ada/dmd-course/HEAD?urlpath=lab/tree/{there}" in cells[0].source
         assert '"https://github.com/ada/dmd-course/archive/HEAD.zip"' in cells[code].source
         assert "plumbing" in cells[code].metadata.tags and cells[code].metadata.jupyter.source_hidden
-    assert {part.name for part in (tmp_path / "plain").iterdir()} == {"notebooks", "data_samples", "tests"}
+    assert {part.name for part in (tmp_path / "plain").iterdir()} == {"notebooks", "docs", "data_samples", "tests"}
 
 
 def test_the_hosted_edition_is_a_repository(hosted):

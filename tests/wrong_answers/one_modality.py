@@ -57,6 +57,9 @@ WRONG = {
         lambda predictions, labels: np.corrcoef(predictions, labels),
         lambda predictions, labels: ((predictions - predictions.mean()) * (labels - labels.mean())).mean(),
         lambda predictions, labels: np.cov(predictions, labels)[0, 1] / predictions.std() / labels.std(),
+        lambda predictions, labels: (
+            np.cov(predictions, labels, ddof=0)[0, 1] / predictions.std(ddof=1) / labels.std(ddof=1)
+        ),
         lambda predictions, labels: np.corrcoef(predictions, labels)[0, 1] ** 2,
         lambda predictions, labels: abs(np.corrcoef(predictions, labels)[0, 1]),
         lambda predictions, labels: np.corrcoef(ranks(predictions), ranks(labels))[0, 1],

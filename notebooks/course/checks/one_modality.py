@@ -112,14 +112,14 @@ def acc7(answer: Callable) -> None:
         score([3.0, -2.0, 2.0], [2.0, -3.0, 3.0]) == 0,
         "2 and 3 are different classes: the seven run from −3 to 3, so clip there (clipped at ±2 you get five)",
     )
+    expect(
+        score([-0.4, 0.4], [0.4, -0.4]) == 1 and score([0.4, 1.4], [0.6, 1.6]) == 0,
+        "near is not the same class: −0.4 and 0.4 are both class 0, but 0.4 and 0.6 are not; compare classes",
+    )
     expect(score([3.9, -3.7], [2.8, -3.0]) == 1, "3.9 belongs to class 3 and −3.7 to class −3: clip to ±3")
     expect(
         score([0.5, 2.5, -1.5], [0.0, 2.0, -2.0]) == 1,
         "halves are rounded to the even class: 0.5 to 0, 2.5 to 2, −1.5 to −2 (np.round does that)",
-    )
-    expect(
-        score([0.4, 1.4], [0.6, 1.6]) == 0,
-        "0.4 and 0.6 are close but in different classes: compare classes, not distances",
     )
     expect(
         abs(score([0.0, 1.0, 2.0], [0.0, 1.2, 1.0]) - 2 / 3) < 1e-6,
@@ -140,6 +140,7 @@ def correlation(answer: Callable) -> None:
         "that is the covariance: divide by both standard deviations": covariance,
         "that is the square of the correlation": right**2,
         "means over n and over n − 1 are mixed (np.std divides by n, np.cov by n − 1)": right * 4 / 3,
+        "your standard deviations divide by n − 1; divide by n, like the mean": right * 3 / 4,
         "that is the correlation of the ranks (Spearman's); use the numbers themselves": 0.8,
     }
     rule_out(value, mistakes)

@@ -36,7 +36,7 @@ def _strongest_edge(edges: torch.Tensor) -> str:
 def constant_error(answer: Callable) -> None:
     """answer(train_labels, test_labels) -> the mean absolute error of always predicting the training median."""
     train, test = np.array([-3.0, 1.0, 1.2, 1.4, 3.0]), np.array([0.0, 2.0, 2.6])
-    value = float(answer(train, test))
+    value, missed = float(answer(train, test)), test - 1.2
     expect(value >= 0, "an absolute error is never negative: take the absolute value before the mean")
     expect(
         abs(value - np.abs(test - 0.72).mean()) > 1e-6,
@@ -46,8 +46,18 @@ def constant_error(answer: Callable) -> None:
         abs(value - np.abs(test - 2.0).mean()) > 1e-6,
         "that constant uses the test labels: compute it from the training labels only",
     )
-    expect(abs(value - np.square(test - 1.2).mean()) > 1e-6, "these are squared errors; MAE takes absolute ones")
-    expect(abs(value - np.abs(test - 1.2).mean()) < 1e-6, f"expected 1.1333 for a small example, got {value:.4f}")
+    mistakes = {
+        "these are squared errors; MAE takes absolute ones": np.square(missed).mean(),
+        "that is the root of the mean square; take absolute values instead": np.sqrt(np.square(missed).mean()),
+        "errors of opposite sign cancel here: take the absolute value of each one before the mean": abs(missed.mean()),
+        "that is the error on the training labels; measure it on the test labels": np.abs(train - 1.2).mean(),
+        "that is the median of the errors; take their mean": np.median(np.abs(missed)),
+        "that is the sum of the errors; divide by their number": np.abs(missed).sum(),
+    }
+    for message, mistake in mistakes.items():
+        expect(abs(value - mistake) > 1e-6, message)
+    example = f"train_labels {train.tolist()} and test_labels {test.tolist()}"
+    expect(abs(value - np.abs(missed).mean()) < 1e-6, f"{example} should give 1.1333, got {value:.4f}")
 
 
 @exercise("0.2", returns="text", draw=_graph, right=_strongest_edge)
@@ -58,11 +68,21 @@ def strongest_edge(answer: Callable) -> None:
         edges[i, j] = 0.5
         right, reverse = f"{MODALITIES[i]} -> {MODALITIES[j]}", f"{MODALITIES[j]} -> {MODALITIES[i]}"
         got = answer(edges)
+        arrow = "write the arrow as ' -> ', with a space on each side"
+        expect(got == right or got.replace(" ", "").replace("→", "->") != right.replace(" ", ""), f"{arrow}: {right!r}")
         expect(
             got != reverse,
             f"edges[{i}, {j}] is the largest: row {i} teaches column {j}, so it is {right!r}, not {reverse!r}",
         )
         expect(got == right, f"edges[{i}, {j}] is the largest, so the answer is {right!r}, got {got!r}")
+    # The strongest row and the strongest column meet in another entry than the largest.
+    edges = torch.tensor([[0.0, 0.4, 0.4], [0.1, 0.0, 0.0], [0.6, 0.1, 0.0]])
+    got, right = answer(edges), f"{MODALITIES[2]} -> {MODALITIES[0]}"
+    shown = "\n".join(str([round(weight, 1) for weight in row]) for row in edges.tolist())
+    expect(
+        got == right,
+        f"find the largest single entry, not the strongest row or column; here it is {right!r}, got {got!r}\n{shown}",
+    )
 
 
 summary = summary_of(__name__)

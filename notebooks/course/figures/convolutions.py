@@ -59,7 +59,7 @@ def draw_kernel(
     above.set_ylim(0, 1.4 * stream.max())
     above.text((length + len(stream)) / 2, 0.1 * stream.max(), "padding: zeros", fontsize=8, ha="center", color=QUIET)
     _lost_steps(below, len(stream), before, len(kernel) - 1 - before)
-    for start, name in ((0, "first window"), (int(kept.argmax()), "the strongest answer")):
+    for start, name in ((0, "first window"), (int(kept.argmax()), "the largest answer")):
         _window(above, start, len(kernel), 0.0, 1.1 * stream.max())
         _window(below, start + before, 1, 0.0, kept[start])
         above.text(start - 0.4, 1.15 * stream.max(), name, fontsize=8, color=MODEL)

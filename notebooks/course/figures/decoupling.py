@@ -145,9 +145,17 @@ def draw_runs(measures: Mapping[str, Mapping[str, Mapping[str, float]]], title: 
     figure, axes = row_of_panels(len(measures), title, 1.1 + 0.3 * len(next(iter(measures.values()))), sharey=True)
     for axis, (what, runs) in zip(axes, measures.items(), strict=True):
         for row, values in enumerate(runs.values()):
-            for m in MODALITIES:
+            for place, m in enumerate(MODALITIES):  # above each other, so that no dot hides another
                 label = m if row == 0 else None
-                axis.plot(values[m], row, MARKERS[m], color=COLOURS[m], markersize=7, alpha=0.8, label=label)
+                axis.plot(
+                    values[m],
+                    row + 0.13 * (place - 1),
+                    MARKERS[m],
+                    color=COLOURS[m],
+                    markersize=7,
+                    alpha=0.8,
+                    label=label,
+                )
         axis.axvline(0, color=QUIET, linewidth=1)
         axis.set_xlabel(what, fontsize=8)
         axis.set_yticks(range(len(runs)), list(runs), fontsize=8)

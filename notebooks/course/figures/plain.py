@@ -24,7 +24,9 @@ def show(figure: Figure) -> None:
     display(Image(png(figure)))
 
 
-def draw_bars(values: dict[str, float], title: str, ylabel: str, baseline: tuple[str, float] | None = None) -> Figure:
+def draw_bars(
+    values: dict[str, float], title: str, ylabel: str, baseline: tuple[str, float] | None = None, xlabel: str = ""
+) -> Figure:
     """One bar for each name, in its modality's colour if it has one; `baseline` is a dashed line with a name."""
     figure = Figure(figsize=(6, 3), layout="constrained")
     axis = figure.subplots()
@@ -35,7 +37,7 @@ def draw_bars(values: dict[str, float], title: str, ylabel: str, baseline: tuple
         axis.axhline(baseline[1], color=QUIET, linestyle="dashed", linewidth=1)
         label = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
         axis.annotate(baseline[0], (1, baseline[1]), **label, fontsize=8, ha="right", va="bottom")
-    axis.set_ylabel(ylabel)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.set_title(title, fontsize=11)
     axis.spines[["top", "right"]].set_visible(False)
     return figure

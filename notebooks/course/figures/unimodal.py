@@ -91,7 +91,7 @@ def draw_score_panels(
         axis.axhline(constant[score], color=INK, linestyle="dashed", linewidth=1)
         axis.set_title(label, fontsize=9)
         axis.set_xticks(range(len(scores)), [modality[0].upper() for modality in scores])
-        axis.set_ylim(0, max(1.0, 1.1 * max(*values, constant[score])))
+        axis.set_ylim(-0.03, max(1.0, 1.1 * max(*values, constant[score])))
         tidy(axis)
     _legend(figure, {"a constant": {"color": INK, "linestyle": "dashed", "linewidth": 1}})
     return figure
