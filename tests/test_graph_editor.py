@@ -225,7 +225,7 @@ def reading_of(strengths):
 
 def test_views_say_what_they_are_given():
     reading = reading_of([[0.0, 0.2, 0.6], [0.0, 0.0, 0.2], [0.0, 0.0, 0.0]])
-    assert views._message(reading) == "language → audio makes 60% of the distillation loss, 1.00"
+    assert views._message(reading) == "language → audio makes 60% of the distillation loss of 1.00"
     assert views._message(reading_of([[0.0] * 3] * 3)) == "Nothing is distilled"
     assert "ζ of vision <b>0.20</b>" in views.view_student(reading, 1) and "<b>1.50</b>" in views.view_student(
         reading, 1

@@ -39,6 +39,8 @@ WRONG = {
         lambda q, k: (scores(q, k) * q.shape[1] ** 0.5).softmax(dim=1),
         lambda q, k: (scores(k, q) / q.shape[1] ** 0.5).softmax(dim=0),
         lambda q, k: (scores(q, k) / len(k) ** 0.5).softmax(dim=1),
+        lambda q, k: (scores(q, k) / len(q) ** 0.5).softmax(dim=1),
+        lambda q, k: scores(q, k).softmax(dim=1) / q.shape[1] ** 0.5,
     ],
     "may_look": [
         seen(lambda t, s, ahead: s <= t),
@@ -81,6 +83,9 @@ WRONG = {
         ),
         lambda weights, counted: weights * counted.sum(dim=1, keepdim=True),
         lambda weights, counted: weights * counted / (weights * counted).sum() * counted.sum(),
+        lambda weights, counted: (
+            weights * counted / (weights * counted).sum(dim=0, keepdim=True) * counted.sum(dim=1, keepdim=True)
+        ),
         lambda weights, counted: weights[counted],
         overwritten,
     ],

@@ -16,6 +16,10 @@ def in_place(scores):
     return scores.masked_fill_(DIAGONAL, -torch.inf).flatten(1).softmax(dim=1).view(-1, 3, 3)
 
 
+def zeta(edges, teacher, student):
+    return (edges * (student[:, None, :] - teacher[:, :, None]).abs()).sum(dim=1)
+
+
 WRONG = {
     "weighted_losses": [
         lambda w, e: (w * e).sum(),
@@ -42,5 +46,18 @@ WRONG = {
         lambda s: masked(-s, -torch.inf).flatten(1).softmax(dim=1).view_as(s),
         normalised,
         in_place,
+    ],
+    "students_only": [
+        lambda w, y: zeta(w, y.detach(), y).sum(dim=1).mean(),
+        lambda w, y: zeta(w.detach(), y, y).sum(dim=1).mean(),
+        lambda w, y: zeta(w, y, y).sum(dim=1).mean(),
+        lambda w, y: zeta(w.detach(), y, y.detach()).sum(dim=1).mean(),
+        lambda w, y: zeta(w.detach(), y.detach(), y.detach()).sum(dim=1).mean(),
+        lambda w, y: zeta(w.detach(), y.detach(), y).sum(dim=1),
+        lambda w, y: zeta(w.detach(), y.detach(), y).sum(),
+        lambda w, y: zeta(w.detach(), y.detach(), y).mean(),
+        lambda w, y: zeta(w.detach().mT, y.detach(), y).sum(dim=1).mean(),
+        lambda w, y: zeta(torch.ones_like(w), y.detach(), y).sum(dim=1).mean(),
+        lambda w, y: (w.detach() * (y[:, None, :] - y.detach()[:, :, None]).square()).sum(dim=(1, 2)).mean(),
     ],
 }

@@ -77,7 +77,12 @@ def attention_weights(answer: Callable) -> None:
         "the scores are divided by d; Eq. (10) divides by √d": scores / 4,
         "d is the width of a question, 4 here, not the number of source steps": scores / 3**0.5,
         "the scores are multiplied by √d; Eq. (10) divides by it": scores * 2,
+        "the scores are divided by √2; d is the width of a question, 4 here, not the number of questions": (
+            scores / 2**0.5
+        ),
     }
+    late = "divide the scores by √d before the softmax, not its result after it"
+    rule_out(weights, {late: scores.softmax(dim=1) / 2})
     rule_out(weights, {message: mistake.softmax(dim=1) for message, mistake in mistakes.items()})
     for scale in (1, 2, 4):
         across = (scores / scale).softmax(dim=0)
@@ -178,6 +183,8 @@ def in_fair_shares(answer: Callable) -> None:
     counted = torch.tensor([[True, True, False, False], [True, True, True, False]])
     shares = torch.as_tensor(answer(weights.clone(), counted.clone())).float()
     expect(tuple(shares.shape) == (2, 4), f"the shape should stay (2, 4), got {tuple(shares.shape)}")
+    why = "some entries are 0/0, not numbers: rescale each row (`dim=1`); a column may hold no step that counts"
+    expect(not shares.isnan().any(), why)
     kept, count = weights * counted, counted.sum(dim=1, keepdim=True)
     part = kept / kept.sum(dim=1, keepdim=True)
     mistakes = {

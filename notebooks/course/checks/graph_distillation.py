@@ -18,6 +18,17 @@ def _weighted_losses(edges: torch.Tensor, differences: torch.Tensor) -> torch.Te
     return torch.stack([sum(edges[i, j] * differences[i, j] for i in range(3)) for j in range(3)])
 
 
+def _graphs(dice: Dice) -> tuple:
+    clips = dice.whole(1, 4)
+    return dice.positive(clips, 3, 3), dice.tensor(clips, 3)
+
+
+def _students_only(edges: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    weights, held = edges.detach(), logits.detach()
+    lessons = [weights[:, i, j] * abs(logits[:, j] - held[:, i]) for i in range(3) for j in range(3) if i != j]
+    return sum(lessons).sum() / len(logits)
+
+
 def _scores(dice: Dice) -> tuple:
     return (dice.tensor(dice.whole(1, 4), 3, 3, scale=2.0),)
 
@@ -40,7 +51,7 @@ def weighted_losses(answer: Callable) -> None:
     means = "these are means; Eq. (7) is a sum, because the edges are weights already"
     rule_out(got, {means: products.sum(dim=0) / 2}, 1e-4)
     mistakes = {
-        "summed over the students of each teacher; ζ_j adds up the teachers, the rows": products.sum(dim=1),
+        "these are sums for each teacher; ζ_j belongs to a student and adds up column j": products.sum(dim=1),
         "every difference counts alike here: multiply by the edges first": differences.sum(dim=0),
         "these are sums of the edges: multiply by the differences first": edges.sum(dim=0),
         means: products.mean(dim=0),
@@ -86,6 +97,38 @@ def _sums_to_one(got: torch.Tensor) -> None:
         like(first, 1.0, 1e-4),
         f"the six edges of a clip should sum to one, got {first:.3f}: did the diagonal or another clip take part?",
     )
+
+
+@exercise("6.3", returns="loss", draw=_graphs, right=_students_only, gradient=True)
+def students_only(answer: Callable) -> None:
+    """answer(edges, logits) -> () Eq. (9), a mean over the clips; only the students of ε get a gradient."""
+    edges = torch.tensor(
+        [[[0.0, 0.5, 0.1], [0.2, 0.0, 0.05], [0.1, 0.05, 0.0]], [[0.0, 0.2, 0.2]] + [[0.2, 0.0, 0.2]] * 2]
+    )
+    logits = torch.tensor([[2.0, 1.0, -1.0], [0.5, -1.5, 1.0]], requires_grad=True)
+    edges = edges.where(~torch.eye(3, dtype=torch.bool), 0.0).requires_grad_()
+    lessons = (edges * (logits[:, None, :] - logits[:, :, None]).abs()).sum(dim=(1, 2)).detach()
+    loss = answer(edges * 1.0, logits * 1.0)
+    expect(
+        isinstance(loss, torch.Tensor) and loss.numel() == 1, "return one number as a tensor: the mean over the clips"
+    )
+    mistakes = {
+        "that is the sum over the clips; take their mean": lessons.sum(),
+        "that is a mean over students, too; Eq. (9) adds them up": lessons.mean() / 3,
+        "that is a mean over all nine entries; Eq. (9) adds up the edges of a clip": lessons.mean() / 9,
+    }
+    rule_out(loss.item(), mistakes, 1e-4)
+    expect(like(loss.item(), lessons.mean(), 1e-4), f"expected {lessons.mean():.3f}, got {loss.item():.3f}")
+    expect(loss.requires_grad, "no gradient is left, so nothing is learned: detach the edges and the teachers only")
+    by_edges, by_logits = torch.autograd.grad(loss, (edges, logits), allow_unused=True)
+    expect(by_edges is None, "the edges still get a gradient, the reward for pairs that agree: detach them as well")
+    expect(by_logits is not None, "the logits get no gradient: the students have to move")
+    signs = (logits[:, None, :] - logits[:, :, None]).sign()  # of student − teacher
+    pulls = (edges * signs).detach() / len(logits)
+    both = pulls.sum(dim=1) - pulls.sum(dim=2)
+    rule_out(by_logits, {"the teachers get a gradient, too: detach their logits in ε": both}, 1e-4)
+    rule_out(by_logits, {"wrong direction: the teachers move, and the students are held": -pulls.sum(dim=2)}, 1e-4)
+    expect(like(by_logits, pulls.sum(dim=1), 1e-4), "the value is right, but not the gradient at the students' logits")
 
 
 summary = summary_of(__name__)

@@ -21,6 +21,7 @@ from dmdlite.training.figures import COLOURS, INK, QUIET
 Map = Float[np.ndarray, "target source"]
 Maps = dict[tuple[str, str], Map]  # (source, target) -> its map
 Seconds = dict[str, Float[np.ndarray, "step"]]  # modality -> the middle of each step
+FAR, TICKS = 20.0, (1, 3, 10, 30)  # bars that ask for a logarithmic axis, and its ticks
 MOST = 4.0  # fair shares that get the darkest colour
 
 
@@ -91,9 +92,11 @@ def draw_sentence_maps(world: ToyWorld, split: str, clip: int, shares: Maps, sec
             bar.ax.tick_params(labelsize=7)
         axes[1, column].set_xlabel("seconds", fontsize=9)
     figure.suptitle(title, fontsize=11)
-    figure.supxlabel(
-        "Colour: attention in fair shares; 1 is an even spread over the real steps", fontsize=8, color=QUIET
+    legend = (
+        f"Colour: attention in fair shares; 1 is an even spread, the darkest is {MOST:.0f} or more.\n"
+        "Dashed: the event. Black bars: when each word is said. Bold: the telling word."
     )
+    figure.supxlabel(legend, fontsize=8, color=QUIET)
     return figure
 
 
@@ -157,19 +160,25 @@ def draw_pairs(
 ) -> Figure:
     """Panels of bars in pairs: a value in the colour of the first word of its name, and below it its control in grey.
 
-    All panels have the same names. The dashed line marks 1, the level of chance.
+    All panels have the same names. The dashed line marks 1, the level of chance. A panel with a value above 20 gets a
+    logarithmic axis.
     """
     rows = len(next(iter(panels.values()))[0])
     figure, axes = row_of_panels(len(panels), title, 1.2 + 0.36 * rows, sharey=True)
     for axis, (what, (values, controls)) in zip(axes, panels.items()):
-        places = np.arange(len(values))
+        places, box = np.arange(len(values)), {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
         for shift, numbers, colours in ((-0.2, values, COLOURS), (0.2, controls, {})):
             lengths, shades = zip(*((numbers[name], colours.get(name.split()[0], QUIET)) for name in values))
-            axis.bar_label(axis.barh(places + shift, lengths, 0.36, color=shades), fmt="%.1f", fontsize=8, padding=2)
+            bars = axis.barh(places + shift, lengths, 0.36, color=shades)
+            axis.bar_label(bars, fmt="%.1f", fontsize=8, padding=2, bbox=box)
         axis.axvline(1, color=INK, linestyle="dashed", linewidth=1, zorder=0)
         axis.set_yticks(places, list(values), fontsize=8)
         axis.margins(x=0.2)
-        axis.set_title(what, fontsize=9)
+        if max(values.values()) > FAR:
+            axis.set(xscale="log", xlim=(0.5, 3 * max(values.values())))
+            axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+            axis.minorticks_off()
+        (axis.set_title if len(panels) > 1 else axis.set_xlabel)(what, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(axis="x", labelsize=7)
     axes[0].invert_yaxis()

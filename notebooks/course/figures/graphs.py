@@ -87,7 +87,11 @@ def draw_changes(outcomes: Mapping[str, Any], control: Any, before: Any, space: 
     for axis, m in zip(axes, MODALITIES, strict=True):
         head = f"{space}_{m}"
         axis.axvline(0, color=INK, linewidth=1)
-        axis.axvline(before.errors[head] - control.errors[head], color=QUIET, linestyle="dashed", linewidth=1)
+        start = before.errors[head] - control.errors[head]
+        axis.axvline(start, color=QUIET, linestyle="dashed", linewidth=1)
+        if m == MODALITIES[0]:  # the others' lines lie too close to zero for a word
+            place = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+            axis.annotate("before", (start, (len(outcomes) - 1) / 2), fontsize=7, color=QUIET, **place)
         for row, (name, outcome) in enumerate(outcomes.items()):
             changes, colour = outcome.changes(control, head), COLOURS.get(name.split()[0], INK)
             axis.plot(changes, [row] * len(changes), "o", color=colour, markersize=5, alpha=0.7)

@@ -53,7 +53,7 @@ def _message(reading: GraphReading) -> str:
         return "Nothing is distilled"
     i, j = max(PAIRS, key=lambda pair: float(reading.weighted[pair]))
     share = float(reading.weighted[i, j]) / total
-    return f"{MODALITIES[i]} → {MODALITIES[j]} makes {share:.0%} of the distillation loss, {total:.2f}"
+    return f"{MODALITIES[i]} → {MODALITIES[j]} makes {share:.0%} of the distillation loss of {total:.2f}"
 
 
 def view_edge_name(pair: tuple[int, int]) -> str:
@@ -114,9 +114,9 @@ def view_outcomes(before: Outcome, control: Outcome, outcomes: Sequence[Outcome]
 CELL = "padding: 3px 5px; white-space: nowrap; text-align: left; font-variant-numeric: tabular-nums;"
 EXPLAINED = (
     "<div style='font-size: 12px; line-height: 1.35; padding: 6px 5px; width: 390px'>Mean absolute errors on "
-    "validation clips, in points: the mean over {orders} orders of batches, its change from the control, and a bar "
-    "from the lowest to the highest change of a single order; the tick marks no change. Bold: larger than the bar, "
-    "and of one sign.</div>"
+    "validation clips, on the scale from −3 to +3: the mean over {orders} orders of batches, its change from the "
+    "control, and a bar from the lowest to the highest change of a single order; the tick marks no change. Bold: "
+    "larger than the bar, and of one sign.</div>"
 )
 BAND, SCALE = 66, 160  # pixels: of a whole bar; for a change of one point
 
