@@ -59,7 +59,7 @@ def _first_difference(ours: dict, published: dict, tolerance: float) -> str:
 
 @exercise("8.1", returns="tensor", draw=_gated, right=_gain, gradient=True)
 def gain(answer: Callable) -> None:
-    """answer(h, weight, bias, scales) -> for each clip the length of what goes on, divided by the length of h."""
+    """answer(h, weight, bias, scales) -> for each clip the length of what is passed on, divided by the length of h."""
     h = torch.tensor([[2.0, -1.0], [0.2, -0.1], [3.0, 4.0]])
     weight, bias = torch.tensor([[1.0, 0.5], [0.0, -1.0]]), torch.tensor([0.0, 0.5])
     scaled, replaced = answer(h, weight, bias, True), answer(h, weight, bias, False)
@@ -71,18 +71,21 @@ def gain(answer: Callable) -> None:
         "the two forms are swapped: with `scales` the gate multiplies h, without it the gate takes h's place",
     )
     other = torch.sigmoid(h @ weight + bias)
+    sums = (gate * h).abs().sum(dim=1) / h.abs().sum(dim=1)
     mistakes = {
         "there the gate takes h's place; with `scales` it multiplies h": gate.norm(dim=1) / long,
         "the weight is transposed: number i of W h is the sum over j of W[i, j] h[j]": (other * h).norm(dim=1) / long,
         "the bias is missing": (torch.sigmoid(h @ weight.T) * h).norm(dim=1) / long,
         "the sigmoid is missing": ((h @ weight.T + bias) * h).norm(dim=1) / long,
-        "that is the length of what goes on; divide it by the length of h": (gate * h).norm(dim=1),
-        "that is upside down: the length of what goes on comes first": long / (gate * h).norm(dim=1),
+        "that is the length of what is passed on; divide it by the length of h": (gate * h).norm(dim=1),
+        "that is upside down: the length of what is passed on comes first": long / (gate * h).norm(dim=1),
         "that is the mean of the gate; compare two lengths": gate.mean(dim=1),
+        "divide by the length of each row of h, not of the whole batch": (gate * h).norm(dim=1) / h.norm(),
+        "that adds up absolute values; the Euclidean length is the root of the sum of squares": sums,
     }
     rule_out(scaled, mistakes)
     expect(like(scaled, (gate * h).norm(dim=1) / long), "not right yet for `scales=True`, the form of the paper")
-    message = "right for `scales=True`; with `scales=False` the gate itself goes on, and h does not"
+    message = "right for `scales=True`; with `scales=False` the gate itself is passed on, and h is not"
     expect(like(replaced, gate.norm(dim=1) / long), message)
 
 
@@ -96,12 +99,18 @@ def shares(answer: Callable) -> None:
     expected = _shares(losses, weights)
     total = sum(weights[name] * float(losses[name]) for name in weights)
     sums = torch.tensor([float(got[share]) for share in SHARES])
+    by_place = _shares(dict(zip(weights, losses.values(), strict=True)), weights)
     mistakes = {
         "those are the three sums; divide each by the total": total * torch.tensor([*expected.values()]),
         "every term needs its weight": torch.tensor([*_shares(losses, dict.fromkeys(weights, 1.0)).values()]),
+        "loss and weight are paired by their places; look each up by its name": torch.tensor([*by_place.values()]),
         "those are percentages: the three shares should add up to 1": 100 * torch.tensor([*expected.values()]),
     }
     rule_out(sums, mistakes)
+    alone, rest = float(losses["task_final"]), total * (1 - expected["task"])
+    for whole in (total, alone + rest):
+        message = "that is the share of `task_final` alone, as in the paper; here all eight `task_…` terms count"
+        expect(not like(float(got["task"]), alone / whole), message)
     expect(like(sums.sum(), 1.0), f"the three shares should add up to 1, yours add up to {sums.sum():.3f}")
     for share, value in expected.items():
         expect(like(float(got[share]), value), f"{share}: expected {value:.4f}, got {float(got[share]):.4f}")
@@ -124,6 +133,8 @@ def first_difference(answer: Callable) -> None:
         (same, 0.0, "none", "two equal models do not differ, even with a tolerance of 0"),
         (with_change(fused=torch.tensor([2.0, 2.3])), 0.1, "fused", "one number that is too large is a difference"),
         (with_change(fused=torch.tensor([2.0, 1.7])), 0.1, "fused", "a number that is too small is a difference, too"),
+        (with_change(decoupled=third), 0.1, "decoupled",
+         "one entry that differs is enough; a mean over all entries hides it"),
         (with_change(decoupled=third, fused=published["fused"] + 5), 0.1, "decoupled",
          "the first stage counts, in the order of `published`, not the one that differs most"),
         (with_change(fused=torch.tensor([1.7, 2.3])), 0.1, "fused", "deviations up and down must not cancel out"),

@@ -40,7 +40,7 @@ def nearest_average(answer: Callable) -> None:
     distances = np.linalg.norm(features - point, axis=1)  # 0.22, 1.20, 3.80, 4.90, 1.70
     value = float(answer(features, labels, point, 3))
     mistakes = {
-        "that is the nearest clip's label alone: take the mean over the k nearest": labels[0],
+        "that is one clip's label alone: take the mean of the k nearest, one distance per row (axis=1)": labels[0],
         "that is their sum: take the mean": labels[[0, 1, 4]].sum(),
         "that is one label in the middle: take the mean over the k nearest": labels[4],
         "those are the k farthest: the smallest distances come first in a sort": labels[[3, 2, 4]].mean(),

@@ -97,7 +97,7 @@ def repaired(answer: Callable) -> None:
         "the last group has one batch, not two: divide by the number of batches in the group": short,
     }
     rule_out(got, mistakes)
-    expect(like(got, expected), "not right yet for five batches, two for each step; all three bugs seem to be gone")
+    expect(like(got, expected), "not right yet for five batches, two for each step")
 
 
 @exercise("9.3", returns="pair", draw=_curve, right=_stop_and_best)
@@ -107,7 +107,7 @@ def stop_and_best(answer: Callable) -> None:
     got = tuple(answer(errors, 2))
     expect(got != (3, 1), "epochs count from 1 here, not from 0")
     expect(got != (2, 4), "first the epoch after which training stops, then the best one")
-    expect(got != (5, 5), "training never sees the fifth epoch: after the fourth, two in a row were not better")
+    expect(got != (5, 5), "epoch 4 (0.7) only equals the best so far: epochs 3 and 4 are both no better")
     expect(got != (4, 4), "of equal errors the first is the best: 0.7 comes first in epoch 2")
     expect(got != (5, 2), "training stops as soon as `patience` epochs in a row were not better, not one epoch later")
     expect(got == (4, 2), f"for {errors} and patience 2 expected (4, 2), got {got}")

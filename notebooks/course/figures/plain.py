@@ -15,7 +15,7 @@ from dmdlite.training.figures import COLOURS, MODEL, QUIET
 def png(figure: Figure) -> bytes:
     """A figure as the bytes of a picture."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
+    figure.savefig(picture, format="png", dpi=110, pil_kwargs={"optimize": True})
     return picture.getvalue()
 
 

@@ -70,11 +70,13 @@ def draw_spaces(
 def draw_maps(
     panels: Mapping[str, Float[np.ndarray, "point 2"]], groups: Int[np.ndarray, " point"], title: str
 ) -> Figure:
-    """The same points in several maps, side by side, each with equal scales; a group has one colour."""
+    """The same points in several maps, side by side, each with equal scales; a group has one colour and a number."""
     figure, axes = row_of_panels(len(panels), title, 2.7)
     for axis, (name, places) in zip(axes, panels.items(), strict=True):
-        for group, colour in zip(np.unique(groups), (INK, MODEL, QUIET), strict=False):
+        for number, (group, colour) in enumerate(zip(np.unique(groups), (INK, MODEL, QUIET), strict=False), start=1):
             axis.scatter(*places[groups == group].T, s=8, color=colour)
+            disc = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": colour, "linewidth": 0.8}
+            axis.text(*places[groups == group].mean(axis=0), str(number), ha="center", va="center", size=7, bbox=disc)
         axis.set(xticks=[], yticks=[])
         axis.set_aspect("equal", adjustable="datalim")
         axis.set_title(name, fontsize=9)

@@ -28,22 +28,22 @@ Reading = tuple[float, dict[str, Float[np.ndarray, "word"]]]  # the prediction, 
 class ModalitySwitch:
     """Choose a clip and which streams the model gets: its prediction, and where face and voice look among the words.
 
-    A stream that is off is replaced by the average training clip.
+    A stream that is off is replaced by the average training clip. The slider starts at clip `first`.
     """
 
-    def __init__(self, world: ToyWorld, model: DMD, split: str = "test"):
+    def __init__(self, world: ToyWorld, model: DMD, split: str = "test", first: int = 0):
         self.world, self.model, self.split = world, model, world.splits[split]
         self.truth = world.truth[split]
         self.average = {m: x.mean(axis=0) for m, x in world.splits["train"].features.items()}
         self.read = lru_cache(maxsize=64)(self.read)
         self.slider = ipywidgets.IntSlider(
-            description="clip", max=len(self.split) - 1, continuous_update=False, layout={"width": "500px"}
+            first, description="clip", max=len(self.split) - 1, continuous_update=False, layout={"width": "500px"}
         )
         self.switches = {m: ipywidgets.ToggleButton(value=True, description=m, icon="check") for m in MODALITIES}
         self.picture, self.caption = ipywidgets.Image(format="png", layout=PICTURE), ipywidgets.HTML()
         for control in (self.slider, *self.switches.values()):
             control.observe(lambda _: self.show(self.slider.value, self.on), names="value")
-        self.show(0, MODALITIES)
+        self.show(first, MODALITIES)
         row = ipywidgets.HBox(list(self.switches.values()))
         self.box = ipywidgets.VBox([self.slider, row, self.caption, self.picture])
         self.box.add_class("modality-switch")
