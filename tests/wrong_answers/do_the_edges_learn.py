@@ -9,6 +9,7 @@ WRONG = {
         lambda w: float(w.sum(dim=1).max()),
         lambda w: w.sum(dim=1),
         lambda w: int(w.argmax()) // 3,
+        lambda w: int(w.argmax()),  # a place among nine
         lambda w: int(w.sum(dim=1).argmin()),
     ],
     "distance": [
@@ -27,6 +28,7 @@ WRONG = {
         lambda s: s.softmax(dim=0).masked_fill(LOOPS, 0.0),
         lambda s: s.masked_fill(LOOPS, -torch.inf).flatten().softmax(dim=0).view(3, 3),
         lambda s: s.masked_fill(LOOPS, 0.0).softmax(dim=0)[:, 0],
+        lambda s: s.masked_fill(LOOPS, 0.0).flatten().softmax(dim=0).view(3, 3).masked_fill(LOOPS, 0.0),
         lambda s: torch.ones(3, 3).masked_fill(LOOPS, 0.0) / 3,
     ],
 }

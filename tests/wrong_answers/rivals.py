@@ -21,6 +21,7 @@ WRONG = {
         lambda x, y, moments: cmd(x, y, range(2, moments + 1)).item(),
         lambda x, y, moments: cmd(x.detach(), y, range(2, moments + 1)),
         lambda x, y, moments: cmd(x, y, range(2, 6)),  # always five
+        lambda x, y, moments: cmd(x, y, range(2, moments + 1)) * len(x),  # sums instead of means
     ],
     "share_won": [
         lambda ours, theirs: (ours[:, None] > theirs).mean(),
@@ -30,5 +31,6 @@ WRONG = {
         lambda ours, theirs: (ours[:, None] <= theirs).mean(),  # a tie counts as won
         lambda ours, theirs: np.mean(ours < theirs.mean()),
         lambda ours, theirs: np.mean(ours[: len(theirs)] < theirs[: len(ours)]),  # seed by seed
+        lambda ours, theirs: sum(a < b for a, b in zip(ours, theirs, strict=False)) / min(len(ours), len(theirs)),
     ],
 }

@@ -46,6 +46,7 @@ def main_teacher(answer: Callable) -> None:
     got = answer(columns.clone())
     expect(np.asarray(got).size == 1, f"return one number, the index of the teacher; got {got!r}")
     expect(float(got) == int(got), f"return the index of the teacher, 0, 1 or 2, not its weight; got {float(got)}")
+    expect(int(got) in range(3), f"{int(got)} is a place among the nine edges; return a modality, 0, 1 or 2")
     expect(int(got) != 0, "language is taught most: its column is the heaviest. The teacher is a row")
     expect(int(got) != 2, "audio has the widest arrow, but vision's two together weigh more: 0.45 against 0.40")
     expect(int(got) == 1, f"expected 1 (vision), got {int(got)}")
@@ -84,14 +85,16 @@ def edges_with_nobody(answer: Callable) -> None:
     columns, rows = (with_nobody.softmax(dim=dim).masked_fill(loops, 0.0) for dim in (0, 1))
     six = without.flatten().softmax(dim=0).view(3, 3)
     forced, kept = without.softmax(dim=0), scores.softmax(dim=0).masked_fill(loops, 0.0)
+    nine = with_nobody.flatten().softmax(dim=0).view(3, 3).masked_fill(loops, 0.0)
     mistakes = {
+        "that is one softmax over the whole matrix; each student, a column, has its own": nine,
         "each student's two edges sum to 1: “nobody”, who scores 0, is missing from the softmax": forced,
         "that is a softmax over the students of each teacher, a row": rows,
         "the diagonal of the scores was left as it is; “nobody” scores 0": kept,
         "that is one softmax over all six edges; each student has its own": six,
     }
     rule_out(got, mistakes, 1e-4)
-    expected, found = columns[:, 0].tolist(), got[:, 0].tolist()
+    expected, found = ([round(x, 3) for x in edges[:, 0].tolist()] for edges in (columns, got))
     expect(like(got, columns, 1e-4), f"expected language's column {expected}, got {found}")
 
 

@@ -53,13 +53,14 @@ def central_moment_discrepancy(answer: Callable) -> None:
             _cmd(5) - _cmd(1)
         ),
         "one moment is missing: k runs from 2 to `moments` inclusive": _cmd(4),
+        "divide by the number of clips: moments are means, not sums": 4 * _cmd(5),
         "one moment too many: k runs from 2 to `moments`": _cmd(6),
     }
     rule_out(found[5].item(), mistakes)
     for moments, value in found.items():
         expect(
             like(value.item(), _cmd(moments)),
-            f"with {moments} moments expected {_cmd(moments):.4f} for a small example, got {value.item():.4f}",
+            f"with moments={moments} expected {_cmd(moments):.4f} for a small example, got {value.item():.4f}",
         )
     x = X.clone().requires_grad_()
     value = answer(x, Y.clone(), 5)
@@ -89,6 +90,7 @@ def share_won(answer: Callable) -> None:
     wins = sum(1 for a in ours for b in theirs if a < b)
     value = float(value)
     mistakes = {
+        "that compares run n with run n; every one of ours meets every one of theirs": 0.75,
         "that is the number of pairs won; divide by the number of all pairs": wins,
         "that is the share that *theirs* wins: a lower error is better": 1 - wins / 20,
     }
