@@ -167,8 +167,7 @@ def silence(answer: Callable) -> None:
         "that is the variance; take its square root, the standard deviation": 4.49 / 6,
         "the sign is wrong: a shortfall is 1 − s, and never negative": -3.9 / 6,
         "that is the spread over time; take the mean over time, dim=1, then the spread over clips, dim=0": 5 / 6,
-        "that is the spread over time, clip by clip; take the mean over time, then the spread over clips": 5.5
-        / 6,
+        "that is the spread over time, clip by clip; take the mean over time, then the spread over clips": 5.5 / 6,
         "that is the spread over clips at each step; take the mean over time first, then the spread": 3.4 / 6,
         "steps are mixed with clips: take the mean over time first, then the spread over the clips": 0.4833,
     }
