@@ -71,6 +71,21 @@ class IdleWeights(Fusion):
         self.gate = nn.Linear(common_width, common_width)
 
 
+class Gated(Fusion):
+    def joined(self, private, common):
+        joined = super().joined(private, common)
+        return joined.sigmoid() * joined
+
+
+class Added(Fusion):
+    def __init__(self, private_width, common_width):
+        super().__init__(private_width, common_width)
+        self.head = ResidualHead(private_width + common_width, 32, dropout=0.0)
+
+    def joined(self, private, common):
+        return torch.cat([sum(private[m] for m in MODALITIES), common], dim=1)
+
+
 class FixedSizes(Fusion):
     def __init__(self, *_):
         super().__init__(4, 6)
@@ -131,6 +146,8 @@ WRONG = {
         HiddenWeights,
         IdleWeights,
         FixedSizes,
+        Gated,
+        Added,
     ],
     "silence": [
         lambda out, labels: missing(out).sum(),
@@ -142,6 +159,8 @@ WRONG = {
         lambda out, labels: missing(out, correction=1).mean(),
         lambda out, labels: missing(out, time=False).mean(),
         lambda out, labels: missing(out, limit=lambda s: s).mean(),
+        lambda out, labels: -missing(out).mean(),
+        lambda out, labels: missing(out, limit=lambda s: F.relu(1 - s**2)).mean(),
         lambda out, labels: missing(out, which="common").mean(),
     ],
     "centre": [
@@ -170,6 +189,7 @@ WRONG = {
         lambda d, s: smallest(d, s, lambda t, n: student.sf(t, n - 1) < 0.05),
         lambda d, s: smallest(d, s, lambda t, n: 2 * student.sf(t, n) < 0.05),
         lambda d, s: smallest(d, s, right) + 1,
+        lambda d, s: smallest(d, s, lambda t, n: right(t * n**0.5, n)),
         lambda d, s: (1.96 * s / d) ** 2,
         lambda d, s: smallest(d, s, right) if d > 0 else 2,
         lambda d, s: 12,

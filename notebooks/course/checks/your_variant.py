@@ -13,6 +13,7 @@ from course.checks.answers import NotAttempted, describe
 from course.checks.drawing import Dice
 from course.checks.marking import exercise, expect, like, rule_out, summary_of
 from dmdlite.components.dropout import Dropout
+from dmdlite.components.heads import ResidualHead
 from dmdlite.config import MODALITIES, DMDConfig
 from dmdlite.models.dmd import DMD
 
@@ -66,6 +67,7 @@ def fusion(answer: type[nn.Module]) -> None:
         _reads_everything(part, training, private | {"the common vector": common}, "in training mode ")
         part.eval()
         _keeps_clips_apart(part, prediction, private, common)
+        _head_reads_the_vectors(part, private, common)
         config = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
         try:
             model = DMD(config, fusion=answer(16, 24)).eval()
@@ -110,6 +112,28 @@ def _keeps_clips_apart(part: nn.Module, prediction: Tensor, private: dict[str, T
     )
 
 
+def _head_reads_the_vectors(part: nn.Module, private: dict[str, Tensor], common: Tensor) -> None:
+    heads = [layer for layer in part.modules() if isinstance(layer, ResidualHead)]
+    expect(len(heads) == 1, f"one `ResidualHead` should predict; yours has {len(heads)}")
+    read = []
+    hook = heads[0].register_forward_pre_hook(
+        lambda _, given, named: read.extend([*given, *named.values()]), with_kwargs=True
+    )
+    part(private, common)
+    hook.remove()
+    joined = torch.cat([*private.values(), common], dim=1)
+    shape, due = tuple(read[0].shape), tuple(joined.shape)
+    expect(
+        shape == due,
+        f"for private vectors of width 4 and a common one of width 6, the head should read {due}; "
+        f"yours reads {shape}. Are vectors added? Concatenate them",
+    )
+    expect(
+        torch.allclose(read[0].sort(dim=1).values, joined.sort(dim=1).values, atol=1e-6),
+        "the four vectors should reach the head as they are; does a gate or another layer change them?",
+    )
+
+
 def _clips(config: DMDConfig) -> dict[str, Tensor]:
     return {m: torch.randn(2, config.lengths[m], config.feature_widths[m]) for m in MODALITIES}
 
@@ -140,6 +164,11 @@ def silence(answer: Callable) -> None:
         "that is the excess over 1, max(0, s − 1); return the shortfall, max(0, 1 − s)": 2 / 6,
         "every spread is 0: are those the common streams? The private ones are in out.decoupled.private": 1.0,
         "that is the spread with `correction=1`; use `correction=0`, which divides by the number of clips": 3.4444 / 6,
+        "that is the variance; take its square root, the standard deviation": 4.49 / 6,
+        "the sign is wrong: a shortfall is 1 − s, and never negative": -3.9 / 6,
+        "that is the spread over time; take the mean over time, dim=1, then the spread over clips, dim=0": 5 / 6,
+        "that is the spread over time, clip by clip; take the mean over time, then the spread over clips": 5.5 / 6,
+        "that is the spread over clips at each step; take the mean over time first, then the spread": 3.4 / 6,
         "steps are mixed with clips: take the mean over time first, then the spread over the clips": 0.4833,
     }
     rule_out(value, mistakes, 2e-4)
@@ -154,6 +183,7 @@ def seeds_needed(answer: Callable) -> None:
     mistakes = {
         "9 comes from the normal distribution (1.96) or a one-sided test: use t with n − 1 degrees, two tails": 9,
         "11 is one too few: t has n − 1 degrees of freedom, not n, and p must be below 0.05": 11,
+        "5 comes from t without the square root: the mean difference times √n, not n": 5,
         "13 is one too many: with 12, p is below 0.05 already": 13,
     }
     rule_out(found, mistakes)
