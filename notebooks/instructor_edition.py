@@ -86,7 +86,11 @@ def of_notebook(path: Path) -> list[Slide]:
     cells, expected = nbformat.read(path, as_version=4).cells, expected_answers(path.stem)
     title, promise = cells[0].source.removeprefix("# ").split("\n\n")
     goals = [row.split("|")[1].strip() for row in cells[1].source.splitlines()[2:]]
-    found = [Slide(title, html("\n".join([promise, "", *(f"- {goal}" for goal in goals if goal)])))]
+    found = [
+        Slide(
+            title, html("\n".join([promise, "", *(f"- {goal}" for goal in goals if goal and "optional" not in goal)]))
+        )
+    ]
     for heading, place, block in _core(cells):
         tags = cells[place].metadata.get("tags", [])
         if cells[place].cell_type == "code":
