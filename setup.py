@@ -32,7 +32,8 @@ def write_archive(path: Path) -> None:
 
 def files() -> list[Path]:
     found = [path for part in PARTS for path in (ROOT / part, *(ROOT / part).rglob("*"))]
-    return sorted(path for path in found if path.is_file() and not LEFT_OUT & set(path.relative_to(ROOT).parts))
+    kept = (path for path in found if path.is_file() and path.parent != ROOT / "docs" / "pictures")  # half a megabyte
+    return sorted(path for path in kept if not LEFT_OUT & set(path.relative_to(ROOT).parts))
 
 
 def without_outputs(path: Path) -> bytes:

@@ -238,7 +238,7 @@ def test_it_stands_in_the_book_and_in_notebooks(tmp_path):
     assert widget.situation == {"world": "vision", "preset": "vision teaches"}
     data = widget._repr_mimebundle_()
     data = data[0] if isinstance(data, tuple) else data
-    assert data["text/plain"] == repr(widget) and "playground.html" in repr(widget)
+    assert data["text/plain"] == repr(widget) and "JupyterLab" in repr(widget)
 
 
 def ring(page):
