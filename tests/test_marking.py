@@ -273,3 +273,27 @@ def test_without_folders_or_protection_it_says_what_to_do(tmp_path, monkeypatch)
     monkeypatch.setattr(sandbox, "missing", lambda: "marking needs Landlock 3, this machine has 0")
     with pytest.raises(SystemExit, match="needs Landlock 3, this machine has 0; .* only in a sandbox"):
         main([str(tmp_path)])
+
+
+ADDED = "sum(private.values()), common"
+GATED = "*(private[m] * private[m].sigmoid() for m in dmdlite.MODALITIES), common"
+
+
+@pytest.mark.parametrize(("read", "width", "told"), [(ADDED, "", "only the sum"), (GATED, "3 * ", "does a gate")])
+def test_a_module_is_judged_by_what_it_returns(read, width, told, tmp_path):
+    """Its layers stay in the sandbox, where no check can look at them."""
+    answer = f"""from dmdlite.components.heads import ResidualHead
+
+
+class PlainFusion(torch.nn.Module):
+    def __init__(self, private_width, common_width):
+        super().__init__()
+        self.head = ResidualHead({width}private_width + common_width, 32, dropout=0.0)
+
+    def forward(self, private, common):
+        return self.head(torch.cat([{read}], dim=1))
+"""
+    submit(tmp_path / "class" / "ben", answer, name="15_your_variant.ipynb")
+    row = mark(tmp_path / "class")["ben"]
+    assert row["15.1"] == "0" and row["15.2"] == "1"
+    assert told in (tmp_path / "marks_told.md").read_text(encoding="utf-8")

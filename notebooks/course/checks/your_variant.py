@@ -67,6 +67,7 @@ def fusion(answer: type[nn.Module]) -> None:
         _reads_everything(part, training, private | {"the common vector": common}, "in training mode ")
         part.eval()
         _keeps_clips_apart(part, prediction, private, common)
+        _takes_vectors_as_they_are(part)
         _head_reads_the_vectors(part, private, common)
         config = DMDConfig.toy(width=8, heads=2, layers=1, minimum_memory_layers=1)
         try:
@@ -112,8 +113,30 @@ def _keeps_clips_apart(part: nn.Module, prediction: Tensor, private: dict[str, T
     )
 
 
+def _takes_vectors_as_they_are(part: nn.Module) -> None:
+    """Judged by results alone, which is all that the marking sees: private vectors side by side, and no gate.
+
+    A residual head is linear between the kinks of its ReLUs, so a small step leaves the slope of most clips unchanged.
+    """
+    vectors = {m: torch.randn(64, 4) for m in MODALITIES} | {"common": torch.randn(64, 6)}
+    predict = lambda x: part({m: x[m] for m in MODALITIES}, x["common"]).prediction
+    moved = torch.randn(64, 4)
+    shifted = vectors | {"language": vectors["language"] + moved, "vision": vectors["vision"] - moved}
+    with torch.no_grad():
+        added = torch.allclose(predict(vectors), predict(shifted), atol=1e-5)
+    expect(not added, "only the sum of the private vectors counts: concatenate them, do not add")
+
+    def slopes(scale: float) -> Tensor:
+        leaves = {name: (scale * x).requires_grad_() for name, x in vectors.items()}
+        return torch.cat(torch.autograd.grad(predict(leaves).sum(), list(leaves.values())), dim=1)
+
+    unchanged = torch.isclose(slopes(1.0), slopes(1.005), rtol=1e-5, atol=1e-6).all(dim=1)
+    gate = "the four vectors should reach the head as they are; does a gate or another layer change them?"
+    expect(unchanged.any(), gate)
+
+
 def _head_reads_the_vectors(part: nn.Module, private: dict[str, Tensor], common: Tensor) -> None:
-    if not any(part.children()):  # from the sandbox of the marking, which sends its weights alone
+    if not any(part.children()):  # in the marking, where only the results are seen
         return
     heads = [layer for layer in part.modules() if isinstance(layer, ResidualHead)]
     expect(len(heads) == 1, f"one `ResidualHead` should predict; yours has {len(heads)}")
