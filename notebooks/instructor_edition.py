@@ -19,10 +19,11 @@ from formulas import with_mathml
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from publish import full
 
+from course.mark.typed import questions
+
 HERE = Path(__file__).parent
 SESSION = re.compile(r"^\| (\d) \| ([^|]+)\|[^|]*\| ([^|]+) \|$", re.MULTILINE)
 EXPECTED = re.compile(r"^\*\*(Predict|Open question) (\d+)\.\*\* *(.+?)(?=\n\*\*|\n## |\Z)", re.MULTILINE | re.DOTALL)
-QUESTIONS = {"predict": "**Predict.**", "open": "**Open question.**"}
 DECK = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 html {{ scroll-snap-type: y mandatory; font: 3.2vmin/1.4 sans-serif; color: #222 }} body {{ margin: 0 }}
 section {{ box-sizing: border-box; height: 100vh; padding: 5vmin 8vmin; scroll-snap-align: start; overflow: hidden;
@@ -64,7 +65,7 @@ def instructor(folder: Path) -> None:
         copy = shutil.copytree if part.is_dir() else shutil.copyfile
         copy(part, folder / "notebooks" / part.name)
     slides(folder / "slides")
-    if not any(_pictures_of(path) for path in (folder / "notebooks").glob("*.ipynb")):
+    if not any("<img" in path.read_text(encoding="utf-8") for path in (folder / "slides").iterdir()):
         print("These notebooks hold no figures yet. For slides with figures, run in the folder notebooks:")
         print("  python execute.py\n  python instructor_edition.py ../slides")
 
@@ -73,7 +74,7 @@ def slides(folder: Path) -> None:
     """Writes one deck for each session of notebooks/README.md; it opens in any browser, offline."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, together, question in SESSION.findall((HERE / "README.md").read_text(encoding="utf-8")):
-        deck = [Slide(f"Session {number}", f'<div class="ask">{html(question)}</div>')]
+        deck = [Slide(f"Session {number}", large(question))]
         for notebook in re.findall(r"\b[01]\d\b", together):
             (path,) = HERE.glob(f"{notebook}_*.ipynb")
             deck += of_notebook(path)
@@ -86,26 +87,21 @@ def of_notebook(path: Path) -> list[Slide]:
     cells, expected = nbformat.read(path, as_version=4).cells, expected_answers(path.stem)
     title, promise = cells[0].source.removeprefix("# ").split("\n\n")
     goals = [row.split("|")[1].strip() for row in cells[1].source.splitlines()[2:]]
-    found = [
-        Slide(
-            title, html("\n".join([promise, "", *(f"- {goal}" for goal in goals if goal and "optional" not in goal)]))
-        )
-    ]
+    core = [f"- {goal}" for goal in goals if goal and "optional" not in goal]
+    found = [Slide(title, html("\n".join([promise, "", *core])))]
     for heading, place, block in _core(cells):
         tags = cells[place].metadata.get("tags", [])
         if cells[place].cell_type == "code":
             found += [Slide(heading, picture + _caption(cells[place + 1])) for picture in _pictures(cells[place])]
         elif "typed" in tags:
-            kind, number = tags[1].split("-")
-            asked = cells[place - 1].source.rpartition(QUESTIONS[kind])[2]
-            notes = html(expected.get(f"{kind}-{number}", ""))
-            found.append(Slide(QUESTIONS[kind].strip("*."), f'<div class="ask">{html(asked)}</div>', notes))
+            kind, _, asked = questions(HERE)[f"{path.name[:2]} {tags[1]}"].partition(".**")
+            found.append(Slide(kind.strip("*"), large(asked), html(expected.get(tags[1], ""))))
         elif "$$" in block:
             found.append(Slide(heading, f'<div class="formula">{html(block)}</div>'))
         elif heading == "Recap" and block.startswith("- "):
             found.append(Slide(f"Recap of {title}", html(block)))
         elif heading.startswith("Exercise") and found[-1].title != heading:
-            found.append(Slide(heading, f'<div class="ask">{html(block)}</div>'))
+            found.append(Slide(heading, large(block)))
     return found
 
 
@@ -129,12 +125,6 @@ def expected_answers(stem: str) -> dict[str, str]:
     return {f"{kinds[kind]}-{number}": answer.strip() for kind, number, answer in EXPECTED.findall(text)}
 
 
-def _pictures_of(path: Path) -> list[str]:
-    return [
-        one for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code" for one in _pictures(cell)
-    ]
-
-
 def _pictures(cell: nbformat.NotebookNode) -> Iterator[str]:
     for output in cell.outputs:
         if png := output.get("data", {}).get("image/png"):
@@ -149,6 +139,11 @@ def _caption(following: nbformat.NotebookNode) -> str:
 
 def html(markdown: str) -> str:
     return markdown2html_mistune(with_mathml(markdown))
+
+
+def large(markdown: str) -> str:
+    """What a slide asks or sets as a task."""
+    return f'<div class="ask">{html(markdown)}</div>'
 
 
 if __name__ == "__main__":

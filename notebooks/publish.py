@@ -52,14 +52,8 @@ def full(folder: Path) -> None:
             shutil.copytree(part, folder / "notebooks" / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         elif part.suffix in (".csv", ".ipynb", ".md"):
             shutil.copyfile(part, folder / "notebooks" / part.name)
-    shutil.copytree(
-        HERE.parent / "docs",
-        folder / "docs",
-        ignore=lambda _, names: {
-            name for name in names if not name.endswith((".md", "pictures", ".png", ".svg", ".webp"))
-        },
-    )
-    shutil.copytree(HERE.parent / "data_samples", folder / "data_samples")
+    for part in ("docs", "data_samples"):
+        shutil.copytree(HERE.parent / part, folder / part)
     (folder / OPENED).parent.mkdir(parents=True)
     shutil.copyfile(HERE.parent / OPENED, folder / OPENED)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from execute import FOLDED
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 EXEMPT = {"raises-exception", "nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
-FOLDED = {"claim", "plumbing"}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)

@@ -22,9 +22,9 @@ MARKERS = {"language": "o", "vision": "s", "audio": "^"}
 TARGET_STYLES = {"language": "solid", "vision": "dashed", "audio": "dotted"}
 MODEL, INK, QUIET = "#AA3377", "#222222", "#888888"  # all modalities together; a loss term; for comparison only
 LABEL_RANGES = {"mosi": SENTIMENT_RANGE, "sims": (-1.0, 1.0)}  # label_scale -> least and greatest label
-# Of a graph: where its nodes are, their radius, how far arrows bend, the widest of them.
+# Of a graph: where its nodes are, their radius, how far arrows bend, the widest of them, the least that is not 0.00.
 NODES = {"language": (0.0, 1.0), "vision": (1.3, -0.9), "audio": (-1.3, -0.9)}
-RADIUS, BEND, THICKEST = 0.36, 0.17, 9.0
+RADIUS, BEND, THICKEST, VISIBLE = 0.36, 0.17, 9.0, 0.005
 
 Records = list[dict[str, Any]]
 Priors = dict[str, list[list[float]]]
@@ -180,14 +180,15 @@ def draw_graph(
     largest: float = 0.5,
     notes: Mapping[str, str] | None = None,
     modalities: Sequence[str] = MODALITIES,
+    number: str = "{:.2f}",
 ) -> None:
     """strengths[i, j] is how strongly i teaches j; its arrow leaves i in i's colour, as wide as it is strong.
 
     largest: the strength that gets the widest arrow; stronger ones get no wider. An edge that rounds to 0.00 is a
-    thin dotted line. Each arrow carries its number. notes: a few words below the name of each modality.
+    thin dotted line. Each arrow carries its number, in this format. notes: words below the name of each modality.
     """
     for (i, source), (j, target) in permutations(enumerate(modalities), 2):
-        _arrow(axis, source, target, float(strengths[i, j]), largest)
+        _arrow(axis, source, target, float(strengths[i, j]), largest, number)
     for modality in modalities:
         colour, (x, y) = COLOURS[modality], NODES[modality]
         axis.add_patch(Circle((x, y), RADIUS, facecolor="white", edgecolor=colour, linewidth=2.5, zorder=3))
@@ -200,7 +201,7 @@ def draw_graph(
     axis.set_title(title, fontsize=10)
 
 
-def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float) -> None:
+def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float, number: str) -> None:
     """Bent to the left of its direction, so that the two arrows of a pair lie side by side."""
     start, end = np.array(NODES[source]), np.array(NODES[target])
     along = (end - start) / np.linalg.norm(end - start)
@@ -208,14 +209,12 @@ def _arrow(axis: Axes, source: str, target: str, strength: float, largest: float
     start, end = start + 0.12 * side + (RADIUS + 0.03) * along, end + 0.12 * side - (RADIUS + 0.03) * along
     width = 0.8 + THICKEST * min(strength / largest, 1.0)
     style = f"simple,tail_width={width * 0.45:.2f},head_width={2 + width:.2f},head_length={2 + 0.8 * width:.2f}"
-    patch = FancyArrowPatch(start, end, arrowstyle=style, connectionstyle=f"arc3,rad={-BEND}", color=COLOURS[source])
-    if strength < 0.005:
-        patch = FancyArrowPatch(start, end, arrowstyle="-", connectionstyle=f"arc3,rad={-BEND}", color=QUIET)
-        patch.set(linestyle="dotted", linewidth=1)
-    axis.add_patch(patch)
+    look = {"arrowstyle": style, "color": COLOURS[source]}
+    if strength < VISIBLE:
+        look = {"arrowstyle": "-", "color": QUIET, "linestyle": "dotted", "linewidth": 1}
+    axis.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={-BEND}", **look))
     bend = (start + end) / 2 + BEND * np.linalg.norm(end - start) * side  # the curve's control point
     nearer = 0.4  # the number is nearer to the source, where the three inner ones have room
     on_curve = (1 - nearer) ** 2 * start + 2 * nearer * (1 - nearer) * bend + nearer**2 * end
     place = on_curve + (0.17 + 0.008 * width) * side
-    colour = COLOURS[source] if strength >= 0.005 else QUIET
-    axis.text(*place, f"{strength:.2f}", ha="center", va="center", fontsize=8, color=colour, zorder=5)
+    axis.text(*place, number.format(strength), ha="center", va="center", fontsize=8, color=look["color"], zorder=5)

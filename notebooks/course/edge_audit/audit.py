@@ -112,8 +112,8 @@ def audit_run(rule: str, planted: str, seed: int, plan: Audit) -> list[Record]:
     errors, edges = read(model, world.splits["test"])
     run = {"labels": plan.labels, "rule": rule, "planted": planted, "seed": seed, "first_loss": first_loss}
     best = true_teacher(world.reliability)
-    spaces = {space: run | {"space": space} | measures(space, edges[space], errors, best) for space in SPACES}
-    return [record | amounts(model, space, edges[space]) for space, record in spaces.items()]
+    found = lambda space: measures(space, edges[space], errors, best) | amounts(model, space, edges[space])
+    return [run | {"space": space} | found(space) for space in SPACES]
 
 
 def train_all_epochs(model: DMD, split: FeatureSplit, training: TrainingConfig) -> float:

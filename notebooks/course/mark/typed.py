@@ -31,7 +31,7 @@ def questions(course: Path) -> dict[str, str]:
 def typed(folder: Path, course: Path) -> dict[str, str]:
     """What one student typed, for each question that has an answer. Nothing in the files is run."""
     found = {}
-    for name in sorted({path.name for path in course.glob("[0-9][0-9]_*.ipynb")}):
+    for name in sorted(path.name for path in course.glob("[0-9][0-9]_*.ipynb")):
         cells = load(folder / name)
         for cell in cells if isinstance(cells, list) else []:
             question = _name(Path(name), cell)

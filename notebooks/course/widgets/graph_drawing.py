@@ -11,7 +11,7 @@ from torch import Tensor
 
 from course.widgets.graph_state import PAIRS
 from dmdlite.config import MODALITIES
-from dmdlite.training.figures import COLOURS, INK, NODES, QUIET
+from dmdlite.training.figures import COLOURS, INK, NODES, QUIET, VISIBLE
 
 WIDE, HIGH = 420, 340  # of the view box, which is as large on the page, in pixels
 RADIUS, APART, WIDEST = 40, 13, 17  # of a node; of the two arrows of a pair from their middle; width of strength 1
@@ -57,7 +57,7 @@ def _arrow(source: str, target: str, strength: float) -> str:
     side = [(0.0, half), (neck, half), (neck, half + 5), (length, 0.0)]
     outline = " ".join([point(*corner) for corner in side] + [point(a, -b) for a, b in side[2::-1]])
     colour = COLOURS[source]
-    visible = strength >= 0.005
+    visible = strength >= VISIBLE
     look = f"fill='{colour}'" if visible else "fill='none' stroke='#b5bac4' stroke-dasharray='3 3'"
     number = [float(part) for part in point(0.4 * length, 0.0).split(",")]
     pill = (
