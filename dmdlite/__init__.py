@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dmdlite import sources  # noqa: F401, reads the code of the library before anybody can edit it
+from dmdlite import sources  # noqa: F401, reads the code of the library before it can change
 from dmdlite.checking import suggestion
 
 __version__ = "0.1.0"

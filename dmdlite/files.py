@@ -32,7 +32,7 @@ def write_json(path: Path, content: Any) -> None:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A draft folder, renamed to `path` at the end of the block; if the block fails, the draft is removed.
 
-    `path` must be absent or an empty folder (OSError otherwise). Everybody may read what the block has written.
+    `path` must be absent or an empty folder (OSError otherwise). All users may read what the block has written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -55,7 +55,7 @@ def alone_in(folder: Path, wait: bool = False) -> Iterator[bool]:
     dies. Shared storage must support flock between machines: NFS 4 does, unless it is mounted with `local_lock`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, owner, waited = FileLock(folder / ".lock"), folder / ".owner", False  # Windows lets nobody read a locked file
+    lock, owner, waited = FileLock(folder / ".lock"), folder / ".owner", False  # Windows cannot read a locked file
     try:
         lock.acquire(blocking=False)
     except Timeout:

@@ -37,7 +37,7 @@ def make_parser() -> Parser:
     command = _command(commands, "evaluate", "score a finished run again, on its own data or on others", example)
     _add_run_and_data(command, "(default: test)")
     example = "runs/dmd-toy-seed0 --data data_samples/toy --output predictions.csv"
-    summary = "what a finished run says of clips, with or without labels: answers, each modality's own, edges"
+    summary = "what a finished run predicts for clips, with or without labels: answers, each modality's own, edges"
     command = _command(commands, "predict", summary, example)
     _add_run_and_data(command, "(default: all of the file)")
     command.add_argument("--output", type=Path, metavar="FILE.csv", help="write the table there (default: print it)")

@@ -271,7 +271,7 @@ OFF = {
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_what_an_ablation_leaves_out(name):
-    """A graph left out learns nothing; without attention language hears nobody; without decoupling X^com is X̃."""
+    """A graph left out learns nothing; without attention language is on its own; without decoupling X^com is X̃."""
     model, batch = build(name, small_config()), tracked_batch()
     out = model(**batch)
     out.loss.backward(retain_graph=True)

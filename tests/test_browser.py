@@ -1,4 +1,4 @@
-"""The course in a real browser: JupyterLab and Notebook 7 in Chromium run notebooks, and somebody moves a slider.
+"""The course in a real browser: JupyterLab and Notebook 7 in Chromium run notebooks, and a slider is moved.
 
 Skipped, with the reason, where Chromium or Playwright is not installed. Chromium is Debian's, or the one that
 DMD_CHROMIUM names.

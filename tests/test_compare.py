@@ -236,7 +236,7 @@ def hears_ctrl_c() -> None:
 
 
 def test_stopped_killed_and_with_two_jobs_the_results_are_the_same(splits, config, tmp_path):
-    """With two workers, stopped by Ctrl-C, gone on with, killed, and gone on with again; nobody is left behind.
+    """With two workers: stopped by Ctrl-C, resumed, killed, and resumed again; no process is left behind.
 
     The measure is one process that nothing happens to.
     """

@@ -41,7 +41,7 @@ def test_stub_and_solution_in_the_students_own_namespace(path, exercise, capsys)
 
 @pytest.mark.parametrize(("path", "exercise"), ALL)
 def test_a_check_sees_through_every_wrong_answer(path, exercise):
-    """Whoever adds an exercise reviews its mutants: `python tests/mutation.py` names those that pass."""
+    """If you add an exercise, review its mutants: `python tests/mutation.py` names those that pass."""
     found = _scores[exercise.check] = score(path, exercise)
     assert found.holes(known_right()) == [] and found.missed_by_hand == [] and found.by_hand >= 2
     stale = {line for line in known_right() if line.startswith(f"{found.number} | ")}

@@ -241,7 +241,7 @@ def test_ids_that_name_no_video_are_divided_with_a_warning():
 
 @pytest.mark.parametrize("stored", [True, False], ids=["lengths", "no lengths"])
 def test_padding_in_front(tmp_path, stored):
-    """Masks, time means and the linear baseline see the real steps wherever the zeros stand."""
+    """Masks, time means and the linear baseline see the real steps wherever the zeros are."""
     content = mmsa()
     for split in content.values():
         for key in WIDTHS:

@@ -22,7 +22,7 @@ LENGTHS = dict(language=[9, 4, 7, 1], vision=[12, 3, 1, 8], audio=[10, 2, 6, 0])
 @with_readers
 @with_systems
 def test_what_the_mask_calls_missing_makes_no_difference(name, reader):
-    """The last clip has no audio: whatever stands there. So has padding of any stream."""
+    """The last clip has no audio, whatever is stored there. Nor has padding of any stream."""
     model, batch = build(name, small_config(), clip_reader=reader).eval(), small_batch()
     mask = right_padding(LENGTHS, small_config())
     out = model(**batch, mask=mask)

@@ -1,4 +1,4 @@
-"""What notebook 16 says of its clips, of its raters and of machines without the extractor."""
+"""What notebook 16 claims about its clips, its raters and machines without the extractor."""
 
 from pathlib import Path
 

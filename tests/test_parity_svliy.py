@@ -138,7 +138,7 @@ def test_atoms_start_as_published():
 
 
 def test_padding_is_left_out_where_a_mask_tells():
-    """The last real step, and the real steps alone, whatever stands in the others."""
+    """The last real step, and the real steps alone, whatever is in the others."""
     config = config_of("mosi", (12, 15, 11), (6, 5, 4), dict(width=8, heads=2, layers=2, dictionary_size=9))
     torch.manual_seed(0)
     model, batch = DHMD(config).eval(), batch_of((12, 15, 11), (6, 5, 4), 3, 0)

@@ -61,7 +61,7 @@ def modules() -> dict[str, Path]:
 
 
 def imported(node: ast.AST) -> Iterator[str]:
-    """What the code imports, also inside functions; what stands under `if TYPE_CHECKING` never runs."""
+    """What the code imports, also inside functions; what is under `if TYPE_CHECKING` never runs."""
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return
     if isinstance(node, ast.Import):

@@ -72,7 +72,7 @@ class Stopped(BaseException):
 
 
 def test_a_trial_that_was_stopped_is_gone_on_with(whole, splits, config, tmp_path, monkeypatch):
-    """In the second epoch of the third trial; then its process does not even run what stands in `finally`."""
+    """In the second epoch of the third trial; then its process does not even run its `finally`."""
     options = dict(training=QUICK, progress=False)
     original, seen = studies.StopEarly.on_evaluate, []
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("only_what_counts")
 
 @pytest.fixture
 def no_test_split(monkeypatch):
-    """Whoever trains a trial is given two splits."""
+    """A trial is given two splits."""
     original = studies.train_system
 
     def spy(name, recipes, splits, *rest, **options):
@@ -64,7 +64,7 @@ def test_the_printed_command_trains_the_best_trial_again(place, capsys, monkeypa
 
 
 def test_processes_share_the_trials_and_one_that_is_killed_loses_none(place, capsys):
-    """The one that is in the middle of a trial is killed, and the other goes on with it; a third has nothing to do."""
+    """The one that is in the middle of a trial is killed, and the other resumes it; a third has nothing to do."""
     words = ["tune", "--model", "audio", "--data", place / "data", "--trials", 3, "--epochs", 6]
     words += ["--output", place / "shared", *TINY]
     command = [sys.executable, "-m", "dmdlite", *map(str, words), "--batch-size", "8"]

@@ -1,4 +1,4 @@
-"""What notebook 15 stands on: parts that leave DMD's own weights alone, and a table as a picture."""
+"""What notebook 15 relies on: parts that leave DMD's own weights alone, and a table as a picture."""
 
 from functools import partial
 

@@ -78,7 +78,7 @@ def seen(batch_size: int, folder: Path) -> tuple[list[torch.Tensor], torch.Tenso
 def main(folder: Path) -> None:
     dist.init_process_group("gloo")
     rank = dist.get_rank()
-    if rank == 0:  # scoring waits for nobody
+    if rank == 0:  # scoring does not wait for the other process
         with torch.no_grad():
             model(PRESETS["official"])(**batch())
     found = {"gathered": {name: own_gradients(config, rank) for name, config in CONFIGS.items()}}

@@ -131,7 +131,7 @@ class ContrastiveMatching(nn.Module):
 
 
 def info_nce(similarity: Float[Tensor, "clip clip"]) -> Float[Tensor, ""]:
-    """The cross-entropy of finding each clip's partner, which stands on the diagonal, along rows and along columns."""
+    """The cross-entropy of finding each clip's partner, which is on the diagonal, along rows and along columns."""
     partner = torch.arange(len(similarity), device=similarity.device)
     return (F.cross_entropy(similarity, partner) + F.cross_entropy(similarity.T, partner)) / 2
 

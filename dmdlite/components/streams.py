@@ -170,7 +170,7 @@ class TemporalConvolution(nn.Conv1d):
 
 
 class Unconvolved(nn.Identity):
-    """Stands where a stream that has the common width already is not convolved."""
+    """Takes the convolution's place for a stream that has the common width already."""
 
     def kept_mask(self, mask: Bool[Tensor, "batch time"]) -> Bool[Tensor, "batch time"]:
         return mask

@@ -145,7 +145,7 @@ def with_classes(layouts: Layouts, splits: Drafts) -> Drafts:
 
 
 def named(levels: np.ndarray, layouts: Layouts, found: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """The names of classes: words themselves, or the annotations that stand beside them; none for 0, 1, 2, …"""
+    """The names of classes: words themselves, or the annotations beside them; none for 0, 1, 2, …"""
     if levels.dtype.kind == "U":
         return tuple(map(str, levels))
     pairs: set[tuple[int, str]] = set()

@@ -21,7 +21,7 @@ class NotData(Exception):
 
 
 class DType:
-    """Stands for a numpy dtype during reading, because numpy would trust the pickle on its memory layout."""
+    """Replaces a numpy dtype during reading, because numpy would trust the pickle on its memory layout."""
 
     def __init__(self, code: str, *_: Any):
         self.real = np.dtype(str(code))
@@ -93,7 +93,7 @@ def _raw_bytes(content: str | bytes) -> bytes:
 
 
 def _ndarray(*_: Any) -> None:
-    """Stands for numpy.ndarray, which a pickle names as the class to rebuild and never calls."""
+    """Replaces numpy.ndarray, which a pickle names as the class to rebuild and never calls."""
     raise NotData("numpy.ndarray as a function")
 
 

@@ -1,4 +1,4 @@
-"""The picture of one clip: on the left what happens in it, in time; on the right what the model says of it."""
+"""The picture of one clip: on the left what happens in it, in time; on the right what the model predicts."""
 
 import warnings
 from collections.abc import Callable

@@ -39,7 +39,7 @@ class Frames(list[tuple[float, Picture, Landmarks | None]]):
 
 @dataclass
 class ClipReading:
-    """A clip and what a model says of it. Numbers are in the label's units, or probabilities of classes."""
+    """A clip and a model's predictions for it. Numbers are in the label's units, or probabilities of classes."""
 
     clip: ClipFeatures
     frames: Frames

@@ -19,7 +19,7 @@ def pack(run: Path) -> bytes:
 
 
 def unpack(parcel: bytes, run: Path) -> None:
-    """Puts a finished run in the place of what is there. Until all of it has arrived the folder holds none."""
+    """Replaces what is there with a finished run. Until all of it has arrived the folder holds none."""
     with alone_in(run, wait=True), tempfile.TemporaryDirectory(prefix=".", dir=run) as draft:
         with tarfile.open(fileobj=io.BytesIO(parcel)) as archive:
             archive.extractall(draft, filter="data")

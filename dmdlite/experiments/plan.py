@@ -53,7 +53,7 @@ class Plan:
     settings: dict[str, Any]  # fields that only some models have
     recipes: dict[str, Recipe]  # the library's and the variants'
     restart: bool = False
-    dataset: str | None = None  # whose published numbers are to stand beside ours
+    dataset: str | None = None  # whose published numbers are shown beside ours
     reading: Mapping[str, Any] | None = None  # how a path is opened: options of `load_features`
     report_to: str | None = None  # of each run
     tune: int = 0  # trials of each system's numbers, see `study.py`

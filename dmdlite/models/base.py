@@ -162,7 +162,7 @@ class EnsembleOutput(ModelOutput):
 class Ensemble(SavedModel):
     """Models that differ in their first weights alone; each learns by itself, and the mean of their predictions counts.
 
-    Where data are few, members err in different places, so that their mean errs less than any of them (Hansen and
+    Where data are few, members err in different places, so that their mean is better than any of them (Hansen and
     Salamon, 1990). They share one `StreamReader`. A line has `config.line_share` of the
     prediction, the members the rest.
     """

@@ -37,8 +37,8 @@ class MoMKEConfig(ModelConfig):
     stage: Literal["experts", "mixture"] = "mixture"
     # What attention runs over. Published: the utterances of a dialogue, each a mean of its features and with a label of
     # its own. A clip here has one label, and streams of different lengths. time_steps: over the steps of a stream, and
-    # the clip is the mean of what experts say of them. time_mean: over a single step, the mean of the features, as a
-    # published dialogue of one utterance; six times as fast, but on the toy world it errs 10 and 19 % more (two seeds).
+    # the clip is the mean of their experts' outputs. time_mean: over a single step, the mean of the features, as a
+    # published dialogue of one utterance; six times as fast, but its toy error is 10 and 19 % larger (two seeds).
     clip_reader: Literal["time_steps", "time_mean"] = "time_steps"
     regression_error: Literal["absolute", "squared"] = "absolute"  # as in all models here; published: squared
     loss_weights: dict[str, float] = field(default_factory=lambda: dict(MIXTURE))
@@ -70,7 +70,7 @@ class MoMKEOutput(ModelOutput):
     Stage one has the predictions of each expert alone, stage two the fields below.
     """
 
-    mixtures: Streams = field(default_factory=dict)  # what the experts say of each step, zero where there is nothing
+    mixtures: Streams = field(default_factory=dict)  # the experts' output for each step, zero where there is nothing
     shares: dict[str, Float[Tensor, "batch _ expert"]] = field(default_factory=dict)  # of the experts in it, sum 1
 
 

@@ -44,7 +44,7 @@ class FusionTransformer(nn.Module):
 
     Both vectors are encoded, v asks p and p asks v, one gate for each clip weights the answers, and a linear map of
     their sum z is the prediction. Two things are not as they look. The encoders attend across the clips of the batch,
-    because the axis of clips stands where time is expected: what is predicted for a clip depends on the others. And a
+    because the axis of clips is where time is expected: what is predicted for a clip depends on the others. And a
     question to a single vector has a single answer, so cross-attention is a linear map and never uses its query.
     """
 

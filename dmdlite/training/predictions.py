@@ -1,4 +1,4 @@
-"""What a model says of each clip: its answer, each modality's own, probabilities of classes, edges, and vectors."""
+"""A model's outputs for each clip: its answer, each modality's own, probabilities of classes, edges, and vectors."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

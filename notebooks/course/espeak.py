@@ -50,7 +50,7 @@ class Espeak:
             raise ValueError(f"espeak-ng has no voice {voice!r}")
         for setting, value in {RATE: rate, VOLUME: loudness, PITCH: pitch, RANGE: melody}.items():
             self._library.espeak_SetParameter(setting, int(value), 0)
-        self._library.espeak_SetSynthCallback(self._callback)  # the library has one, of whoever speaks
+        self._library.espeak_SetSynthCallback(self._callback)  # the library has one for all voices
         self._samples, self._sounds = [], []
         text = " ".join(words).encode()
         self._library.espeak_Synth(text, len(text) + 1, 0, 1, 0, UTF8, None, None)

@@ -80,7 +80,7 @@ def _answered(cells: list[str], exercise: Exercise) -> tuple[list[str], str]:
         for check, name in CALL.findall(source):
             if check == exercise.check and name.isidentifier():
                 return cells[: place + 1], name
-    return cells, exercise.answer  # somebody has deleted the call of the check
+    return cells, exercise.answer  # the call of the check was deleted
 
 
 def _cells(path: Path) -> list[str] | str:

@@ -23,7 +23,7 @@ BODY_SEED, CLIP_SEED, CLIPS, EPOCHS = 1, 2, 1000, 12
 
 
 def drawn(strongest: str, seed: int) -> ToyWorld:
-    """A world in which nobody is sarcastic: the modality planted as the strongest is also the better teacher."""
+    """A world without sarcasm: the modality planted as the strongest is also the better teacher."""
     return toy_world(CLIPS, seed, strongest=strongest, sarcasm=0.0, reliability=RELIABILITY[strongest])
 
 

@@ -35,6 +35,6 @@ class Playground(anywidget.AnyWidget):
     def __init__(self, **situation: Any):
         super().__init__(situation=situation)
 
-    # What stands where no browser shows it, as on GitHub.
+    # What is shown without a browser's script, as on GitHub.
     def __repr__(self) -> str:
         return "The playground: open this notebook in JupyterLab to see it."
